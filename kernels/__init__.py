@@ -1,0 +1,1 @@
+"""Compiled arithmetic: arrays in, arrays out. numpy and numba, nothing else."""

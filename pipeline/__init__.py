@@ -1,0 +1,1 @@
+"""The domain: plans, markets, margin, runs and cubes. Never imports prefect."""
