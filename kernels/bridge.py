@@ -1,0 +1,243 @@
+"""Between the ends of a step: how low an account's margin fell, given where it started and ended.
+
+Given the prices at both ends, the regime and the mixing number, log prices in between are Brownian bridges,
+and an account's excess margin X is, to the accuracy of a straight line over one step, one as well. The
+minimum of a bridge from a to b with variance v has an exact law:
+
+    min = (a + b - sqrt((a - b)^2 + 2 v E)) / 2,    E = -ln U, U uniform
+
+For an account on one asset X is monotone in that asset's price, so the law is applied to the log price and
+nothing is approximated. With additive returns X itself is a bridge, exactly, for any number of assets.
+
+U is not drawn account by account: U = Phi(zeta) with zeta the projection of one common normal vector on the
+account's own direction of risk. So accounts with the same risk dip together, a long and a short do not, and
+books in between share as much of the dip as they share of the risk.
+
+A jump cuts the step into pieces, each with a bridge of its own.
+"""
+
+from __future__ import annotations
+
+import math
+
+from kernels.elementary import exp, log
+from kernels.jit import njit
+from kernels.market import draw_jump_sum
+from kernels.random import (
+    SLOT_BRIDGE,
+    SLOT_JUMP_PATH,
+    SLOT_JUMP_SPLIT,
+    SLOT_JUMP_TIME,
+    draw_normal_vector,
+    draw_uniform,
+)
+from kernels.structs import Book, Floats, Key, Law, Market, Pieces, Step
+
+# A crossing less likely than exp(-2 x this) = 1e-10 is not looked at.
+NEGLIGIBLE = 11.5
+
+
+@njit
+def could_reach(zeta: float, needed: float) -> bool:
+    """Whether -ln Phi(zeta) may be as large as needed, by a bound that costs no special function.
+
+    With x = -zeta > 0: -ln Phi(zeta) <= ln 2 + sqrt(2 / pi) x + x^2 / 2, since its slope at 0 is sqrt(2 / pi)
+    and its curvature stays below 1.
+    """
+    x = -zeta if zeta < 0.0 else 0.0
+    return math.log(2.0) + x * (math.sqrt(2.0 / math.pi) + 0.5 * x) >= needed
+
+
+@njit
+def find_depth(zeta: float) -> float:
+    """Return E = -ln Phi(zeta): a standard exponential, large where zeta is far below zero."""
+    tail = 0.5 * math.erfc(-zeta * math.sqrt(0.5))
+    return -math.log(tail) if tail > 0.0 else 0.5 * zeta * zeta
+
+
+@njit
+def reaches(zeta: float, variance: float, reach: float, ratio: float) -> bool:
+    """Whether a log price bridge may get to log(reach) on its way to log(ratio), from 0."""
+    if reach <= 0.0:
+        return False
+    barrier = log(reach)
+    return could_reach(zeta, 2.0 * barrier * (barrier - log(ratio)) / variance)
+
+
+@njit
+def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> float:
+    """Return the worst relative price change of a log price bridge from 0 to log(ratio), for that slope."""
+    side = 1.0 if slope > 0.0 else -1.0
+    move = log(ratio)
+    return exp(side * 0.5 * (side * move - math.sqrt(move * move + 2.0 * variance * depth))) - 1.0
+
+
+@njit
+def dip_between(
+    market: Market,
+    book: Book,
+    account: int,
+    mark: int,
+    law: Law,
+    start: Floats,
+    end: Floats,
+    noise: Floats,
+    column: int,
+    length: float,
+    margin: float,
+    finish: float,
+    threshold: float,
+    weighted: Floats,
+) -> float:
+    """Return the least X of one account over one piece of a step, if that is below the threshold.
+
+    start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
+    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. Where the threshold is not
+    reached, any number at or above it may come back: what happens above it is never needed.
+    """
+    covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
+    lowest = min(margin, finish)
+    mixing = law.weight * law.weight * length
+    first, last = book.start[account], book.start[account + 1]
+    variance = 0.0
+    projection = 0.0
+    slope = 0.0
+    for n in range(first, last):
+        a = book.asset[n]
+        scale = market.spot[a] if market.additive else math.sqrt(start[a, column] * end[a, column])
+        net = book.size[n] - book.requirement[mark, n]
+        slope += net
+        weighted[n - first] = net * scale
+        projection += weighted[n - first] * noise[a, column]
+        other = 0.5 * weighted[n - first] * covariance[a, a]
+        for m in range(first, n):
+            other += weighted[m - first] * covariance[a, book.asset[m]]
+        variance += 2.0 * weighted[n - first] * other
+    if variance <= 0.0:
+        return lowest
+    zeta = projection / math.sqrt(variance)
+    only = book.only_asset[account]
+    if only >= 0 and not market.additive:
+        ratio = end[only, column] / start[only, column]
+        reach = 1.0 + (threshold - margin) / (slope * start[only, column])
+        one = covariance[only, only] * mixing
+        if one <= 0.0 or (lowest > threshold and not reaches(zeta, one, reach, ratio)):
+            return lowest
+        return min(
+            lowest, margin + slope * start[only, column] * dip_of_log(slope, ratio, one, find_depth(zeta))
+        )
+    variance *= mixing
+    if lowest > threshold and not could_reach(
+        zeta, 2.0 * (margin - threshold) * (finish - threshold) / variance
+    ):
+        return lowest
+    fall = margin - finish
+    return min(lowest, 0.5 * (margin + finish - math.sqrt(fall * fall + 2.0 * variance * find_depth(zeta))))
+
+
+@njit
+def value_margin(book: Book, account: int, mark: int, price: Floats, column: int) -> float:
+    """Return sum of (size - requirement) x price for one account at prices (A, columns)."""
+    value = 0.0
+    for n in range(book.start[account], book.start[account + 1]):
+        value += (book.size[n] - book.requirement[mark, n]) * price[book.asset[n], column]
+    return value
+
+
+@njit
+def split_step(market: Market, law: Law, key: Key, now: Step, lane: int, pieces: Pieces) -> None:
+    """Cut one lane's step at its jumps, at times of their own, into one piece more than there are jumps."""
+    loading = market.loading[market.loading_of_set[law.parameters], law.regime]
+    jump_loading = market.jump_loading[law.parameters, law.regime]
+    starts, ends, lengths = pieces.starts, pieces.ends, pieces.lengths
+    normal = pieces.normal
+    diffusion, jump = pieces.rest[0], pieces.rest[1]  # still to come
+    assets = starts.shape[0]
+    jumps = now.jumps[lane]
+    draw_jump_sum(market, law, key, jumps, normal, jump)
+    for a in range(assets):
+        starts[a, 0] = now.before[a, lane]
+        diffusion[a] = now.move[a, lane] - jump[a]
+    for i in range(jumps):  # times in ascending order, kept in lengths until the pieces are known
+        time = draw_uniform(key, SLOT_JUMP_TIME + i)
+        place = i
+        while place > 0 and lengths[place - 1] > time:
+            lengths[place] = lengths[place - 1]
+            place -= 1
+        lengths[place] = time
+    clock = 0.0
+    for i in range(jumps):
+        passed = lengths[i] - clock
+        left = 1.0 - clock
+        spread = law.weight * math.sqrt(passed * (left - passed) / left)
+        draw_normal_vector(key, SLOT_JUMP_PATH + i * normal.shape[0], normal)
+        for a in range(assets):
+            noise = 0.0
+            for j in range(market.depth[a]):
+                noise += loading[a, j] * normal[j]
+            gain = diffusion[a] * passed / left + spread * noise
+            diffusion[a] -= gain
+            ends[a, i] = starts[a, i] + market.spot[a] * gain if market.additive else starts[a, i] * exp(gain)
+        together = float(jumps - i)
+        draw_normal_vector(key, SLOT_JUMP_SPLIT + i * normal.shape[0], normal)
+        for a in range(assets):
+            noise = 0.0
+            for j in range(market.depth[a]):
+                noise += jump_loading[a, j] * normal[j]
+            gain = jump[a] / together + math.sqrt(1.0 - 1.0 / together) * noise
+            jump[a] -= gain
+            starts[a, i + 1] = (
+                ends[a, i] + market.spot[a] * gain if market.additive else ends[a, i] * exp(gain)
+            )
+        clock = lengths[i]
+        lengths[i] = passed
+    for a in range(assets):
+        ends[a, jumps] = now.after[a, lane]
+    lengths[jumps] = 1.0 - clock
+
+
+@njit
+def dip_with_jumps(
+    market: Market,
+    book: Book,
+    account: int,
+    mark: int,
+    law: Law,
+    key: Key,
+    now: Step,
+    lane: int,
+    margin: float,
+    threshold: float,
+    pieces: Pieces,
+) -> float:
+    """Return the least X of one account over a step with jumps in it, X being margin at its start."""
+    split_step(market, law, key, now, lane, pieces)
+    loading = market.loading[market.loading_of_set[law.parameters], law.regime]
+    base = margin - value_margin(book, account, mark, pieces.starts, 0)
+    lowest = margin
+    for i in range(now.jumps[lane] + 1):
+        draw_normal_vector(key, SLOT_BRIDGE + i * pieces.normal.shape[0], pieces.normal)
+        for a in range(loading.shape[0]):
+            pieces.noise[a, i] = 0.0
+            for j in range(market.depth[a]):
+                pieces.noise[a, i] += loading[a, j] * pieces.normal[j]
+        here = base + value_margin(book, account, mark, pieces.starts, i)
+        there = base + value_margin(book, account, mark, pieces.ends, i)
+        low = dip_between(
+            market,
+            book,
+            account,
+            mark,
+            law,
+            pieces.starts,
+            pieces.ends,
+            pieces.noise,
+            i,
+            pieces.lengths[i],
+            here,
+            there,
+            threshold,
+            pieces.weighted,
+        )
+        lowest = min(lowest, low)
+    return lowest

@@ -1,0 +1,54 @@
+"""The only place with numba options."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def hash_sources() -> str:
+    """Return a short hash of every source file in this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _open_cache_folder() -> str:
+    """Return a writable folder for compiled code, one for each state of the sources.
+
+    numba's own cache does not see an edit in an imported file, so the folder's name does.
+    Bounds-checked code is other code, and lives apart.
+    """
+    root = os.environ.get("SEAWALL_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    name = hash_sources() + ("-checked" if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else "")
+    folder = Path(root) / "seawall" / "kernels" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only home, as in many containers
+        folder = Path(tempfile.gettempdir()) / f"seawall-{os.getuid()}" / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+numba.config.CACHE_DIR = _open_cache_folder()
+
+
+def njit(function: Function) -> Function:
+    """Compile a kernel: cached on disk, without the GIL, IEEE arithmetic as written (no fastmath)."""
+    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile a small kernel into its callers: inside a loop over paths it then runs on several at once."""
+    options = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
+    return cast(Function, numba.njit(**options)(function))

@@ -1,0 +1,190 @@
+"""One step of the regime-switching market, for the paths of one set of lanes.
+
+Arrays whose last axis is LANES hold one path a lane. The formula of a step, in regime k (see docs/model.md):
+
+    x = m dt + w L z + J,    price <- price exp(x)    (or price + spot x, where returns are additive)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kernels.elementary import exp
+from kernels.jit import njit
+from kernels.random import (
+    SLOT_BRIDGE,
+    SLOT_FACTORS,
+    SLOT_JUMP_SIZE,
+    SLOT_JUMPS,
+    SLOT_REGIME,
+    draw_normal_vector,
+    draw_normals,
+    draw_uniforms,
+)
+from kernels.structs import LANES, Draws, Floats, Integers, Key, Law, Market, Step
+
+# The mixing table has one row of cells for u below one half and one for 1 - u, so that both tails are fine;
+# each octave of the smaller of the two, from 2**-54 to 2**-1, has 64 cells of equal width.
+CELL_BITS = 6
+LOWEST_OCTAVE = -54
+CELLS = (-1 - LOWEST_OCTAVE) * 2**CELL_BITS + 2
+_SHIFT = np.int64(52 - CELL_BITS)
+_FIRST_CELL = np.int64((1023 + LOWEST_OCTAVE) << CELL_BITS)
+_WITHIN = np.int64((1 << (52 - CELL_BITS)) - 1)
+_CELL_WIDTH = 2.0 ** -(52 - CELL_BITS)
+
+
+@njit
+def draw_uniform_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
+    """Fill two arrays (LANES,) with the uniforms of a slot, from the path in the key onward."""
+    for v in range(LANES):
+        lane = Key(key.seed, key.path + np.uint64(v), key.step)
+        first[v], second[v] = draw_uniforms(lane, slot)
+
+
+@njit
+def draw_normal_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
+    """Fill two arrays (LANES,) with the standard normals of a slot, from the path in the key onward."""
+    for v in range(LANES):
+        lane = Key(key.seed, key.path + np.uint64(v), key.step)
+        first[v], second[v] = draw_normals(lane, slot)
+
+
+@njit
+def combine_factors(loading: Floats, depth: int, factor: Floats, noise: Floats) -> None:
+    """noise (LANES,) = sum over factors of loading (F,) times factor (F, LANES), four factors at a time."""
+    for v in range(LANES):
+        noise[v] = 0.0
+    for j in range(0, depth, 4):
+        a, b, c, d = loading[j], loading[j + 1], loading[j + 2], loading[j + 3]
+        for v in range(LANES):
+            noise[v] += (a * factor[j, v] + b * factor[j + 1, v]) + (
+                c * factor[j + 2, v] + d * factor[j + 3, v]
+            )
+
+
+@njit
+def draw_noise(market: Market, key: Key, slot: int, factor: Floats, noise: Floats) -> None:
+    """Fill factor (F, LANES) with the normals from a slot on, noise (D, K, A, LANES) with loading x factor."""
+    for j in range(0, factor.shape[0], 2):
+        draw_normal_lanes(key, slot + j // 2, factor[j], factor[j + 1])
+    for d in range(noise.shape[0]):
+        if market.in_use[np.int64(key.step), d]:
+            for k in range(noise.shape[1]):
+                for a in range(noise.shape[2]):
+                    combine_factors(market.loading[d, k, a], market.depth[a], factor, noise[d, k, a])
+
+
+@njit
+def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
+    """Draw the uniforms and factors of a step, and correlate the factors by each loading in use.
+
+    Regime and mixing belong to the model's step, so they stay as they are inside it.
+    """
+    step = np.int64(key.step)
+    if step % market.substeps == 0:
+        draw_uniform_lanes(key, SLOT_REGIME, draws.uniform[0], draws.uniform[1])
+    if market.has_jumps:
+        draw_uniform_lanes(key, SLOT_JUMPS, draws.uniform[2], draws.uniform[3])
+    draw_noise(market, key, SLOT_FACTORS, draws.factor, draws.noise)
+    if bridge:
+        draw_noise(market, key, SLOT_BRIDGE, draws.dip_factor, draws.dip_noise)
+
+
+@njit
+def switch_regimes(market: Market, scenario: int, step: int, uniform: Floats, regime: Integers) -> None:
+    """Put in regime (LANES,) the one in force over this step, by inverse of the cumulative law."""
+    forced = market.forced[scenario, step]
+    last = market.initial.shape[0] - 1
+    if forced >= 0:
+        regime[:] = forced
+    elif step == 0:
+        for v in range(LANES):
+            k = 0
+            for c in range(last):
+                k += int(uniform[0, v] > market.initial[c])
+            regime[v] = k
+    elif step % market.substeps == 0:
+        for v in range(LANES):
+            k = 0
+            for c in range(last):
+                k += int(uniform[0, v] > market.transitions[regime[v], c])
+            regime[v] = k
+
+
+@njit
+def read_mixing(table: Floats, u: float) -> float:
+    """Return w = sqrt((nu - 2) / chi2 quantile at u), linear within a cell of table (2, CELLS)."""
+    half = 1 if u > 0.5 else 0
+    bits = np.float64(1.0 - u if u > 0.5 else u).view(np.int64)
+    cell = (bits >> _SHIFT) - _FIRST_CELL
+    below = table[half, cell]
+    return float(below + (bits & _WITHIN) * _CELL_WIDTH * (table[half, cell + 1] - below))
+
+
+@njit
+def mix_tails(market: Market, parameters: int, regime: Integers, uniform: Floats, weight: Floats) -> None:
+    """weight (LANES,): the t-mixing number shared by all assets; 1 in a Gaussian regime."""
+    for v in range(LANES):
+        table = market.mixing[parameters, regime[v]]
+        weight[v] = read_mixing(market.mixing_tables[table], uniform[1, v]) if table >= 0 else 1.0
+
+
+@njit
+def count_jumps(market: Market, parameters: int, now: Step, uniform: Floats) -> int:
+    """Draw how many jumps fall in each lane's step, by inverse of the Poisson law; return how many lanes have any."""
+    lanes = 0
+    most = market.jump_law.shape[2] - 1
+    for v in range(LANES):
+        law = market.jump_law[parameters, now.regime[v]]
+        n = 0
+        while n < most and uniform[2, v] > law[n]:
+            n += 1
+        now.jumps[v] = n
+        lanes += n > 0
+    return lanes
+
+
+@njit
+def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats, total: Floats) -> None:
+    """total (A,) = jumps x mean + sqrt(jumps) x loading z: the sum of a step's jumps, each jump normal."""
+    draw_normal_vector(key, SLOT_JUMP_SIZE, normal)
+    mean = market.jump_mean[law.parameters, law.regime]
+    loading = market.jump_loading[law.parameters, law.regime]
+    for a in range(total.shape[0]):
+        total[a] = jumps * mean[a]
+        for j in range(market.depth[a]):
+            total[a] += math.sqrt(float(jumps)) * loading[a, j] * normal[j]
+
+
+@njit
+def select_regime(market: Market, parameters: int, noise: Floats, regime: Integers, now: Step) -> None:
+    """Fill return (jumps not yet in it), its standard deviation and the funding rate, by each lane's regime."""
+    d = market.loading_of_set[parameters]
+    move, spread, rate, weight = now.move, now.spread, now.rate, now.weight
+    now.regime[:] = regime
+    for a in range(move.shape[0]):
+        for k in range(market.initial.shape[0]):
+            drift = market.drift[parameters, k, a]
+            volatility = market.volatility[d, k, a]
+            funding = market.funding[parameters, k, a]
+            for v in range(LANES):
+                here = regime[v] == k
+                move[a, v] = drift + weight[v] * noise[d, k, a, v] if here else move[a, v]
+                spread[a, v] = volatility * weight[v] if here else spread[a, v]
+                rate[a, v] = funding if here else rate[a, v]
+
+
+@njit
+def move_prices(market: Market, move: Floats, price: Floats) -> None:
+    """price (A, LANES) after the returns in move (A, LANES)."""
+    for a in range(price.shape[0]):
+        if market.additive:
+            spot = market.spot[a]
+            for v in range(LANES):
+                price[a, v] += spot * move[a, v]
+        else:
+            for v in range(LANES):
+                price[a, v] *= exp(move[a, v])

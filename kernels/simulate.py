@@ -1,0 +1,212 @@
+"""A block: simulate a range of paths under every scenario and tally what every account met.
+
+Paths are taken LANES at a time, and stay in cache from their first step to their last. All scenarios walk
+side by side on the same random numbers, drawn once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.jit import njit
+from kernels.market import (
+    count_jumps,
+    draw_jump_sum,
+    draw_step,
+    mix_tails,
+    move_prices,
+    select_regime,
+    switch_regimes,
+)
+from kernels.screen import revalue, screen_step
+from kernels.structs import (
+    LANES,
+    MARKS,
+    Book,
+    Clock,
+    Desk,
+    Draws,
+    Floats,
+    Integers,
+    Key,
+    Law,
+    Market,
+    Pieces,
+    Standing,
+    Step,
+    Tally,
+)
+
+
+@njit
+def add_jumps(market: Market, parameters: int, key: Key, uniform: Floats, now: Step, pieces: Pieces) -> None:
+    """Add the step's jumps to the returns of the lanes that have any."""
+    if count_jumps(market, parameters, now, uniform) > 0:
+        for v in range(LANES):
+            if now.jumps[v] > 0:
+                path = Key(key.seed, key.path + np.uint64(v), key.step)
+                law = Law(parameters, now.regime[v], now.weight[v])
+                draw_jump_sum(market, law, path, now.jumps[v], pieces.normal, pieces.rest[1])
+                for a in range(now.move.shape[0]):
+                    now.move[a, v] += pieces.rest[1, a]
+
+
+@njit
+def apply_shock(market: Market, shock: int, price: Floats) -> None:
+    """Multiply prices (A, LANES) by a shock's factors."""
+    for a in range(price.shape[0]):
+        for v in range(LANES):
+            price[a, v] *= market.shocks[shock, a]
+
+
+@njit
+def start_lanes(market: Market, book: Book, paths: int, standing: Standing, tally: Tally) -> None:
+    """Put every lane at `as_of`; what is hit there, after shocks at time zero, counts at the first horizon."""
+    standing.paid[:] = 0.0
+    standing.rank[:] = 0
+    standing.unit[:] = tally.hits.shape[4]
+    price = standing.price
+    for s in range(price.shape[0]):
+        for account in range(book.base.shape[0]):
+            for mark in range(MARKS):
+                standing.next[s, account, mark, :] = book.threshold[mark, account, 0]
+        for a in range(price.shape[1]):
+            price[s, a, :] = market.spot[a]
+        if market.shock[s, 0] >= 0:
+            apply_shock(market, market.shock[s, 0], price[s])
+        revalue(market, book, s, 0, paths, True, standing, tally)
+
+
+@njit
+def count_joint(paths: int, standing: Standing, tally: Tally) -> None:
+    """Count the pairs of accounts liquidated on the same path, at leverage 1, by the later one's horizon."""
+    horizons = tally.joint.shape[1]
+    accounts = tally.joint.shape[2]
+    for s in range(tally.joint.shape[0]):
+        for v in range(paths):
+            for i in range(accounts):
+                first = standing.unit[s, i, v]
+                if first < horizons:
+                    for j in range(accounts):
+                        later = max(first, standing.unit[s, j, v])
+                        if later < horizons:
+                            tally.joint[s, later, i, j] += 1
+
+
+@njit
+def walk_paths(
+    seed: np.uint64,
+    first_path: int,
+    paths: int,
+    market: Market,
+    book: Book,
+    clock: Clock,
+    draws: Draws,
+    now: Step,
+    standing: Standing,
+    desk: Desk,
+    pieces: Pieces,
+    tally: Tally,
+) -> None:
+    """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
+    for offset in range(0, paths, LANES):
+        lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
+        start_lanes(market, book, lanes, standing, tally)
+        for step in range(clock.steps):
+            key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
+            draw_step(market, key, clock.bridge, draws)
+            for s in range(standing.price.shape[0]):
+                price = standing.price[s]
+                parameters = market.parameters[s, step]
+                leader = market.leader[s]
+                if leader == s:
+                    switch_regimes(market, s, step, draws.uniform, standing.regime[s])
+                mix_tails(market, parameters, standing.regime[leader], draws.uniform, now.weight)
+                select_regime(market, parameters, draws.noise, standing.regime[leader], now)
+                if market.has_jumps:
+                    add_jumps(market, parameters, key, draws.uniform, now, pieces)
+                if step > 0 and market.shock[s, step] >= 0:
+                    apply_shock(market, market.shock[s, step], price)
+                    watched = clock.bridge != 0
+                    revalue(market, book, s, clock.horizon[step], lanes, watched, standing, tally)
+                now.before[:] = price
+                move_prices(market, now.move, price)
+                now.after[:] = price
+                screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
+        count_joint(lanes, standing, tally)
+
+
+def simulate_paths(
+    seed: int, first_path: int, paths: int, market: Market, book: Book, clock: Clock, tally: Tally
+) -> None:
+    """Simulate paths first_path .. first_path + paths - 1 and add what they met to the tally.
+
+    The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls.
+    """
+    scenarios = market.parameters.shape[0]
+    accounts = book.base.shape[0]
+    loadings, regimes, assets, factors = market.loading.shape
+    most_jumps = market.jump_law.shape[2]
+
+    def lanes(*shape: int) -> Floats:
+        return np.zeros((*shape, LANES))
+
+    def integer_lanes(*shape: int) -> Integers:
+        return np.zeros((*shape, LANES), np.int64)
+
+    now = Step(
+        integer_lanes(),
+        lanes(),
+        integer_lanes(),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+    )
+    standing = Standing(
+        lanes(scenarios, assets),
+        integer_lanes(scenarios),
+        lanes(scenarios, accounts),
+        lanes(scenarios, accounts, MARKS),
+        integer_lanes(scenarios, accounts, MARKS),
+        lanes(scenarios, accounts, MARKS),
+        integer_lanes(scenarios, accounts),
+    )
+    desk = Desk(
+        lanes(),
+        lanes(MARKS),
+        lanes(),
+        lanes(),
+        lanes(),
+        integer_lanes(),
+    )
+    pieces = Pieces(
+        np.zeros((assets, most_jumps)),
+        np.zeros((assets, most_jumps)),
+        np.zeros(most_jumps),
+        np.zeros(factors),
+        np.zeros((assets, most_jumps)),
+        np.zeros(book.asset.shape[0]),
+        np.zeros((2, assets)),
+    )
+    walk_paths(
+        np.uint64(seed),
+        first_path,
+        paths,
+        market,
+        book,
+        clock,
+        Draws(
+            lanes(4),
+            lanes(factors),
+            lanes(loadings, regimes, assets),
+            lanes(factors),
+            lanes(loadings, regimes, assets),
+        ),
+        now,
+        standing,
+        desk,
+        pieces,
+        tally,
+    )

@@ -1,0 +1,184 @@
+"""What crosses into the kernels: named tuples of C-contiguous arrays, one for each noun.
+
+Letters in shapes: S scenarios, T steps, A assets simulated, F factors (padded to a multiple of four with
+zero loadings), K regimes, Q parameter sets, D loadings, I funding intervals, P accounts, N positions,
+L leverages, H horizons, J most jumps in a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+LANES = 64  # paths advanced side by side: their state stays in the first two levels of cache
+MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the order an account meets them
+MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
+
+
+class Market(NamedTuple):
+    """The market model under every scenario, per simulation step."""
+
+    spot: Floats  # (A,) price at `as_of`
+    additive: np.int64  # 1: prices move by spot times return; 0: by the return's exponential
+    substeps: np.int64  # simulation steps in one model step: they share regime and t-mixing
+    initial: Floats  # (K,) cumulative law of the first regime
+    transitions: Floats  # (K, K) cumulative rows
+    leader: Integers  # (S,) the scenario whose regimes this one shares: itself, or the first one unforced
+    forced: Integers  # (S, T) regime forced in that step, or -1
+    parameters: Integers  # (S, T) which parameter set holds in that step
+    shock: Integers  # (S, T) which shock falls at the start of that step, or -1
+    shocks: Floats  # (shocks, A) factor on the price
+    drift: Floats  # (Q, K, A) log drift of one step
+    loading_of_set: Integers  # (Q,)
+    loading: Floats  # (D, K, A, F) factor loadings of one step's return, standard deviation included
+    volatility: Floats  # (D, K, A) standard deviation of one step's return: the norms of the loadings
+    covariance: Floats  # (D, K, A, A) of one step's return
+    depth: Integers  # (A,) leading factors that matter to the asset, rounded up to a multiple of four
+    in_use: Integers  # (T, D) 1 where some scenario needs that loading in that step
+    mixing: Integers  # (Q, K) which t-mixing table, or -1 for Gaussian
+    mixing_tables: Floats  # (tables, 2, cells)
+    jump_law: Floats  # (Q, K, J + 1) P(at most n jumps in one step)
+    jump_mean: Floats  # (Q, K, A)
+    jump_loading: Floats  # (Q, K, A, F)
+    has_jumps: np.int64
+    funding: Floats  # (Q, K, A) annualised rate
+    due: Floats  # (I, T) years of funding paid at the end of that step
+    has_funding: np.int64
+
+
+class Book(NamedTuple):
+    """Cross-margined accounts, linear in prices. Requirements are per unit of price: fraction x |size|."""
+
+    start: Integers  # (P + 1,) first position of each account
+    asset: Integers  # (N,)
+    interval: Integers  # (N,) which funding interval
+    size: Floats  # (N,)
+    requirement: Floats  # (MARKS, N) initial, maintenance, zero
+    spread: Floats  # (P, D, K) standard deviation of the positions' value over one step at `as_of` prices
+    initial: Floats  # (P,) initial requirement at `as_of`
+    base: Floats  # (P,) value of the positions at `as_of`
+    only_asset: Integers  # (P,) the one asset the account depends on, or -1
+    threshold: Floats  # (MARKS, P, L) level of X below which a leverage has hit the mark, descending
+    leverage: Integers  # (P, L) which leverage each threshold belongs to
+    unit: Integers  # (P,) rank of leverage 1 among the thresholds
+
+
+class Key(NamedTuple):
+    """What a random number depends on besides its slot."""
+
+    seed: np.uint64
+    path: np.uint64
+    step: np.uint64
+
+
+class Law(NamedTuple):
+    """What governs one path in one step: parameter set, regime, t-mixing number."""
+
+    parameters: int
+    regime: int
+    weight: float
+
+
+class Pieces(NamedTuple):
+    """One step of one path, cut at its jumps; with room to compute in. M is J + 1."""
+
+    starts: Floats  # (A, M) prices at the start of each piece
+    ends: Floats  # (A, M)
+    lengths: Floats  # (M,) shares of the step
+    normal: Floats  # (F,)
+    noise: Floats  # (A, M) the common normals of each piece times the loading
+    weighted: Floats  # (N,) an account's sensitivity to each position's asset
+    rest: Floats  # (2, A) diffusion and jumps still to come
+
+
+class Clock(NamedTuple):
+    """Steps and horizons."""
+
+    steps: np.int64
+    horizon: Integers  # (T,) first horizon at or after the end of each step
+    bridge: np.int64  # 1: watched between step ends as well
+
+
+class Tally(NamedTuple):
+    """Integer counts, filled by the kernel; adding two tallies of different paths is exact."""
+
+    hits: Integers  # (MARKS, S, P, L, H) first passages in (previous horizon, horizon]
+    joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
+
+
+class Draws(NamedTuple):
+    """What all scenarios share in a step."""
+
+    uniform: Floats  # (4, LANES) regime, t-mixing, number of jumps, spare
+    factor: Floats  # (F, LANES) standard normals
+    noise: Floats  # (D, K, A, LANES) loading times factors
+    dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
+    dip_noise: Floats  # (D, K, A, LANES) loading times those
+
+
+class Step(NamedTuple):
+    """One step of one scenario, one path a lane."""
+
+    regime: Integers  # (LANES,) in force
+    weight: Floats  # (LANES,) t-mixing number
+    jumps: Integers  # (LANES,)
+    before: Floats  # (A, LANES) price at the start
+    move: Floats  # (A, LANES) return
+    spread: Floats  # (A, LANES) standard deviation of the return, jumps apart
+    rate: Floats  # (A, LANES) annualised funding rate
+    after: Floats  # (A, LANES) price at the end
+
+
+class Standing(NamedTuple):
+    """Where every account stands, one path a lane; the state of a walk."""
+
+    price: Floats  # (S, A, LANES)
+    regime: Integers  # (S, LANES)
+    paid: Floats  # (S, P, LANES) funding paid since `as_of`, at leverage 1
+    margin: Floats  # (S, P, MARKS, LANES) X
+    rank: Integers  # (S, P, MARKS, LANES) thresholds passed
+    next: Floats  # (S, P, MARKS, LANES) the threshold next in line, or minus infinity
+    unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H
+
+
+class Desk(NamedTuple):
+    """Room to compute in."""
+
+    value: Floats  # (LANES,)
+    requirement: Floats  # (MARKS, LANES)
+    spread: Floats  # (LANES,) bound on the standard deviation of X over the step
+    funding: Floats  # (LANES,) funding paid in the step
+    finish: Floats  # (LANES,) X at the end, before funding
+    flag: Integers  # (LANES,)
+
+
+def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    """Return values as a C-contiguous array of that dtype, refusing another shape or a non-finite number."""
+    array = np.ascontiguousarray(values, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: not finite")
+    return array
+
+
+def checked_index(values: Any, shape: tuple[int, ...], low: int, high: int, name: str) -> Integers:
+    """Return indices as int64, refusing any outside [low, high): numba does not check bounds."""
+    array = checked(values, np.int64, shape, name)
+    if array.size and (array.min() < low or array.max() >= high):
+        raise ValueError(f"{name}: index outside [{low}, {high})")
+    return array
+
+
+def create_tally(scenarios: int, accounts: int, leverages: int, horizons: int, joint: bool) -> Tally:
+    """Return a tally of zeros."""
+    pairs = accounts if joint else 0
+    return Tally(
+        np.zeros((MARKS, scenarios, accounts, leverages, horizons), np.int64),
+        np.zeros((scenarios, horizons, pairs, pairs), np.int64),
+    )

@@ -1,0 +1,155 @@
+"""What must hold between the values of a market model: its assets, its regimes and the chain between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import fsum
+from typing import Any
+
+from pipeline.chain import stationary_law
+from pipeline.faults import Fault, Loc, duplicates, unknown
+from pipeline.matrices import definiteness_fault
+
+SUM_TOLERANCE = 1e-9
+RESERVED = (
+    "stationary",
+    "filtered",
+    "calmest",
+    "wildest",
+)  # words that mean something where a regime's name may stand
+
+
+def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
+    """What is wrong between the values of a model's document."""
+    assets: list[str] | None = model.get("assets")
+    regimes: dict[str, Any] | None = model.get("regimes")
+    if assets is not None:
+        yield from duplicates(("assets",), assets, "asset")
+        if "all" in assets:
+            loc = ("assets", assets.index("all"))
+            yield Fault(loc, "the name of an asset", "`all`, which means every asset", "rename it")
+        for name, regime in (regimes or {}).items():
+            yield from _below(("regimes", name), _regime_faults(regime, assets))
+    if regimes is not None:
+        for name in regimes:
+            if name in RESERVED or not name.strip():
+                yield Fault(
+                    ("regimes", name),
+                    "a name for the regime",
+                    f"`{name}`, which means something else",
+                    "rename it",
+                )
+        yield from _chain_faults(model, tuple(regimes))
+
+
+def _below(loc: Loc, faults: Iterable[Fault]) -> Iterator[Fault]:
+    return (fault._replace(loc=(*loc, *fault.loc)) for fault in faults)
+
+
+def _key_faults(
+    loc: Loc, values: dict[str, Any], names: Iterable[str], kind: str, *, whole: bool
+) -> Iterator[Fault]:
+    """Keys that are not among the names and, where the mapping must be whole, names without a key."""
+    known = list(names)
+    for key in values:
+        if key not in known:
+            yield unknown((*loc, key), f"{kind} of the model", key, known)
+    for name in known if whole else ():
+        if name not in values:
+            yield Fault(
+                (*loc, name), f"a value for each {kind.split()[-1]}", f"none for `{name}`", f"add `{name}:`"
+            )
+
+
+def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]:
+    jumps = regime.get("jumps") or {}
+    for loc, values, whole in (
+        (("volatility",), regime.get("volatility"), True),
+        (("drift",), regime.get("drift"), False),
+        (("funding",), regime.get("funding"), True),
+        (("jumps", "mean"), jumps.get("mean"), True),
+        (("jumps", "volatility"), jumps.get("volatility"), True),
+    ):
+        if values is not None:
+            yield from _key_faults(loc, values, assets, "an asset", whole=whole)
+    rows = regime.get("correlation")
+    if rows:
+        advice = "correct the figures, or add `repair: nearest` to the regime (it reports the distance moved)"
+        yield from _size_faults(("correlation",), rows, assets)
+        if not regime.get("repair"):
+            yield from definiteness_fault(("correlation",), rows, assets, advice)
+    elif len(assets) > 1:
+        got = "an empty list" if "correlation" in regime else "nothing"
+        yield Fault(
+            ("correlation",),
+            f"a matrix of {len(assets)} x {len(assets)} correlations",
+            got,
+            "add `correlation:`",
+        )
+    rho = jumps.get("correlation", 0.0)
+    if isinstance(rho, list | tuple):
+        yield from _size_faults(("jumps", "correlation"), rho, assets)
+        yield from definiteness_fault(("jumps", "correlation"), rho, assets, "correct the figures")
+    elif len(assets) > 1 and rho < -1 / (len(assets) - 1):
+        lowest = -1 / (len(assets) - 1)
+        expected = f"at least {lowest:.4g}: {len(assets)} assets can't all move further against each other"
+        yield Fault(("jumps", "correlation"), expected, f"{rho:g}", "raise it, or give a matrix")
+
+
+def _size_faults(loc: Loc, rows: Any, assets: list[str]) -> Iterator[Fault]:
+    if len(rows) != len(assets):
+        expected = f"{len(assets)} rows, one for each of {', '.join(assets[:8])}"
+        yield Fault(loc, expected, f"{len(rows)}", "give one row and column per asset, in their order")
+
+
+def _law_faults(loc: Loc, law: dict[str, float], regimes: tuple[str, ...]) -> Iterator[Fault]:
+    yield from _key_faults(loc, law, regimes, "a regime", whole=False)
+    if abs(fsum(law.values()) - 1) > SUM_TOLERANCE:
+        yield Fault(loc, "probabilities that sum to 1", f"a sum of {fsum(law.values()):.12g}", "correct them")
+
+
+def _chain_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:
+    transitions: dict[str, dict[str, float]] = model.get("transitions") or {}
+    before = 0
+    if transitions or len(regimes) > 1:
+        for fault in _transition_faults(transitions, regimes):
+            before += 1
+            yield fault
+    filtered = model.get("filtered")
+    if filtered is not None and filtered.get("law") is not None:
+        yield from _law_faults(("filtered", "law"), filtered["law"], regimes)
+    initial = model.get("initial")
+    if isinstance(initial, dict):
+        yield from _law_faults(("initial",), initial, regimes)
+    elif initial == "filtered":
+        if filtered is None:
+            fix = "use `stationary`, a regime or a law, or take a calibrated model"
+            yield Fault(("initial",), "a filtered law in the model, as `initial: filtered` asks", "none", fix)
+    elif initial == "stationary":
+        matrix = [[transitions.get(k, {}).get(j, 0.0) for j in regimes] for k in regimes]
+        if not before and transitions and not _is_unique(matrix):
+            fix = "give `initial` as a law or a regime, or join the classes by a transition"
+            yield Fault(
+                ("initial",), "a chain with one stationary law", "several closed classes of regimes", fix
+            )
+    elif initial is not None and initial not in regimes:
+        yield unknown(
+            ("initial",),
+            "`stationary`, `filtered` or a regime of the model",
+            initial,
+            [*RESERVED[:2], *regimes],
+        )
+
+
+def _transition_faults(transitions: dict[str, dict[str, float]], regimes: tuple[str, ...]) -> Iterator[Fault]:
+    yield from _key_faults(("transitions",), transitions, regimes, "a row for each regime", whole=True)
+    for name, row in transitions.items():
+        yield from _law_faults(("transitions", name), row, regimes)
+
+
+def _is_unique(matrix: list[list[float]]) -> bool:
+    try:
+        stationary_law(matrix)
+    except ValueError:
+        return False
+    return True

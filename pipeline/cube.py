@@ -1,0 +1,139 @@
+"""Tallies become the labelled cube: names on the axes, probabilities, intervals, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.intervals import counted
+from pipeline.margin_now import Margin, margin_now
+from pipeline.plan import Plan
+from pipeline.schema import DECLARED, EVENTS, LEVEL, QUANTITIES
+from pipeline.tallies import Tallies
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a cube comes from: the names of the run and of all it depends on. Hashes are hexadecimal."""
+
+    run_id: str
+    plan_hash: str
+    model_hash: str
+    venue_hash: str
+    versions: Mapping[str, str]
+    created: str
+    """When the run was asked for, UTC ISO 8601."""
+
+
+def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Dataset:
+    """The cube of `pipeline.schema`: tallies with the plan's labels, estimates and 95 % intervals.
+
+    The axes of the tallies follow the plan's order of scenarios, accounts, leverages and horizons;
+    ValueError where their sizes differ. Limits stay out: they are judged when a cube is read. Pure: the
+    same arguments give an identical dataset.
+    """
+    import xarray as xr
+
+    coordinates = _coordinates(plan)
+    sizes = tuple(len(coordinates[name]) for name in DECLARED["liquidations"].dims)
+    if tallies.liquidations.shape != sizes:
+        raise ValueError(f"tallies of shape {tallies.liquidations.shape} for a plan of {sizes}")
+    margins = margin_now(plan)
+    arrays = {**_counts(tallies), **_estimates(tallies), **_snapshot(margins)}
+    return xr.Dataset(
+        {name: _declared(name, array) for name, array in arrays.items()},
+        coords={
+            name: _declared(name, array)
+            for name, array in {**coordinates, **_leverages(plan, margins)}.items()
+            if name != "account_other" or tallies.joint is not None
+        },
+        attrs={
+            "title": plan.name,
+            "plan": json.dumps({key: part for key, part in plan.document().items() if key != "limits"}),
+            "warnings": json.dumps(plan.warnings()),
+            "plan_hash": provenance.plan_hash,
+            "run_id": provenance.run_id,
+            "seed": plan.simulation.seed,
+            "monitoring": plan.simulation.monitoring,
+            "model_hash": provenance.model_hash,
+            "venue_hash": provenance.venue_hash,
+            "versions": json.dumps(dict(provenance.versions), sort_keys=True),
+            "created": provenance.created,
+        },
+    )
+
+
+def encoding(cube: xr.Dataset) -> dict[str, dict[str, int]]:
+    """What `to_zarr` needs: a count that was never written reads as -1, not as "0 paths liquidated"."""
+    return {
+        str(name): {"fill_value": -1} for name, array in cube.data_vars.items() if array.dtype.kind == "i"
+    }
+
+
+def _declared(name: str, array: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[Any], dict[str, str]]:
+    variable = DECLARED[name]
+    # numpy's own variable-width strings: the only ones zarr v3 has a specification for
+    dtype = np.dtypes.StringDType() if variable.dtype == "str" else np.dtype(variable.dtype)
+    return variable.dims, np.asarray(array).astype(dtype), variable.attrs
+
+
+def _coordinates(plan: Plan) -> dict[str, NDArray[Any]]:
+    accounts = [account.name for account in plan.accounts]
+    return {
+        "scenario": np.array([scenario.name for scenario in plan.scenarios]),
+        "account": np.array(accounts),
+        "leverage": np.array(plan.simulation.leverage),
+        "horizon": np.array(plan.simulation.horizons, "timedelta64[ns]"),
+        "account_other": np.array(accounts),
+        "quantity": np.array([quantity.name for quantity in QUANTITIES]),
+    }
+
+
+def _leverages(plan: Plan, margins: Mapping[str, Margin]) -> dict[str, NDArray[Any]]:
+    multiples = np.array(plan.simulation.leverage)
+    return {
+        "gross_leverage": np.outer([margin.leverage for margin in margins.values()], multiples),
+        "net_leverage": np.outer([margin.net_leverage for margin in margins.values()], multiples),
+        "openable": np.array(
+            [[margin.openable(multiple) for multiple in multiples] for margin in margins.values()]
+        ),
+    }
+
+
+def _snapshot(margins: Mapping[str, Margin]) -> dict[str, NDArray[Any]]:
+    return {"margin_now": np.array([astuple(margin) for margin in margins.values()])}
+
+
+def _counts(tallies: Tallies) -> dict[str, NDArray[Any]]:
+    counts: dict[str, NDArray[Any]] = {event.counts: getattr(tallies, event.counts) for event in EVENTS}
+    counts["paths"] = np.full(tallies.liquidations.shape, tallies.paths)
+    counts["liquidatable_now"] = tallies.liquidatable_now
+    if tallies.joint is not None:
+        counts["joint_liquidations"] = tallies.joint
+    return counts
+
+
+def _estimates(tallies: Tallies) -> dict[str, NDArray[Any]]:
+    estimates: dict[str, NDArray[Any]] = {}
+    for event in EVENTS:
+        counts = getattr(tallies, event.counts)
+        low, high = counted(counts, tallies.paths, LEVEL)
+        p = counts / tallies.paths
+        if event.counts != "bankruptcies":
+            # known from the book itself, so nothing is left to estimate
+            certain = tallies.liquidatable_now[..., np.newaxis]
+            p, low, high = (np.where(certain, 1.0, bound) for bound in (p, low, high))
+        estimates |= {
+            event.probability: p,
+            f"{event.probability}_low": low,
+            f"{event.probability}_high": high,
+        }
+    return estimates

@@ -1,0 +1,235 @@
+"""The market model: regimes of volatility, correlation, tails, jumps, funding, and the chain between them."""
+
+from __future__ import annotations
+
+from math import fsum, isfinite
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    model_validator,
+)
+
+from pipeline.chain import stationary_law
+from pipeline.coherence import find_model_faults
+from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_eigenvalue
+from pipeline.faults import Part, refuse, refuse_value
+from pipeline.matrices import CorrelationRows, Rows, plain_rows
+from pipeline.origin import Origin, read_part
+from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
+from pipeline.yaml_text import load_text
+
+MODELS = Path(__file__).parent / "models"
+
+_rows = TypeAdapter(CorrelationRows)
+_law = TypeAdapter(dict[str, Fraction])
+_correlation = TypeAdapter(Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)])
+
+
+def _read_jump_correlation(value: Any) -> float | Rows:
+    return (
+        _rows.validate_python(value)
+        if isinstance(value, list | tuple)
+        else _correlation.validate_python(value)
+    )
+
+
+def _read_initial(value: Any) -> str | dict[str, float]:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _law.validate_python(value)
+    raise refuse_value(
+        "`stationary`, `filtered`, a regime's name, or a probability per regime", "write one of these"
+    )
+
+
+def _check_finite(metadata: dict[str, Any]) -> dict[str, Any]:
+    stack: list[Any] = [metadata]
+    while stack:
+        value = stack.pop()
+        stack.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        if isinstance(value, float) and not isfinite(value):
+            raise refuse_value("finite numbers", "write null where there is no figure")
+    return metadata
+
+
+Tail = Annotated[float, Field(strict=True, gt=2, allow_inf_nan=False)]
+Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
+
+
+class Jumps(Part):
+    """Common jumps: arrivals a year for all assets together, and the normal law of each asset's log move."""
+
+    intensity: NonNegative
+    mean: dict[str, Finite]
+    volatility: dict[str, NonNegative]
+    correlation: Annotated[
+        float | Rows,
+        PlainValidator(_read_jump_correlation, json_schema_input_type=float | Rows),
+        PlainSerializer(plain_rows),
+    ] = 0.0
+
+
+class Regime(Part):
+    """One state of the market. Volatility, drift of the log price and funding are annualised fractions.
+
+    `correlation` is in the order of the model's assets. `tail` is the Student-t's degrees of freedom, None
+    for Gaussian; `funding` None is not modelled. With `repair: nearest` a correlation that is not positive
+    semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
+    """
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(
+        ("wick", "basis", "depth", "implied_volatility", "duration")
+    )
+
+    volatility: dict[str, NonNegative]
+    drift: dict[str, Finite] = Field(default={})
+    correlation: CorrelationRows = ()
+    funding: dict[str, Finite] | None = None
+    tail: Tail | None = None
+    jumps: Jumps | None = None
+    repair: Literal["nearest"] | None = None
+    repair_distance: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _repair(self) -> Self:
+        if self.repair and self.correlation and smallest_eigenvalue(self.correlation) < -PSD_TOLERANCE:
+            try:
+                matrix, distance = nearest_correlation(self.correlation)
+            except RuntimeError as error:
+                raise refuse_value(
+                    "a correlation that can be repaired", f"correct the figures: {error}"
+                ) from None
+            # the one moment at which the part is not yet anyone's: it is immutable from here on
+            object.__setattr__(self, "correlation", tuple(map(tuple, matrix.tolist())))
+            object.__setattr__(self, "repair_distance", distance)
+        return self
+
+
+class Filtered(Part):
+    """P(regime | prices up to `as_of`), as a calibration left it."""
+
+    as_of: Instant
+    law: dict[str, Fraction]
+
+
+class MarketModel(Part):
+    """Correlated assets whose regime is a Markov chain on the model's step.
+
+    Every mapping by asset is complete and in the order of `assets`, every one by regime in that of `regimes`:
+    a drift not given is 0, a transition not given has probability 0 (the others sum to 1 without it).
+    """
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(
+        ("wick", "basis", "depth", "implied_volatility", "durations", "parameter_draws")
+    )
+
+    name: Name | None = None
+    step: Duration
+    assets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    returns: Literal["log", "additive"] = "log"
+    initial: Annotated[
+        str | dict[str, float], PlainValidator(_read_initial, json_schema_input_type=str | dict[str, float])
+    ]
+    regimes: Annotated[dict[str, Regime], Field(min_length=1)]
+    transitions: dict[str, dict[str, Fraction]] = Field(default={})
+    filtered: Filtered | None = None
+    calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        refuse(find_model_faults(self.document()))
+        names = tuple(self.regimes)
+        rows = self.transitions or {names[0]: {names[0]: 1.0}}
+        object.__setattr__(
+            self, "regimes", {k: _complete_regime(r, self.assets) for k, r in self.regimes.items()}
+        )
+        object.__setattr__(self, "transitions", {k: {j: rows[k].get(j, 0.0) for j in names} for k in names})
+        if isinstance(self.initial, dict):
+            object.__setattr__(self, "initial", {k: self.initial.get(k, 0.0) for k in names})
+        return self
+
+    @property
+    def regime_names(self) -> tuple[str, ...]:
+        """Regimes in their order, which is that of every array by regime."""
+        return tuple(self.regimes)
+
+    def transition_matrix(self) -> NDArray[np.float64]:
+        """(regime, regime): probability per model step of going from the row's to the column's."""
+        return np.array([[row[k] for k in self.regimes] for row in self.transitions.values()], np.float64)
+
+    def stationary_law(self) -> NDArray[np.float64]:
+        """(regime,): the law that a step leaves as it is; ValueError where there are several."""
+        return stationary_law(self.transition_matrix())
+
+    def initial_law(self) -> NDArray[np.float64]:
+        """(regime,): the law of the regime in force over the first step."""
+        if self.initial == "stationary":
+            return self.stationary_law()
+        law: dict[str, float]
+        if isinstance(self.initial, dict):
+            law = self.initial
+        elif self.initial == "filtered" and self.filtered is not None:
+            law = self.filtered.law
+        else:
+            law = {self.initial: 1.0}
+        return np.array([law.get(k, 0.0) for k in self.regimes], np.float64)
+
+    def regime_named(self, name: str) -> str:
+        """A regime by its name, or `calmest`, `wildest`: the least, greatest sum of squared volatilities."""
+        if name not in ("calmest", "wildest"):
+            return name
+        variance = {k: fsum(v * v for v in r.volatility.values()) for k, r in self.regimes.items()}
+        chosen = min if name == "calmest" else max
+        return chosen(variance, key=lambda k: variance[k])
+
+
+def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
+    jumps = regime.jumps
+    if jumps is not None:
+        jumps = jumps.model_copy(
+            update={
+                "mean": {a: jumps.mean[a] for a in assets},
+                "volatility": {a: jumps.volatility[a] for a in assets},
+            }
+        )
+    return regime.model_copy(
+        update={
+            "volatility": {a: regime.volatility[a] for a in assets},
+            "drift": {a: regime.drift.get(a, 0.0) for a in assets},
+            "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
+            "correlation": regime.correlation or ((1.0,),),
+            "jumps": jumps,
+        }
+    )
+
+
+def complete_model(document: Any) -> Any:
+    """A model's document that says where its chain starts: filtered if it has such a law, else stationary."""
+    if isinstance(document, dict) and "initial" not in document:
+        return {**document, "initial": "filtered" if document.get("filtered") else "stationary"}
+    return document
+
+
+def load_model(name: str) -> MarketModel:
+    """The shipped model of that name; PlanError with what is wrong."""
+    path = MODELS / f"{name}.yaml"
+    text = load_text(path)
+    return model_from_document(text.content, name, Origin(path.name, text.lines))
+
+
+def model_from_document(document: Any, name: str | None = None, origin: Origin | None = None) -> MarketModel:
+    """A model from plain data, as in a plan's `model:`; PlanError with everything that is wrong with it."""
+    document = complete_model(document)
+    if isinstance(document, dict) and name is not None:
+        document = {"name": name, **document}
+    return read_part(MarketModel, document, find_model_faults, origin or Origin("model", {}))

@@ -1,0 +1,75 @@
+"""A market model as a file that people read: few digits, one matrix row a line, units on top."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import Problem, StoreError
+from pipeline.model import MarketModel
+
+# the decimals that a figure is rounded to by calibration, and padded to in the file
+DIGITS = {
+    "volatility": 4,
+    "drift": 3,
+    "correlation": 4,
+    "funding": 4,
+    "tail": 2,
+    "transitions": 5,
+    "law": 4,
+    "stationary_law": 4,
+    "correlation_shrinkage": 4,
+}
+
+
+_HEADER = """\
+# A market model for Seawall, fitted by `seawall calibrate`. It holds figures, no market data.
+# volatility, drift (of the log price) and funding: annualised fractions, on 365 x 24 h.
+# tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
+# filtered: the law of the regime over the first step after as_of, given the prices up to as_of.
+"""
+
+
+def write_model(model: MarketModel, path: Path | str) -> None:
+    """Write a model as a YAML file that people can read and a plan can name; raises StoreError."""
+    document = {key: value for key, value in model.document().items() if value is not None}
+    document["regimes"] = {
+        name: {key: value for key, value in regime.items() if value is not None or key == "tail"}
+        for name, regime in document["regimes"].items()
+    }
+    text = yaml.dump(
+        _fixed(document),
+        Dumper=_Dumper,
+        default_flow_style=None,
+        sort_keys=False,
+        width=160,
+        allow_unicode=True,
+    )
+    try:
+        Path(path).write_text(_HEADER + text, encoding="utf-8")
+    except OSError as error:
+        problem = Problem(str(path), "a file that can be written", str(error), "choose another place")
+        raise StoreError([problem]) from error
+
+
+def _fixed(value: Any, digits: int | None = None) -> Any:
+    """Return plain data with its floats as decimals of the digits that belong to their key."""
+    if isinstance(value, dict):
+        return {key: _fixed(item, DIGITS.get(key, digits)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fixed(item, digits) for item in value]
+    if isinstance(value, float) and digits is not None and round(value, digits) == value:
+        return Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits))
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes decimals with the digits they have."""
+
+
+_Dumper.add_representer(
+    Decimal, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:float", f"{value:f}")
+)

@@ -1,0 +1,273 @@
+"""The plan: everything a run depends on, read, checked and completed in one place before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.book import (
+    Account,
+    Limit,
+    Position,
+    find_account_faults,
+    find_limit_faults,
+    find_name_faults,
+    find_price_faults,
+)
+from pipeline.coherence import find_model_faults
+from pipeline.errors import PlanError, Problem
+from pipeline.faults import Fault, Loc, Part, show, unknown
+from pipeline.model import MarketModel
+from pipeline.origin import Origin, locate
+from pipeline.parts import Parts
+from pipeline.scenarios import Scenario, find_scenario_faults
+from pipeline.structure import find_faults, is_within
+from pipeline.units import Duration, Instant, Name, Positive, format_duration, parse_duration
+from pipeline.venues import Market, Venue, find_venue_faults
+from pipeline.yaml_text import load_text
+
+__all__ = [
+    "Account",
+    "Limit",
+    "Market",
+    "MarketModel",
+    "Plan",
+    "Position",
+    "Scenario",
+    "Simulation",
+    "Venue",
+    "json_schema",
+    "load_plan",
+    "plan_from_document",
+]
+
+
+class Simulation(Part):
+    """How the market is simulated, and the leverage and horizon axes of the result.
+
+    `leverage` holds multiples of the book's size as it stands, 1 being the book itself. Between the ends of a
+    `step` prices are a bridge, or (`close`) nobody looks.
+    """
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(
+        ("precision", "parameter_uncertainty", "keep", "method", "blocks")
+    )
+    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"monitoring": frozenset(("wick",))}
+
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**64)] = 0
+    paths: Annotated[int, Field(strict=True, gt=0, le=2**40)]
+    step: Duration
+    horizons: Annotated[tuple[Duration, ...], Field(min_length=1)]
+    leverage: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    monitoring: Literal["close", "bridge"] = "bridge"
+
+
+class Plan(Part):
+    """A resolved plan: every part inline and checked, every default filled in. Prices in quote currency."""
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("market_state", "cluster", "keep", "precision", "parameter_uncertainty", "policies", "groups"),
+            *("contagion", "replay", "wick", "store"),
+        )
+    )
+
+    name: Name
+    as_of: Instant
+    simulation: Simulation
+    venue: Venue
+    prices: dict[str, Positive]
+    model: MarketModel
+    scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)]
+    accounts: Annotated[tuple[Account, ...], Field(min_length=1)]
+    limits: tuple[Limit, ...] = ()
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        # the order of prices means nothing, so equal plans get equal documents
+        object.__setattr__(self, "prices", dict(sorted(self.prices.items())))
+        return self
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the result should know about this plan, though it can be run: a sentence each."""
+        return tuple(_warn(self))
+
+
+def load_plan(path: str | Path) -> Plan:
+    """The plan in a YAML or JSON file, its parts looked up beside it; PlanError with all that is wrong."""
+    path = Path(path)
+    text = load_text(path)
+    return _resolve(text.content, path.parent, Origin(str(path), text.lines), text.problems)
+
+
+def plan_from_document(document: Any, base: Path = Path()) -> Plan:
+    """A plan from plain data, as `load_plan` from a file; paths of parts are relative to `base`."""
+    return _resolve(document, base, Origin("plan", {}), [])
+
+
+def _resolve(document: Any, base: Path, origin: Origin, problems: list[Problem]) -> Plan:
+    if not isinstance(document, dict):
+        got = "an empty document" if document is None else show(document)
+        fix = "begin with `name:`, `as_of:`, `simulation:` and so on"
+        raise PlanError([*problems, Problem(origin.name, "a mapping of the plan's parts", got, fix)])
+    parts = Parts(document, base, origin)
+    faults = [
+        fault
+        for fault in find_faults(Plan, parts.document, find_plan_faults)
+        if not any(is_within(fault.loc, loc) for loc in parts.unread)
+    ]
+    problems = [*problems, *parts.problems, *(locate(fault, parts.origins) for fault in faults)]
+    if problems:
+        raise PlanError(problems)
+    return Plan.model_validate(parts.document)
+
+
+def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """What is wrong between the values of a plan's document; any key may be missing."""
+    simulation, venue, model = plan.get("simulation", {}), plan.get("venue", {}), plan.get("model", {})
+    scenarios, accounts = plan.get("scenarios", ()), plan.get("accounts", ())
+    assets, regimes = model.get("assets"), model.get("regimes")
+    yield from _below(("simulation",), _axis_faults(simulation))
+    yield from _step_faults(plan)
+    yield from _below(("venue",), find_venue_faults(venue))
+    yield from _below(("model",), find_model_faults(model))
+    listed = [market.get("asset") for market in venue.get("markets", {}).values()]
+    if assets is not None:
+        for asset in plan.get("prices", {}):
+            if asset not in assets and asset not in listed:
+                yield unknown(("prices", asset), "an asset of the model or the venue", asset, assets)
+    yield from find_name_faults(("scenarios",), scenarios, "scenario")
+    names = [scenario.get("name") for scenario in scenarios]
+    if scenarios and None not in names and "baseline" not in names:
+        yield Fault(("scenarios",), "`baseline` among the scenarios", ", ".join(names[:20]), "add `baseline`")
+    for i, scenario in enumerate(scenarios):
+        yield from _below(("scenarios", i), find_scenario_faults(scenario, assets, regimes))
+    yield from find_name_faults(("accounts",), accounts, "account")
+    for i, account in enumerate(accounts):
+        yield from _below(("accounts", i), find_account_faults(account, venue, assets))
+    yield from find_price_faults(accounts, venue, assets or (), plan.get("prices", {}))
+    axes = {
+        "scenario": [name for name in names if name is not None] or None,
+        "account": [account["name"] for account in accounts if "name" in account] or None,
+        "leverage": simulation.get("leverage", (1.0,)),
+        "horizon": simulation.get("horizons"),
+    }
+    for i, limit in enumerate(plan.get("limits", ())):
+        yield from _below(("limits", i), find_limit_faults(limit, axes))
+
+
+def _below(loc: Loc, faults: Iterable[Fault]) -> Iterator[Fault]:
+    return (fault._replace(loc=(*loc, *fault.loc)) for fault in faults)
+
+
+def _axis_faults(simulation: dict[str, Any]) -> Iterator[Fault]:
+    step = simulation.get("step")
+    horizons = [parse_duration(horizon) for horizon in simulation.get("horizons", ())]
+    for i, horizon in enumerate(horizons):
+        if step is not None and horizon % parse_duration(step):
+            expected = f"a multiple of the step, {format_duration(parse_duration(step))}"
+            yield Fault(
+                ("horizons", i),
+                expected,
+                format_duration(horizon),
+                "change the horizon, or take a step that divides it",
+            )
+        if i and horizon <= horizons[i - 1]:
+            expected = f"horizons in ascending order, each once: above {format_duration(horizons[i - 1])}"
+            yield Fault(("horizons", i), expected, format_duration(horizon), "put them in order")
+    leverage = simulation.get("leverage", (1.0,))
+    for i in range(1, len(leverage)):
+        if leverage[i] <= leverage[i - 1]:
+            expected = f"multiples in ascending order, each once: above {leverage[i - 1]:g}"
+            yield Fault(("leverage", i), expected, f"{leverage[i]:g}", "put them in order")
+    if 1 not in leverage:
+        got = ", ".join(f"{multiple:g}" for multiple in leverage[:20])
+        yield Fault(("leverage",), "multiples that contain 1, the book itself", got, "add 1")
+
+
+def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """Durations elsewhere in the plan that the simulation's step can't meet."""
+    model, text = plan.get("model", {}), plan.get("simulation", {}).get("step")
+    if text is None:
+        return
+    step = parse_duration(text)
+    shown = format_duration(step)
+    if "step" in model:
+        coarse = parse_duration(model["step"])
+        if step > coarse or coarse % step:
+            expected = f"a step that divides the model's, {format_duration(coarse)}, or is equal to it"
+            yield Fault(
+                ("simulation", "step"), expected, shown, f"use {format_duration(coarse)} or a part of it"
+            )
+    for i, scenario in enumerate(plan.get("scenarios", ())):
+        for j, effect in enumerate(scenario.get("effects", ())):
+            for key in ("at", "for"):
+                if effect.get(key) is not None and parse_duration(effect[key]) % step:
+                    loc: Loc = ("scenarios", i, "effects", j, key)
+                    yield Fault(
+                        loc, f"a multiple of the simulation's step, {shown}", show(effect[key]), "round it"
+                    )
+    for name, market in plan.get("venue", {}).get("markets", {}).items():
+        interval = parse_duration(market.get("funding_interval", "1h"))
+        if interval % step and step % interval:
+            expected = f"an interval that the simulation's step, {shown}, divides, or that divides it"
+            loc = ("venue", "markets", name, "funding_interval")
+            yield Fault(loc, expected, format_duration(interval), "take another step")
+
+
+def _warn(plan: Plan) -> Iterator[str]:
+    model, last = plan.model, plan.simulation.horizons[-1]
+    filtered = model.filtered
+    if model.initial == "filtered" and filtered is not None:
+        age = plan.as_of - filtered.as_of
+        if age < timedelta(0):
+            yield f"the model's filtered law looks ahead: it is of {filtered.as_of:%Y-%m-%d %H:%M}"
+        elif age > timedelta(days=1):
+            yield f"the model's filtered law is {age / timedelta(days=1):.1f} days older than as_of"
+    for name, regime in model.regimes.items():
+        if regime.repair_distance:
+            moved = f"moved by {regime.repair_distance:.3g} (Frobenius)"
+            yield f"regime {name}: correlation repaired to the nearest valid one, {moved}"
+    silent = [name for name, regime in model.regimes.items() if regime.funding is None]
+    if silent:
+        yield f"funding is not modelled in regime {', '.join(silent)}"
+    for scenario in plan.scenarios:
+        if any(effect.at >= last for effect in scenario.effects):
+            yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of what a person writes: parts inline or by name or path, defaults left out."""
+    schema = Plan.model_json_schema(by_alias=True, mode="validation")
+    fields, kinds = schema["properties"], schema["$defs"]
+    named = {"type": "string", "description": "the name of something shipped, or a path relative to the plan"}
+    for field in ("venue", "model"):
+        fields[field] = {"anyOf": [named, fields[field]]}
+    fields["scenarios"]["items"] = {"anyOf": [named, fields["scenarios"]["items"]]}
+    fields["accounts"] = {
+        "anyOf": [{"type": "string", "description": "a path: YAML, CSV or Parquet"}, fields["accounts"]]
+    }
+    bars = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "description": "bars with columns ts (opening time), symbol, close"},
+            "at": {
+                "type": "string",
+                "description": "the time whose last known close is taken; default as_of",
+            },
+            "bar": {"type": "string", "description": "length of a bar, where the file can't show it"},
+        },
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    fields["prices"] = {"anyOf": [bars, fields["prices"]]}
+    # filled in on reading: pipeline.venues.complete_venue, pipeline.model.complete_model
+    kinds["Venue"]["required"] = [
+        name for name in kinds["Venue"]["required"] if name not in ("liquidation", "taker_fee")
+    ]
+    kinds["MarketModel"]["required"].remove("initial")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Seawall plan", **schema}

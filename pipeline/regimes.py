@@ -1,0 +1,110 @@
+"""Inference in a hidden Markov model of returns: which regime, how likely, how likely the data.
+
+Shapes: T steps, A assets, K regimes. A row of observations with any NaN is a missing step: it has density 1
+in every regime, and the chain moves across it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels.hidden_markov import fill_distances, fill_log_densities, find_path, run_filter, run_smoother
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def filter_regimes(
+    observations: Floats,
+    initial: Floats,
+    transitions: Floats,
+    means: Floats,
+    covariances: Floats,
+    nu: Floats | None = None,
+) -> tuple[float, Floats]:
+    """Return the log-likelihood and P(regime at t | observations up to t), (T, K).
+
+    observations (T, A), any NaN in a row makes it a missing one; initial (K,), transitions (K, K),
+    means (K, A), covariances (K, A, A) per step; nu (K,) degrees of freedom of a multivariate Student-t with
+    those covariances, None for Gaussian.
+    """
+    log_densities = log_density(observations, means, *_scatter(covariances, nu))
+    log_likelihood, _, filtered = filter_densities(log_densities, initial, transitions)
+    return log_likelihood, filtered
+
+
+def smooth_regimes(
+    observations: Floats,
+    initial: Floats,
+    transitions: Floats,
+    means: Floats,
+    covariances: Floats,
+    nu: Floats | None = None,
+) -> tuple[float, Floats]:
+    """Return the log-likelihood and P(regime at t | all observations), (T, K). Arguments: filter_regimes."""
+    log_densities = log_density(observations, means, *_scatter(covariances, nu))
+    log_likelihood, predicted, filtered = filter_densities(log_densities, initial, transitions)
+    return log_likelihood, smooth_densities(predicted, filtered, transitions)[0]
+
+
+def most_likely_path(
+    observations: Floats,
+    initial: Floats,
+    transitions: Floats,
+    means: Floats,
+    covariances: Floats,
+    nu: Floats | None = None,
+) -> Integers:
+    """Return the most likely sequence of regimes as numbers from 0, (T,). Arguments: filter_regimes."""
+    log_densities = log_density(observations, means, *_scatter(covariances, nu))
+    path = np.empty(len(log_densities), np.int64)
+    with np.errstate(divide="ignore"):  # log 0 is minus infinity: an impossible move
+        find_path(log_densities, _contiguous(np.log(initial)), _contiguous(np.log(transitions)), path)
+    return path
+
+
+def _scatter(covariances: Floats, nu: Floats | None) -> tuple[Floats, Floats]:
+    """Return scatter (K, A, A) and nu (K,) with these covariances; infinite nu for Gaussian."""
+    if nu is None:
+        return np.asarray(covariances, float), np.full(len(covariances), np.inf)
+    degrees = np.asarray(nu, float)
+    return np.asarray(covariances, float) * ((degrees - 2.0) / degrees)[:, None, None], degrees
+
+
+def squared_distances(observations: Floats, means: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+    """Return squared Mahalanobis distances (T, K) and the log determinants (K,) of the scatter (K, A, A)."""
+    factors = _contiguous(np.linalg.cholesky(scatter))
+    distances = np.empty((len(observations), len(means)))
+    fill_distances(_contiguous(observations), _contiguous(means), factors, distances)
+    log_determinants = 2.0 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=-1)
+    return distances, log_determinants
+
+
+def log_density(observations: Floats, means: Floats, scatter: Floats, nu: Floats) -> Floats:
+    """Return log densities (T, K), 0 at missing steps; scatter (K, A, A), nu (K,) infinite for Gaussian."""
+    distances, log_determinants = squared_distances(observations, means, scatter)
+    log_densities = np.empty_like(distances)
+    fill_log_densities(distances, log_determinants, _contiguous(nu), np.shape(observations)[1], log_densities)
+    return log_densities
+
+
+def filter_densities(
+    log_densities: Floats, initial: Floats, transitions: Floats
+) -> tuple[float, Floats, Floats]:
+    """Return the log-likelihood, predicted and filtered (T, K)."""
+    predicted, filtered = np.empty_like(log_densities), np.empty_like(log_densities)
+    law = _contiguous(initial), _contiguous(transitions)
+    return run_filter(log_densities, *law, predicted, filtered), predicted, filtered
+
+
+def smooth_densities(predicted: Floats, filtered: Floats, transitions: Floats) -> tuple[Floats, Floats]:
+    """Return smoothed (T, K) and the expected moves (K, K)."""
+    regimes = filtered.shape[1]
+    smoothed, moves = np.empty_like(filtered), np.empty((regimes, regimes))
+    run_smoother(predicted, filtered, _contiguous(transitions), smoothed, moves)
+    return smoothed, moves
+
+
+def _contiguous(array: ArrayLike) -> Floats:
+    return np.ascontiguousarray(array, dtype=np.float64)

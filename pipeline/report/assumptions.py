@@ -1,0 +1,121 @@
+"""What the numbers rest on, in words, from the resolved plan: effects, market model, what is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pipeline.units import parse_duration
+
+SILENT = {"effect": None, "at": "0s", "for": None}  # said elsewhere, or nothing to say
+
+FUNDED = "paid at a rate that is constant in each regime; it does not follow the basis."
+UNFUNDED = "the model has no funding rates, so that nothing is paid or received outside scenarios."
+CLOSES = (
+    "accounts are looked at when a step closes. A crossing in between that reverts is missed, so that"
+    " probabilities are too low."
+)
+BRIDGES = "between closes a crossing is drawn from the bridge of the step's own volatility."
+
+
+class ModelTable(NamedTuple):
+    """The market model: its regimes as columns, a row for each thing worth knowing of them, and notes."""
+
+    regimes: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def describe_effect(effect: Mapping[str, Any]) -> str:
+    """An effect of a scenario on a line: "shock: moves all −0.1, as percent"."""
+    said = [
+        f"{key.replace('_', ' ')} {_words(value)}"
+        for key, value in effect.items()
+        if value is not None and (key not in SILENT or value != SILENT[key]) and key != "effect"
+    ]
+    return f"{effect['effect']}: {', '.join(said)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_words(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:g}".replace("-", "−")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def describe_model(model: Mapping[str, Any]) -> ModelTable:
+    """Expected stay, tail and jumps of each regime, and the volatility of each asset, annualised."""
+    regimes = model["regimes"]
+    hours = parse_duration(model["step"]).total_seconds() / 3600
+    stays = [_stay(hours, model["transitions"][name][name]) for name in regimes]
+    rows = [
+        ("expected stay", tuple(stays)),
+        ("tail", tuple(_tail(regime["tail"]) for regime in regimes.values())),
+        ("jumps a year", tuple(_intensity(regime["jumps"]) for regime in regimes.values())),
+    ]
+    rows += [
+        (
+            f"volatility {asset}",
+            tuple(f"{100 * regime['volatility'][asset]:.1f} %" for regime in regimes.values()),
+        )
+        for asset in model["assets"]
+    ]
+    return ModelTable(tuple(regimes), tuple(rows), tuple(_notes(model)))
+
+
+def _notes(model: Mapping[str, Any]) -> Iterator[str]:
+    """Where the chain of regimes starts, and what the model says of its own calibration."""
+    initial, filtered, calibration = model["initial"], model["filtered"], model["calibration"]
+    yield f"Regime at the start: {_words(initial)}"
+    if initial == "filtered" and filtered is not None:
+        yield f"Filtered as of {filtered['as_of']}: {_words(filtered['law'])}"
+    if calibration is not None:
+        said = [
+            f"{key.replace('_', ' ')} {_words(value)}"
+            for key, value in calibration.items()
+            if isinstance(value, str) or key == "window"
+        ]
+        yield f"Calibration: {', '.join(said)}"
+
+
+def _stay(step: float, again: float) -> str:
+    """The mean time in a regime, from the hours of a step and the probability of staying for another."""
+    if again == 1:
+        return "for ever"
+    hours = step / (1 - again)
+    return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} d"
+
+
+def _tail(degrees: float | None) -> str:
+    return "Gaussian" if degrees is None else f"Student t, {degrees:.3g} df"
+
+
+def _intensity(jumps: Mapping[str, Any] | None) -> str:
+    return "none" if jumps is None else f"{jumps['intensity']:.3g}"
+
+
+def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
+    """What the numbers leave out, so that nobody reads it into them; depends on the plan."""
+    funded = any(_pays(regime["funding"]) for regime in plan["model"]["regimes"].values())
+    closes = plan["simulation"]["monitoring"] == "close"
+    return [
+        "Parameters: the market model is taken as given. Model uncertainty not assessed.",
+        "Funding: " + (FUNDED if funded else UNFUNDED),
+        "Monitoring: " + (CLOSES if closes else BRIDGES),
+        "Wicks: prices that leave the model's path for moments are not drawn.",
+        "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
+        " are not simulated. P(bankruptcy) is of a book that nobody touches.",
+        "Management: nobody tops up, reduces or closes. The book is held as it stands.",
+        "The venue: base margin fractions, no scaling with open interest, no outages, oracle prices equal to"
+        " the model's without delay.",
+        "Contagion: liquidations do not move prices, and accounts do not touch one another.",
+        f"The quote currency: {plan['venue']['quote']} is held at one dollar.",
+    ]
+
+
+def _pays(funding: Mapping[str, float] | None) -> bool:
+    return funding is not None and any(funding.values())

@@ -1,0 +1,178 @@
+"""The report's figures, as SVG text: the same bytes for the same cube, on any machine."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from io import StringIO
+from math import floor, log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.summary import BASELINE
+from pipeline.wording import cell, duration, multiple
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+INK, FAINT = "#1b2430", "#8a939e"
+# Okabe and Ito's colours, which the common colour-blindnesses keep apart; markers differ as well
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+MARKERS = "osD^vPX*"
+FLOOR = 1e-5  # where the colours begin, as a fraction
+
+STYLE = {
+    "svg.hashsalt": "seawall",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # an account may have a dollar sign in its name
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same everywhere
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+}
+
+
+def draw_by_horizon(cube: xr.Dataset, accounts: Sequence[str], worst: Sequence[str]) -> str:
+    """P(liquidation) at leverage 1 against the horizon, a line per account: in the baseline, and in the
+    worst scenario of each, `worst`, in the order of `accounts` (at most eight). An open marker is an upper
+    bound: no path was liquidated.
+    """
+    horizons = [duration(horizon) for horizon in cube["horizon"].values]
+    at_one = cube.sel(leverage=1.0)
+    drawn = np.where(at_one["p_liquidation"] > 0, at_one["p_liquidation"], at_one["p_liquidation_high"])
+    ticks = [10.0**power for power in range(floor(log10(drawn.min())), 1)]
+    with _figure(7.4, 3.1) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        panels[0].set_title("baseline")
+        panels[1].set_title("worst scenario of each account")
+        for index, account in enumerate(accounts):
+            # side by side a little, or accounts with the same number would hide one another
+            shift = 0.09 * (index - (len(accounts) - 1) / 2)
+            for axes, scenario in zip(panels, (BASELINE, worst[index]), strict=True):
+                _draw_line(axes, at_one.sel(account=account, scenario=scenario), index, shift)
+        for axes in panels:
+            axes.set_yscale("log")
+            axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+            axes.set_ylim(0.7 * ticks[0], 1.6)
+            axes.set_xticks(range(len(horizons)), horizons)
+            axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.5)
+            axes.set_xlabel("horizon")
+        panels[0].set_ylabel("P(liquidation by the horizon)")
+        lines = [line for line in panels[0].get_lines() if line.get_gid() == "account"]
+        figure.legend(lines, accounts, loc="outside lower center", ncols=min(len(accounts), 4), frameon=False)
+        return _svg(figure, "P(liquidation) against horizon, by account")
+
+
+def _draw_line(axes: Any, line: xr.Dataset, index: int, shift: float) -> None:
+    p, low, high = (
+        line[name].values for name in ("p_liquidation", "p_liquidation_low", "p_liquidation_high")
+    )
+    colour, marker = LINES[index % len(LINES)], MARKERS[index % len(MARKERS)]
+    at = np.arange(p.size) + shift
+    seen = p > 0
+    axes.plot(at[seen], p[seen], color=colour, marker=marker, gid="account")
+    axes.vlines(at[seen], low[seen], high[seen], color=colour, linewidth=1)
+    axes.plot(at[~seen], high[~seen], color=colour, marker=marker, linestyle="none", markerfacecolor="white")
+
+
+def draw_heat_maps(cube: xr.Dataset, account: str, scenarios: Sequence[str]) -> str:
+    """P(liquidation) in percent over leverage and horizon, one panel a scenario; the row of the book as it
+    stands is framed.
+    """
+    horizons = [duration(horizon) for horizon in cube["horizon"].values]
+    leverages = cube["leverage"].values
+    wide = len(horizons) <= 6
+    rows, columns = (1, 2) if wide else (len(scenarios), 1)
+    with _figure(7.4, rows * (0.85 + 0.235 * len(leverages))) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+        for unused in panels[len(scenarios) :]:
+            unused.set_axis_off()
+        for axes, scenario in zip(panels, scenarios, strict=False):
+            cells = cube.sel(account=account, scenario=scenario).transpose("leverage", "horizon", ...)
+            _draw_cells(axes, cells, leverages)
+            axes.set_title(scenario)
+            axes.set_xticks(np.arange(len(horizons)) + 0.5, horizons)
+            axes.set_xlabel("horizon")
+        gross = cube["gross_leverage"].sel(account=account).values
+        labels = [f"{size:g}  ({multiple(carried)})" for size, carried in zip(leverages, gross, strict=True)]
+        figure.axes[0].set_yticks(np.arange(leverages.size) + 0.5, labels)
+        figure.axes[0].set_ylabel("multiple of the book (gross leverage)")
+        return _svg(figure, f"P(liquidation) of {account} by leverage and horizon, percent")
+
+
+def _draw_cells(axes: Any, cells: xr.Dataset, leverages: NDArray[np.float64]) -> None:
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.patches import Rectangle
+
+    # light to dark in one hue, so that it also reads in grey
+    ramp = matplotlib.colormaps["YlOrBr"](np.linspace(0.0, 0.92, 128))
+    colours = LinearSegmentedColormap.from_list("seawall", ramp)
+    scale = LogNorm(FLOOR, 1.0, clip=True)
+    p, low, high = (
+        cells[name].values for name in ("p_liquidation", "p_liquidation_low", "p_liquidation_high")
+    )
+    # vector rectangles rather than an image: sharp in print, and no picture inside the SVG
+    axes.pcolormesh(np.maximum(p, FLOOR), cmap=colours, norm=scale, edgecolors="white", linewidth=1.2)
+    for here in np.ndindex(p.shape):
+        row, column = here
+        ink = "white" if scale(p[here]) > 0.72 else INK
+        text = cell(float(p[here]), float(low[here]), float(high[here]))
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=ink, fontsize=8)
+    now = int(np.flatnonzero(leverages == 1)[0])
+    frame = Rectangle(
+        (0, now), p.shape[1], 1, fill=False, edgecolor=INK, linewidth=1.6, clip_on=False, zorder=3
+    )
+    axes.add_patch(frame)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Any]:
+    """A figure in inches, untouched by the settings of whoever calls."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Any, label: str) -> str:
+    """The figure as an `svg` element to stand inside a page: no prologue, no ids to collide, scalable."""
+    text = StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with warnings.catch_warnings():
+        # letters that DejaVu lacks are measured as boxes, and drawn by the reader's own fonts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(text, format="svg", metadata=nothing)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(
+        r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>',
+        rf'<svg viewBox="\1" role="img" aria-label="{escape(label)}">',
+        svg,
+    )
+    svg = svg.replace("'DejaVu Sans'", "sans-serif")
+    return svg.strip()

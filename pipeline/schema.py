@@ -1,0 +1,182 @@
+"""The cube, declared once: every dimension, coordinate, variable and attribute, its unit and its meaning."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+CELL: Final = ("scenario", "account", "leverage", "horizon")
+LEVEL: Final = 0.95  # of every interval
+MOST_JOINT_ACCOUNTS: Final = 256  # pairs grow with the square of the accounts
+
+
+class Variable(NamedTuple):
+    """A coordinate or a variable: name, dimensions in order, dtype, unit ("1" is a fraction or a count),
+    a few words for an axis, and the sentence that defines it."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+    definition: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """The attributes it carries. xarray keeps the unit of a timedelta in its encoding, not here."""
+        attrs = {"long_name": self.long_name, "definition": self.definition}
+        return attrs if self.dtype.startswith("timedelta") else {"units": self.units, **attrs}
+
+
+class Event(NamedTuple):
+    """Something that happens to an account on a path: how it is counted, how its probability is called."""
+
+    counts: str
+    probability: str
+    long_name: str
+    condition: str
+
+
+class Quantity(NamedTuple):
+    """One entry of `margin_now`."""
+
+    name: str
+    units: str
+    definition: str
+
+
+EVENTS: Final = (
+    Event("liquidations", "p_liquidation", "liquidation", "met the venue's liquidation condition, E < MM"),
+    Event("margin_calls", "p_margin_call", "margin call", "had equity below initial margin, E < IM"),
+    Event("bankruptcies", "p_bankruptcy", "bankruptcy", "had equity below zero, E < 0"),
+)
+
+QUANTITIES: Final = (
+    Quantity("equity", "USD", "collateral plus unrealised profit: sum of size × (price − entry)"),
+    Quantity("initial_margin", "USD", "IM, sum of |size| × price × initial margin fraction"),
+    Quantity("maintenance_margin", "USD", "MM, sum of |size| × price × maintenance margin fraction"),
+    Quantity("free_collateral", "USD", "equity less initial margin"),
+    Quantity("margin_ratio", "1", "equity over maintenance margin; undefined where none is required"),
+    Quantity("gross_notional", "USD", "sum of |size| × price"),
+    Quantity("net_notional", "USD", "sum of size × price"),
+    Quantity("leverage", "1", "gross notional over equity; infinite where no equity carries it"),
+    Quantity("utilisation", "1", "initial margin over equity; infinite where no equity carries it"),
+    Quantity("concentration", "1", "initial margin of the largest position over equity"),
+)
+
+COORDINATES: Final = (
+    Variable("scenario", ("scenario",), "str", "1", "scenario", "What is done to the market model."),
+    Variable("account", ("account",), "str", "1", "account", "An account of the book."),
+    Variable(
+        "leverage",
+        ("leverage",),
+        "float64",
+        "1",
+        "leverage multiple",
+        "Every position's size times this; collateral and equity at as_of stay. 1 is the book as it stands.",
+    ),
+    Variable("horizon", ("horizon",), "timedelta64[ns]", "ns", "horizon", "Time since as_of, inclusive."),
+    Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
+    Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
+    Variable(
+        "gross_leverage",
+        ("account", "leverage"),
+        "float64",
+        "1",
+        "gross leverage",
+        "Gross notional over equity at as_of, at this multiple; infinite where equity is not positive.",
+    ),
+    Variable(
+        "net_leverage",
+        ("account", "leverage"),
+        "float64",
+        "1",
+        "net leverage",
+        "Net notional (negative: short) over equity at as_of, at this multiple.",
+    ),
+    Variable(
+        "openable",
+        ("account", "leverage"),
+        "bool",
+        "1",
+        "openable",
+        "Whether equity at as_of covers initial margin at this multiple, E >= IM.",
+    ),
+)
+
+
+def _of_event(event: Event) -> tuple[Variable, ...]:
+    """The count of an event, its probability and the two ends of the interval."""
+    by = "by the horizon"
+    p, name = event.probability, event.long_name
+    certain = " 1 where the account is liquidatable at as_of."
+    end = f"95 % interval of {p}: Wilson; Clopper-Pearson where it happened on none or on all of the paths."
+    return (
+        Variable(
+            event.counts,
+            CELL,
+            "int64",
+            "1",
+            f"paths with a {name}",
+            f"Paths on which the account {event.condition}, at any monitored instant {by}.",
+        ),
+        Variable(
+            p,
+            CELL,
+            "float64",
+            "1",
+            f"P({name})",
+            f"Estimated probability that the account {event.condition}, {by}."
+            + (certain if event.counts != "bankruptcies" else ""),
+        ),
+        Variable(f"{p}_low", CELL, "float64", "1", f"P({name}), lower end", f"Lower end of the {end}"),
+        Variable(f"{p}_high", CELL, "float64", "1", f"P({name}), upper end", f"Upper end of the {end}"),
+    )
+
+
+VARIABLES: Final = (
+    Variable("paths", CELL, "int64", "1", "paths", "Simulated paths behind the numbers of this cell."),
+    *(variable for event in EVENTS for variable in _of_event(event)),
+    Variable(
+        "joint_liquidations",
+        ("scenario", "horizon", "account", "account_other"),
+        "int64",
+        "1",
+        "paths with both liquidated",
+        "Paths on which both accounts were liquidated by the horizon, at leverage 1."
+        f" Absent in books of more than {MOST_JOINT_ACCOUNTS} accounts.",
+    ),
+    Variable(
+        "liquidatable_now",
+        ("scenario", "account", "leverage"),
+        "int8",
+        "1",
+        "liquidatable at as_of",
+        "1 where the account meets the liquidation condition at as_of, after shocks at time zero.",
+    ),
+    Variable(
+        "margin_now",
+        ("account", "quantity"),
+        "float64",
+        "USD or 1",
+        "margin at as_of",
+        "The account as it stands at as_of, before any shock: "
+        + "; ".join(f"{q.name} ({q.units}): {q.definition}" for q in QUANTITIES)
+        + ".",
+    ),
+)
+
+DECLARED: Final = {variable.name: variable for variable in (*COORDINATES, *VARIABLES)}
+
+ATTRIBUTES: Final = {
+    "title": "the plan's name",
+    "plan": "the plan as resolved, without its limits, JSON text",
+    "plan_hash": "sha256 of what the run depends on",
+    "warnings": "what a reader should know about the plan, JSON list of sentences",
+    "run_id": "name of the run",
+    "seed": "seed of the random numbers",
+    "monitoring": "when accounts are looked at: close, or bridge between closes",
+    "model_hash": "sha256 of the market model",
+    "venue_hash": "sha256 of the venue's rules",
+    "versions": "software the run used, JSON text",
+    "created": "when the run was asked for, UTC ISO 8601",
+}

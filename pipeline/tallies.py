@@ -1,0 +1,66 @@
+"""Tallies: what a block of paths leaves behind. Integers only, so that merging is exact in any grouping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tallies:
+    """Counts of paths, for every (scenario, account, leverage, horizon) of a plan, in the plan's order.
+
+    `liquidations`, `margin_calls`, `bankruptcies`: int64 (scenario, account, leverage, horizon), paths on
+    which the event happened in (as_of, as_of + horizon]. `joint`: int64 (scenario, horizon, account,
+    account), paths on which both accounts were liquidated at leverage 1; None where accounts are too many
+    to keep pairs. `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
+    `paths`: how many there were. Raises ValueError where shapes or dtypes don't fit together.
+    """
+
+    liquidations: Counts
+    margin_calls: Counts
+    bankruptcies: Counts
+    joint: Counts | None
+    liquidatable_now: NDArray[np.bool_]
+    paths: int
+
+    def __post_init__(self) -> None:
+        shape = self.liquidations.shape
+        if len(shape) != 4:
+            raise ValueError(f"liquidations are (scenario, account, leverage, horizon), got shape {shape}")
+        scenarios, accounts, leverages, horizons = shape
+        expected = {
+            "liquidations": shape,
+            "margin_calls": shape,
+            "bankruptcies": shape,
+            "joint": (scenarios, horizons, accounts, accounts),
+            "liquidatable_now": (scenarios, accounts, leverages),
+        }
+        for name, wanted in expected.items():
+            array = getattr(self, name)
+            if array is None and name == "joint":
+                continue
+            dtype = np.bool_ if name == "liquidatable_now" else np.int64
+            if array.shape != wanted or array.dtype != dtype:
+                raise ValueError(
+                    f"{name}: expected {np.dtype(dtype)} {wanted}, got {array.dtype} {array.shape}"
+                )
+
+    def __add__(self, other: Tallies) -> Tallies:
+        """The tallies of both sets of paths together: integer addition, hence associative and commutative."""
+        if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
+            raise ValueError("tallies of different plans: liquidatable_now differs")
+        if (self.joint is None) != (other.joint is None):
+            raise ValueError("tallies of different plans: only one keeps joint counts")
+        return Tallies(
+            liquidations=self.liquidations + other.liquidations,
+            margin_calls=self.margin_calls + other.margin_calls,
+            bankruptcies=self.bankruptcies + other.bankruptcies,
+            joint=None if self.joint is None or other.joint is None else self.joint + other.joint,
+            liquidatable_now=self.liquidatable_now,
+            paths=self.paths + other.paths,
+        )

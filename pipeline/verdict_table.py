@@ -1,0 +1,117 @@
+"""The end of `seawall run`: what a person reads in the terminal, at most 100 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.summary import Summary, summarise_accounts
+from pipeline.verdict import Judgement, find_worst
+from pipeline.wording import Chance, duration, percent
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MOST_ROWS = 20
+WIDTH = 100
+GAP = 2  # between columns
+STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
+
+
+def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
+    """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
+    limit, and every limit breached or in doubt, in words. Of many accounts, those most at risk.
+    """
+    summaries = summarise_accounts(cube, judgements)
+    shown = summaries
+    title = f"P(liquidation) in the baseline, {int(cube['paths'].max()):,} paths, 95 % interval"
+    if len(summaries) > MOST_ROWS:
+        shown = tuple(sorted(summaries, key=lambda summary: -summary.p)[:MOST_ROWS])
+        title += f"; the {MOST_ROWS} of {len(summaries):,} accounts most at risk"
+    horizons = [duration(horizon) for horizon in cube["horizon"].values]
+    return Group(
+        Text(title, "bold"),
+        _chances(shown, horizons),
+        Text("\nWorst scenario, and the leverage that keeps a limit on the baseline", "bold"),
+        _mending(shown, horizons[-1]),
+        Text("\nLimits", "bold"),
+        _findings(judgements),
+        Text("Intervals are of the simulation alone: model uncertainty not assessed.", "dim"),
+    )
+
+
+def _chances(summaries: Sequence[Summary], horizons: Sequence[str]) -> Table:
+    table = _table("account")
+    chosen = _fitting(summaries, horizons)
+    for index in chosen:
+        table.add_column(f"within {horizons[index]}", justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(summary.account, *(_stacked(summary.chances[index]) for index in chosen))
+    return table
+
+
+def _fitting(summaries: Sequence[Summary], horizons: Sequence[str]) -> list[int]:
+    """As many horizons as the width holds, evenly chosen, the first and the last always among them."""
+    widths = [
+        max(len(text) for summary in summaries for text in (*summary.chances[index][:2], f"within {horizon}"))
+        for index, horizon in enumerate(horizons)
+    ]
+    name = min(max(len(summary.account) for summary in summaries), WIDTH // 6)
+    chosen: list[int] = []
+    for count in range(len(horizons), 0, -1):
+        chosen = np.unique(np.linspace(0, len(horizons) - 1, count).round().astype(int)).tolist()
+        if name + sum(widths[index] + GAP for index in chosen) <= WIDTH:
+            break
+    return chosen
+
+
+def _mending(summaries: Sequence[Summary], longest: str) -> Table:
+    table = _table("account")
+    table.add_column("worst scenario", overflow="fold")
+    table.add_column(f"P(liq. within {longest})", justify="right", no_wrap=True)
+    table.add_column("baseline kept by", justify="right", no_wrap=True)
+    table.add_column("under", justify="right", no_wrap=True)
+    for summary in summaries:
+        worst = _stacked(summary.worst)
+        table.add_row(summary.account, summary.worst_scenario, worst, summary.keeping, percent(summary.limit))
+    return table
+
+
+def _findings(judgements: Sequence[Judgement]) -> RenderableType:
+    """A line for each limit and account in breach or in doubt, and how many are neither."""
+    table = Table.grid(padding=(0, 2))
+    if not judgements:
+        table.add_row("No limits in the plan.")
+        return table
+    findings = [finding for finding in find_worst(judgements) if finding.judgement.status != "OK"]
+    for finding in findings[:MOST_ROWS]:
+        judgement = finding.judgement
+        style = STYLE[judgement.status]
+        said = Text.assemble(
+            f"{judgement.account}: {judgement.subject} is ",
+            (judgement.number.sentence, style),
+            f", limit {judgement.ceiling}",
+            f"; {finding.also}" if finding.others else "",
+        )
+        table.add_row(Text(judgement.status, style), said)
+    if len(findings) > MOST_ROWS:
+        table.add_row("", f"and {len(findings) - MOST_ROWS:,} more: see the report")
+    kept = sum(judgement.status == "OK" for judgement in judgements)
+    table.add_row(Text("OK", STYLE["OK"]), f"{kept:,} of {len(judgements):,} limits kept")
+    return table
+
+
+def _table(first: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    table.add_column(first, overflow="fold")
+    return table
+
+
+def _stacked(number: Chance) -> Text:
+    return Text.assemble(number.estimate, "\n", (number.interval, "dim"))

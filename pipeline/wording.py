@@ -1,0 +1,97 @@
+"""Numbers as people should read them: never a bare zero, as many digits as the interval supports."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import floor, isinf, isnan, log10
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.units import format_duration
+
+
+class Chance(NamedTuple):
+    """A probability in words: "3.10 %" and "[3.02, 3.18]", or "0 of 200,000" and "below 0.0018 %"."""
+
+    estimate: str
+    interval: str
+    counted: bool = False
+    """Whether the estimate is a count of paths, not a percentage."""
+    never: bool = False
+    """Whether it happened on no path."""
+
+    @property
+    def sentence(self) -> str:
+        """Both on one line, as a sentence wants them."""
+        if self.counted:
+            return f"{self.estimate} paths ({self.interval})"
+        return f"{self.estimate} {self.interval}".strip()
+
+
+def chance(p: float, low: float, high: float, paths: int) -> Chance:
+    """The words for an estimate and its interval, given as fractions, out of this many paths."""
+    if low == high == 1:
+        return Chance("already", "at as_of")
+    if p == 0:
+        return Chance(f"0 of {paths:,}", f"below {100 * high:.{_decimals(high)}f} %", True, True)
+    if p == 1:
+        bound = f"above {100 * low:.{_decimals(1 - low)}f} %"
+        return Chance(f"{paths:,} of {paths:,}", bound, counted=True)
+    digits = _decimals(high - low)
+    return Chance(
+        f"{100 * p:.{digits}f} %", f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]", counted=False
+    )
+
+
+def _decimals(width: float) -> int:
+    """Decimals of a percentage that show a width (a fraction) to two significant digits."""
+    return max(0, 1 - floor(log10(100 * width)))
+
+
+def percent(fraction: float) -> str:
+    """A fraction that was given, not measured, with the digits it was given in: "1 %", "0.05 %"."""
+    return f"{100 * fraction:.6g} %"
+
+
+def share(fraction: float) -> str:
+    """A fraction that was measured: "28.71 %", "none" for zero, "no equity" where it is infinite."""
+    if fraction == 0:
+        return "none"
+    return "no equity" if isinf(fraction) else f"{100 * fraction:.2f} %"
+
+
+def multiple(value: float) -> str:
+    """Leverage that was measured, in times the equity: "4.13x", "no equity" where it is infinite."""
+    return "no equity" if isinf(value) else f"{value:,.{2 if value < 100 else 0}f}x"
+
+
+def book(size: float) -> str:
+    """A multiple of the book, which is not its leverage: "2 × book"."""
+    return f"{size:g} × book"
+
+
+def ratio(value: float) -> str:
+    """A plain ratio to two decimals, "none" where it is undefined."""
+    return "none" if isnan(value) else f"{value:,.2f}"
+
+
+def money(value: float) -> str:
+    """Whole dollars, with a proper minus sign."""
+    return f"{value:,.0f}".replace("-", "−")
+
+
+def duration(span: timedelta | np.timedelta64) -> str:
+    """The shortest exact form of whole seconds: "15m", "36h", "7d"."""
+    return format_duration(timedelta(seconds=int(np.timedelta64(span, "s").astype(int))))
+
+
+def cell(p: float, low: float, high: float) -> str:
+    """A probability in percent, as short as the cell of a heat map asks for: "3.1", "<0.0018", "now"."""
+    if low == high == 1:
+        return "now"
+    if p == 0:
+        return f"<{100 * high:.2g}"
+    if p == 1:
+        return f">{100 * low:.{_decimals(1 - low)}f}"
+    return f"{100 * p:.{_decimals(high - low)}f}"

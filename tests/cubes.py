@@ -1,0 +1,132 @@
+"""A small plan, tallies and a cube of it, made by hand: what the engine would leave, without an engine."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pipeline.cube import Provenance, build_cube
+from pipeline.plan import Plan, plan_from_document
+from pipeline.tallies import Tallies
+
+PATHS = 200_000
+PROVENANCE = Provenance(
+    run_id="desk-0123456789",
+    plan_hash="a" * 64,
+    model_hash="b" * 64,
+    venue_hash="c" * 64,
+    versions={"seawall": "0.1.0", "numpy": "2.4"},
+    created="2026-05-15T00:01:12Z",
+)
+
+
+def plan_document(**changes: Any) -> dict[str, Any]:
+    """Three accounts, three scenarios, four leverages, three horizons; `changes` replace whole parts."""
+    market = {
+        "type": "perpetual",
+        "initial_margin": 0.02,
+        "maintenance_margin": 0.012,
+        "funding_interval": "1h",
+    }
+    document: dict[str, Any] = {
+        "name": "desk",
+        "as_of": "2026-05-15T00:00:00Z",
+        "simulation": {
+            "seed": 7,
+            "paths": PATHS,
+            "step": "1h",
+            "horizons": ["4h", "1d", "7d"],
+            "leverage": [0.5, 1, 2, 5],
+            "monitoring": "bridge",
+        },
+        "venue": {
+            "rules": "dydx_v4",
+            "as_of": "2026-03-05",
+            "markets": {"BTC-USD": {"asset": "BTC", **market}, "ETH-USD": {"asset": "ETH", **market}},
+        },
+        "prices": {"BTC": 60_000, "ETH": 3_000},
+        "model": {
+            "step": "1h",
+            "assets": ["BTC", "ETH"],
+            "initial": "stationary",
+            "regimes": {
+                "calm": {"volatility": {"BTC": 0.45, "ETH": 0.6}, "correlation": [[1, 0.8], [0.8, 1]]},
+                "crisis": {
+                    "volatility": {"BTC": 1.3, "ETH": 1.6},
+                    "correlation": [[1, 0.95], [0.95, 1]],
+                    "funding": {"BTC": 0.1, "ETH": 0.08},
+                    "tail": 4,
+                },
+            },
+            "transitions": {
+                "calm": {"calm": 0.995, "crisis": 0.005},
+                "crisis": {"calm": 0.04, "crisis": 0.96},
+            },
+        },
+        "scenarios": [
+            {"name": "baseline", "narrative": "The market as it is."},
+            {
+                "name": "gap-down-10",
+                "narrative": "Everything opens a tenth lower.",
+                "effects": [{"effect": "shock", "moves": {"all": -0.1}}],
+            },
+            {
+                "name": "storm",
+                "narrative": "Volatility doubles.",
+                "effects": [{"effect": "volatility", "multiply": 2, "for": "3d"}],
+            },
+        ],
+        "accounts": [
+            {
+                "name": "basis",
+                "collateral": {"USDC": 100_000},
+                "positions": [
+                    {"market": "BTC-USD", "size": 4.0, "entry": 59_000},
+                    {"market": "ETH-USD", "size": -70.0, "entry": 3_100},
+                ],
+            },
+            {
+                "name": "directional",
+                "collateral": {"USDC": 25_000},
+                "positions": [{"market": "ETH-USD", "size": 50.0, "entry": 3_050}],
+            },
+            {"name": "idle & <cash>", "collateral": {"USDC": 1_000}, "positions": []},
+        ],
+    }
+    return document | changes
+
+
+def small_plan(**changes: Any) -> Plan:
+    """The plan of `plan_document`."""
+    return plan_from_document(plan_document(**changes))
+
+
+def small_tallies() -> Tallies:
+    """For `small_plan`: basis never liquidated at size 1, directional often, and at once at 5 in the gap."""
+    liquidations = np.zeros((3, 3, 4, 3), np.int64)
+    liquidations[:, 0, 2:] = [[0, 3, 150], [20, 900, 20_000]]
+    liquidations[0, 1] = [[0, 0, 40], [0, 1_200, 12_140], [500, 9_000, 60_000], [9_000, 70_000, 150_000]]
+    liquidations[1, 1] = 3 * liquidations[0, 1] // 2 + 7
+    liquidations[1, 1, 3] = PATHS
+    liquidations[2, 1] = liquidations[0, 1] + 1
+    liquidatable_now = np.zeros((3, 3, 4), np.bool_)
+    liquidatable_now[1, 1, 3] = True
+    joint = np.zeros((3, 3, 3, 3), np.int64)
+    joint[:, :, 1, 1] = liquidations[:, 1, 1]
+    return Tallies(
+        liquidations=liquidations,
+        margin_calls=np.minimum(liquidations * 2, PATHS),
+        bankruptcies=liquidations // 3,
+        joint=joint,
+        liquidatable_now=liquidatable_now,
+        paths=PATHS,
+    )
+
+
+@cache
+def small_cube() -> xr.Dataset:
+    """The cube of `small_plan` and `small_tallies`; don't write into it."""
+    return build_cube(small_tallies(), small_plan(), PROVENANCE)

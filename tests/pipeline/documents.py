@@ -1,0 +1,104 @@
+"""A small plan that is right, for tests to spoil."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def small_document() -> dict[str, Any]:
+    """Two assets, two regimes, two accounts, three scenarios: a fresh copy at each call."""
+    return {
+        "name": "small",
+        "as_of": "2026-05-15T00:00:00Z",
+        "simulation": {
+            "seed": 7,
+            "paths": 1000,
+            "step": "1h",
+            "horizons": ["1h", "4h", "1d"],
+            "leverage": [0.5, 1, 2],
+            "monitoring": "close",
+        },
+        "venue": {
+            "rules": "dydx_v4",
+            "as_of": "2026-03-05",
+            "taker_fee": 0.0005,
+            "markets": {
+                "BTC-USD": {"asset": "BTC", "initial_margin": 0.02, "maintenance_margin": 0.012},
+                "ETH-USD": {"asset": "ETH", "initial_margin": 0.02, "maintenance_margin": 0.012},
+                "SOL-USD": {"asset": "SOL", "initial_margin": 0.05, "maintenance_margin": 0.03},
+            },
+        },
+        "prices": {"BTC": 61_250, "ETH": 3_020},
+        "model": {
+            "step": "1h",
+            "assets": ["BTC", "ETH"],
+            "initial": "stationary",
+            "regimes": {
+                "calm": {
+                    "volatility": {"BTC": 0.45, "ETH": 0.60},
+                    "drift": {"BTC": 0.1},
+                    "correlation": [[1, 0.8], [0.8, 1]],
+                    "funding": {"BTC": 0.10, "ETH": 0.08},
+                    "tail": None,
+                },
+                "crisis": {
+                    "volatility": {"BTC": 1.3, "ETH": 1.6},
+                    "correlation": [[1, 0.95], [0.95, 1]],
+                    "tail": 4,
+                    "jumps": {
+                        "intensity": 12,
+                        "mean": {"BTC": -0.04, "ETH": -0.05},
+                        "volatility": {"BTC": 0.03, "ETH": 0.04},
+                        "correlation": 0.9,
+                    },
+                },
+            },
+            "transitions": {
+                "calm": {"calm": 0.995, "crisis": 0.005},
+                "crisis": {"calm": 0.04, "crisis": 0.96},
+            },
+        },
+        "scenarios": [
+            "baseline",
+            "gap-down-10",
+            {
+                "name": "storm",
+                "narrative": "Everything at once.",
+                "effects": [
+                    {"effect": "regime", "force": "crisis", "at": "1h", "for": "4h"},
+                    {"effect": "volatility", "multiply": {"all": 2, "BTC": 3}},
+                ],
+            },
+        ],
+        "accounts": [
+            {
+                "name": "basis",
+                "collateral": {"USDC": 100_000},
+                "positions": [
+                    {"market": "BTC-USD", "size": 4.0, "entry": 60_100, "strategy": "carry"},
+                    {"market": "ETH-USD", "size": -70, "entry": 3_105, "bucket": "tactical"},
+                ],
+            },
+            {
+                "name": "directional",
+                "collateral": {"USDC": 25_000},
+                "positions": [{"market": "BTC-USD", "size": 2, "entry": 61_000}],
+            },
+        ],
+        "limits": [
+            {"metric": "p_liquidation", "horizon": "1d", "scenario": "baseline", "max": 0.01},
+            {"metric": "concentration", "max": 0.3},
+        ],
+    }
+
+
+def spoil(document: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """The document with the value at a path replaced, or, for `...`, removed."""
+    holder: Any = document
+    for key in path[:-1]:
+        holder = holder[key]
+    if value is ...:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return document

@@ -1,0 +1,74 @@
+"""Numbers in words: no bare zero, no more digits than the interval supports."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from math import inf, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.intervals import counted
+from pipeline.wording import book, cell, chance, duration, money, multiple, percent, ratio, share
+
+
+def words(successes: int, trials: int) -> tuple[str, str]:
+    low, high = counted(successes, trials)
+    return chance(successes / trials, float(low), float(high), trials)[:2]
+
+
+def test_chance__digits_follow_the_interval() -> None:
+    assert words(6_200, 200_000) == ("3.10 %", "[3.02, 3.18]")
+    assert words(31, 1_000) == ("3.1 %", "[2.2, 4.4]")
+    assert words(3, 10) == ("30 %", "[11, 60]")
+    assert words(2, 200_000) == ("0.0010 %", "[0.0003, 0.0036]")
+
+
+def test_chance__zero_is_a_count_with_a_bound() -> None:
+    assert words(0, 200_000) == ("0 of 200,000", "below 0.0018 %")
+    low, high = counted(0, 200_000)
+    assert chance(0, float(low), float(high), 200_000).sentence == "0 of 200,000 paths (below 0.0018 %)"
+
+
+def test_chance__every_path_is_a_count_with_a_bound() -> None:
+    assert words(200_000, 200_000) == ("200,000 of 200,000", "above 99.9982 %")
+
+
+def test_chance__known_at_the_start() -> None:
+    assert chance(1, 1, 1, 200_000).sentence == "already at as_of"
+
+
+@given(st.integers(1, 10**7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_chance__never_says_zero_or_certain(pair: tuple[int, int]) -> None:
+    k, n = pair
+    low, high = counted(k, n)
+    number = chance(k / n, float(low), float(high), n)
+    if not number.counted:
+        assert not re.fullmatch(r"0(\.0*)? %|100(\.0*)? %", number.estimate)
+        assert float(number.estimate[:-2]) == pytest.approx(100 * k / n, rel=0.1)
+    assert cell(k / n, float(low), float(high)) not in ("0", "0.0", "0.00", "100", "100.0")
+
+
+def test_cell__is_short() -> None:
+    assert cell(0, 0, 1.8444e-5) == "<0.0018"
+    assert cell(1, 1, 1) == "now"
+    assert cell(0.031, 0.0302, 0.0318) == "3.10"
+    assert cell(1, 0.99998156, 1) == ">99.9982"
+
+
+def test_words__for_ratios_money_and_leverage() -> None:
+    assert (percent(0.01), percent(0.0005), percent(0.3)) == ("1 %", "0.05 %", "30 %")
+    assert (share(0.2871), share(0.0), share(inf)) == ("28.71 %", "none", "no equity")
+    assert (multiple(4.126), multiple(inf), multiple(1234.5)) == ("4.13x", "no equity", "1,234x")
+    assert (ratio(20.188), ratio(nan)) == ("20.19", "none")
+    assert (money(-1234.5), money(110_550)) == ("−1,234", "110,550")
+    assert book(1.5) == "1.5 × book"
+
+
+@pytest.mark.parametrize(("hours", "text"), [(0.25, "15m"), (1, "1h"), (24, "1d"), (36, "36h"), (168, "7d")])
+def test_duration__shortest_exact_form(hours: float, text: str) -> None:
+    span = timedelta(hours=hours)
+    assert duration(span) == duration(np.timedelta64(span, "ns")) == text
