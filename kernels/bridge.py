@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 
 from kernels.elementary import exp, log
-from kernels.jit import njit
+from kernels.jit import hot, inlined
 from kernels.market import draw_jump_sum
 from kernels.random import (
     SLOT_BRIDGE,
@@ -33,29 +33,26 @@ from kernels.random import (
 )
 from kernels.structs import Book, Floats, Key, Law, Market, Pieces, Step
 
-# A crossing less likely than exp(-2 x this) = 1e-10 is not looked at.
-NEGLIGIBLE = 11.5
+# -ln Phi(-x) <= LN2 + SLOPE x + x^2 / 2 for x >= 0: equal at 0, slope too, and the curvature is below 1.
+LN2 = math.log(2.0)
+SLOPE = math.sqrt(2.0 / math.pi)
 
 
-@njit
+@inlined
 def could_reach(zeta: float, needed: float) -> bool:
-    """Whether -ln Phi(zeta) may be as large as needed, by a bound that costs no special function.
-
-    With x = -zeta > 0: -ln Phi(zeta) <= ln 2 + sqrt(2 / pi) x + x^2 / 2, since its slope at 0 is sqrt(2 / pi)
-    and its curvature stays below 1.
-    """
+    """Whether -ln Phi(zeta) may be as large as needed, by a bound that costs no special function."""
     x = -zeta if zeta < 0.0 else 0.0
-    return math.log(2.0) + x * (math.sqrt(2.0 / math.pi) + 0.5 * x) >= needed
+    return LN2 + x * (SLOPE + 0.5 * x) >= needed
 
 
-@njit
+@inlined
 def find_depth(zeta: float) -> float:
     """Return E = -ln Phi(zeta): a standard exponential, large where zeta is far below zero."""
     tail = 0.5 * math.erfc(-zeta * math.sqrt(0.5))
     return -math.log(tail) if tail > 0.0 else 0.5 * zeta * zeta
 
 
-@njit
+@inlined
 def reaches(zeta: float, variance: float, reach: float, ratio: float) -> bool:
     """Whether a log price bridge may get to log(reach) on its way to log(ratio), from 0."""
     if reach <= 0.0:
@@ -64,7 +61,7 @@ def reaches(zeta: float, variance: float, reach: float, ratio: float) -> bool:
     return could_reach(zeta, 2.0 * barrier * (barrier - log(ratio)) / variance)
 
 
-@njit
+@inlined
 def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> float:
     """Return the worst relative price change of a log price bridge from 0 to log(ratio), for that slope."""
     side = 1.0 if slope > 0.0 else -1.0
@@ -72,7 +69,7 @@ def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> flo
     return exp(side * 0.5 * (side * move - math.sqrt(move * move + 2.0 * variance * depth))) - 1.0
 
 
-@njit
+@inlined
 def dip_between(
     market: Market,
     book: Book,
@@ -92,8 +89,8 @@ def dip_between(
     """Return the least X of one account over one piece of a step, if that is below the threshold.
 
     start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
-    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. Where the threshold is not
-    reached, any number at or above it may come back: what happens above it is never needed.
+    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. Where the
+    threshold is not reached, any number at or above it may come back: what happens above it is never needed.
     """
     covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
     lowest = min(margin, finish)
@@ -104,7 +101,7 @@ def dip_between(
     slope = 0.0
     for n in range(first, last):
         a = book.asset[n]
-        scale = market.spot[a] if market.additive else math.sqrt(start[a, column] * end[a, column])
+        scale = market.spot[a] if market.additive else 0.5 * (start[a, column] + end[a, column])
         net = book.size[n] - book.requirement[mark, n]
         slope += net
         weighted[n - first] = net * scale
@@ -123,19 +120,18 @@ def dip_between(
         one = covariance[only, only] * mixing
         if one <= 0.0 or (lowest > threshold and not reaches(zeta, one, reach, ratio)):
             return lowest
-        return min(
-            lowest, margin + slope * start[only, column] * dip_of_log(slope, ratio, one, find_depth(zeta))
-        )
+        fall = dip_of_log(slope, ratio, one, find_depth(zeta))
+        return min(lowest, margin + slope * float(start[only, column]) * fall)
     variance *= mixing
     if lowest > threshold and not could_reach(
         zeta, 2.0 * (margin - threshold) * (finish - threshold) / variance
     ):
         return lowest
-    fall = margin - finish
-    return min(lowest, 0.5 * (margin + finish - math.sqrt(fall * fall + 2.0 * variance * find_depth(zeta))))
+    apart = margin - finish
+    return min(lowest, 0.5 * (margin + finish - math.sqrt(apart * apart + 2.0 * variance * find_depth(zeta))))
 
 
-@njit
+@hot
 def value_margin(book: Book, account: int, mark: int, price: Floats, column: int) -> float:
     """Return sum of (size - requirement) x price for one account at prices (A, columns)."""
     value = 0.0
@@ -144,8 +140,10 @@ def value_margin(book: Book, account: int, mark: int, price: Floats, column: int
     return value
 
 
-@njit
-def split_step(market: Market, law: Law, key: Key, now: Step, lane: int, pieces: Pieces) -> None:
+@hot
+def split_step(
+    market: Market, law: Law, key: Key, now: Step, price: Floats, lane: int, pieces: Pieces
+) -> None:
     """Cut one lane's step at its jumps, at times of their own, into one piece more than there are jumps."""
     loading = market.loading[market.loading_of_set[law.parameters], law.regime]
     jump_loading = market.jump_loading[law.parameters, law.regime]
@@ -192,11 +190,11 @@ def split_step(market: Market, law: Law, key: Key, now: Step, lane: int, pieces:
         clock = lengths[i]
         lengths[i] = passed
     for a in range(assets):
-        ends[a, jumps] = now.after[a, lane]
+        ends[a, jumps] = price[a, lane]
     lengths[jumps] = 1.0 - clock
 
 
-@njit
+@hot
 def dip_with_jumps(
     market: Market,
     book: Book,
@@ -205,13 +203,14 @@ def dip_with_jumps(
     law: Law,
     key: Key,
     now: Step,
+    price: Floats,
     lane: int,
     margin: float,
     threshold: float,
     pieces: Pieces,
 ) -> float:
     """Return the least X of one account over a step with jumps in it, X being margin at its start."""
-    split_step(market, law, key, now, lane, pieces)
+    split_step(market, law, key, now, price, lane, pieces)
     loading = market.loading[market.loading_of_set[law.parameters], law.regime]
     base = margin - value_margin(book, account, mark, pieces.starts, 0)
     lowest = margin

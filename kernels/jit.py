@@ -43,12 +43,24 @@ def _open_cache_folder() -> str:
 numba.config.CACHE_DIR = _open_cache_folder()
 
 
+# IEEE arithmetic as written (no fastmath), without the GIL, cached on disk.
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
 def njit(function: Function) -> Function:
-    """Compile a kernel: cached on disk, without the GIL, IEEE arithmetic as written (no fastmath)."""
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    """Compile a kernel."""
+    return cast(Function, numba.njit(**OPTIONS)(function))
+
+
+def hot(function: Function) -> Function:
+    """Compile a kernel that allocates nothing, and so needs no reference counts.
+
+    numba counts references to every view of an array by an atomic instruction; in the simulation that took
+    more than half the time. An allocation in such a kernel is refused when it is compiled.
+    """
+    return cast(Function, numba.njit(**OPTIONS, _nrt=False)(function))
 
 
 def inlined(function: Function) -> Function:
-    """Compile a small kernel into its callers: inside a loop over paths it then runs on several at once."""
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
-    return cast(Function, numba.njit(**options)(function))
+    """Compile a small hot kernel into its callers: in a loop over paths it then runs on several at once."""
+    return cast(Function, numba.njit(**OPTIONS, _nrt=False, forceinline=True)(function))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from kernels.elementary import exp
-from kernels.jit import njit
+from kernels.jit import hot, inlined
 from kernels.random import (
     SLOT_BRIDGE,
     SLOT_FACTORS,
@@ -36,7 +36,7 @@ _WITHIN = np.int64((1 << (52 - CELL_BITS)) - 1)
 _CELL_WIDTH = 2.0 ** -(52 - CELL_BITS)
 
 
-@njit
+@inlined
 def draw_uniform_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
     """Fill two arrays (LANES,) with the uniforms of a slot, from the path in the key onward."""
     for v in range(LANES):
@@ -44,7 +44,7 @@ def draw_uniform_lanes(key: Key, slot: int, first: Floats, second: Floats) -> No
         first[v], second[v] = draw_uniforms(lane, slot)
 
 
-@njit
+@inlined
 def draw_normal_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
     """Fill two arrays (LANES,) with the standard normals of a slot, from the path in the key onward."""
     for v in range(LANES):
@@ -52,7 +52,7 @@ def draw_normal_lanes(key: Key, slot: int, first: Floats, second: Floats) -> Non
         first[v], second[v] = draw_normals(lane, slot)
 
 
-@njit
+@inlined
 def combine_factors(loading: Floats, depth: int, factor: Floats, noise: Floats) -> None:
     """noise (LANES,) = sum over factors of loading (F,) times factor (F, LANES), four factors at a time."""
     for v in range(LANES):
@@ -65,9 +65,9 @@ def combine_factors(loading: Floats, depth: int, factor: Floats, noise: Floats) 
             )
 
 
-@njit
+@hot
 def draw_noise(market: Market, key: Key, slot: int, factor: Floats, noise: Floats) -> None:
-    """Fill factor (F, LANES) with the normals from a slot on, noise (D, K, A, LANES) with loading x factor."""
+    """Fill factor (F, LANES) with the normals of a slot, noise (D, K, A, LANES) with loading x factor."""
     for j in range(0, factor.shape[0], 2):
         draw_normal_lanes(key, slot + j // 2, factor[j], factor[j + 1])
     for d in range(noise.shape[0]):
@@ -77,7 +77,7 @@ def draw_noise(market: Market, key: Key, slot: int, factor: Floats, noise: Float
                     combine_factors(market.loading[d, k, a], market.depth[a], factor, noise[d, k, a])
 
 
-@njit
+@inlined
 def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
     """Draw the uniforms and factors of a step, and correlate the factors by each loading in use.
 
@@ -93,7 +93,7 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
         draw_noise(market, key, SLOT_BRIDGE, draws.dip_factor, draws.dip_noise)
 
 
-@njit
+@inlined
 def switch_regimes(market: Market, scenario: int, step: int, uniform: Floats, regime: Integers) -> None:
     """Put in regime (LANES,) the one in force over this step, by inverse of the cumulative law."""
     forced = market.forced[scenario, step]
@@ -114,7 +114,7 @@ def switch_regimes(market: Market, scenario: int, step: int, uniform: Floats, re
             regime[v] = k
 
 
-@njit
+@inlined
 def read_mixing(table: Floats, u: float) -> float:
     """Return w = sqrt((nu - 2) / chi2 quantile at u), linear within a cell of table (2, CELLS)."""
     half = 1 if u > 0.5 else 0
@@ -124,7 +124,7 @@ def read_mixing(table: Floats, u: float) -> float:
     return float(below + (bits & _WITHIN) * _CELL_WIDTH * (table[half, cell + 1] - below))
 
 
-@njit
+@inlined
 def mix_tails(market: Market, parameters: int, regime: Integers, uniform: Floats, weight: Floats) -> None:
     """weight (LANES,): the t-mixing number shared by all assets; 1 in a Gaussian regime."""
     for v in range(LANES):
@@ -132,22 +132,22 @@ def mix_tails(market: Market, parameters: int, regime: Integers, uniform: Floats
         weight[v] = read_mixing(market.mixing_tables[table], uniform[1, v]) if table >= 0 else 1.0
 
 
-@njit
-def count_jumps(market: Market, parameters: int, now: Step, uniform: Floats) -> int:
-    """Draw how many jumps fall in each lane's step, by inverse of the Poisson law; return how many lanes have any."""
+@inlined
+def count_jumps(market: Market, parameters: int, regime: Integers, uniform: Floats, jumps: Integers) -> int:
+    """Fill jumps (LANES,), by inverse of the Poisson law; return how many lanes have any."""
     lanes = 0
     most = market.jump_law.shape[2] - 1
     for v in range(LANES):
-        law = market.jump_law[parameters, now.regime[v]]
+        law = market.jump_law[parameters, regime[v]]
         n = 0
         while n < most and uniform[2, v] > law[n]:
             n += 1
-        now.jumps[v] = n
+        jumps[v] = n
         lanes += n > 0
     return lanes
 
 
-@njit
+@hot
 def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats, total: Floats) -> None:
     """total (A,) = jumps x mean + sqrt(jumps) x loading z: the sum of a step's jumps, each jump normal."""
     draw_normal_vector(key, SLOT_JUMP_SIZE, normal)
@@ -159,32 +159,57 @@ def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats
             total[a] += math.sqrt(float(jumps)) * loading[a, j] * normal[j]
 
 
-@njit
+@inlined
 def select_regime(market: Market, parameters: int, noise: Floats, regime: Integers, now: Step) -> None:
-    """Fill return (jumps not yet in it), its standard deviation and the funding rate, by each lane's regime."""
+    """Fill the step's return, jumps not yet in it: of all regimes, each lane takes its own."""
     d = market.loading_of_set[parameters]
-    move, spread, rate, weight = now.move, now.spread, now.rate, now.weight
-    now.regime[:] = regime
+    move, weight = now.move, now.weight
     for a in range(move.shape[0]):
         for k in range(market.initial.shape[0]):
             drift = market.drift[parameters, k, a]
-            volatility = market.volatility[d, k, a]
-            funding = market.funding[parameters, k, a]
             for v in range(LANES):
-                here = regime[v] == k
-                move[a, v] = drift + weight[v] * noise[d, k, a, v] if here else move[a, v]
-                spread[a, v] = volatility * weight[v] if here else spread[a, v]
-                rate[a, v] = funding if here else rate[a, v]
+                mixed = drift + weight[v] * noise[d, k, a, v]
+                move[a, v] = mixed if regime[v] == k else move[a, v]
 
 
-@njit
-def move_prices(market: Market, move: Floats, price: Floats) -> None:
-    """price (A, LANES) after the returns in move (A, LANES)."""
+@inlined
+def move_prices(market: Market, now: Step, price: Floats) -> None:
+    """Remember the prices (A, LANES) as they were, and move them by the step's return."""
     for a in range(price.shape[0]):
+        for v in range(LANES):
+            now.before[a, v] = price[a, v]
         if market.additive:
             spot = market.spot[a]
             for v in range(LANES):
-                price[a, v] += spot * move[a, v]
+                price[a, v] += spot * now.move[a, v]
         else:
             for v in range(LANES):
-                price[a, v] *= exp(move[a, v])
+                price[a, v] *= exp(now.move[a, v])
+
+
+@inlined
+def find_carry(market: Market, parameters: int, regime: Integers, price: Floats, now: Step) -> None:
+    """Fill carry: what a year of funding at the lane's regime costs a unit, at the step's last price."""
+    for a in range(price.shape[0]):
+        rate = market.funding[parameters, :, a]
+        for v in range(LANES):
+            now.carry[a, v] = rate[regime[v]] * price[a, v]
+
+
+@inlined
+def find_dips(
+    market: Market, parameters: int, dip_noise: Floats, regime: Integers, price: Floats, now: Step
+) -> None:
+    """Fill dip, the bridge's common normals in money a unit, and spread, the step's standard deviation."""
+    d = market.loading_of_set[parameters]
+    for a in range(price.shape[0]):
+        spot = market.spot[a]
+        volatility = market.volatility[d, :, a]
+        for k in range(market.initial.shape[0]):
+            for v in range(LANES):
+                here = dip_noise[d, k, a, v]
+                now.dip[a, v] = here if regime[v] == k else now.dip[a, v]
+        for v in range(LANES):
+            middle = spot if market.additive else 0.5 * (now.before[a, v] + price[a, v])
+            now.dip[a, v] *= now.weight[v] * middle
+            now.spread[a, v] = now.weight[v] * volatility[regime[v]]

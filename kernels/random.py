@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.elementary import log, sine_cosine
-from kernels.jit import inlined, njit
+from kernels.jit import hot, inlined
 from kernels.structs import Floats, Key
 
 # Slots of one step. Each kind of number has a range of its own, whatever the scenario.
@@ -75,13 +75,13 @@ def draw_normals(key: Key, slot: int) -> tuple[float, float]:
     return radius * cosine, radius * sine
 
 
-@njit
+@hot
 def draw_uniform(key: Key, slot: int) -> float:
     """Return the first uniform of a slot."""
     return draw_uniforms(key, slot)[0]
 
 
-@njit
+@hot
 def draw_normal_vector(key: Key, slot: int, normal: Floats) -> None:
     """Fill normal (F,), F even, with the standard normals of F / 2 slots."""
     for j in range(0, normal.shape[0], 2):

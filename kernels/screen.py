@@ -10,18 +10,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.bridge import NEGLIGIBLE, dip_between, dip_with_jumps
-from kernels.jit import njit
+from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
+from kernels.jit import inlined
 from kernels.structs import (
+    BANKRUPTCY,
+    DIP,
+    FUNDING,
     LANES,
     LIQUIDATION,
     MARGIN_CALL,
     MARKS,
+    NEXT,
+    PAID,
+    RATIO,
+    REQUIRED,
+    SPREAD,
+    STANDING,
+    VALUE,
     Book,
     Clock,
     Desk,
     Draws,
     Floats,
+    Integers,
     Key,
     Law,
     Market,
@@ -32,85 +43,144 @@ from kernels.structs import (
 )
 
 
-@njit
-def value_account(market: Market, book: Book, account: int, step: int, now: Step, desk: Desk) -> None:
-    """Fill value, requirement and funding of one account at the end of a step."""
-    value, funding = desk.value, desk.funding
-    initial, maintenance = desk.requirement[MARGIN_CALL], desk.requirement[LIQUIDATION]
+@inlined
+def value_account(book: Book, account: int, price: Floats, table: Floats) -> None:
+    """Fill value and margin required at prices (A, LANES), two positions at a time."""
     for v in range(LANES):
-        value[v] = 0.0
-        initial[v] = 0.0
-        maintenance[v] = 0.0
-        funding[v] = 0.0
-    for n in range(book.start[account], book.start[account + 1]):
-        price = now.after[book.asset[n]]
-        size = book.size[n]
-        initial_of_price = book.requirement[MARGIN_CALL, n]
-        maintenance_of_price = book.requirement[LIQUIDATION, n]
+        table[VALUE, v] = 0.0
+        table[REQUIRED + MARGIN_CALL, v] = 0.0
+        table[REQUIRED + LIQUIDATION, v] = 0.0
+    for n in range(book.start[account], book.start[account + 1], 2):
+        first, second = price[book.asset[n]], price[book.asset[n + 1]]
+        size, other_size = book.size[n], book.size[n + 1]
+        initial, other_initial = book.requirement[MARGIN_CALL, n], book.requirement[MARGIN_CALL, n + 1]
+        maintenance, other = book.requirement[LIQUIDATION, n], book.requirement[LIQUIDATION, n + 1]
         for v in range(LANES):
-            value[v] += size * price[v]
-            initial[v] += initial_of_price * price[v]
-            maintenance[v] += maintenance_of_price * price[v]
-        if market.has_funding:
-            years = market.due[book.interval[n], step]
-            if years > 0.0:
-                rate = now.rate[book.asset[n]]
-                for v in range(LANES):
-                    funding[v] += size * years * rate[v] * price[v]
+            table[VALUE, v] += size * first[v] + other_size * second[v]
+            table[REQUIRED + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
+            table[REQUIRED + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
 
 
-@njit
-def bound_spread(market: Market, book: Book, account: int, parameters: int, now: Step, desk: Desk) -> None:
-    """Fill spread with a bound on the standard deviation of X over the step, for every mark.
-
-    The exact figure at today's prices, scaled by how the book's prices moved together, plus what each price
-    moved apart from the others and what the requirement adds, as if none of that were diversified.
-    """
-    spread, ratio = desk.spread, desk.finish
-    known = book.spread[account, market.loading_of_set[parameters]]
-    today = book.initial[account]
+@inlined
+def charge_funding(market: Market, book: Book, account: int, step: int, now: Step, table: Floats) -> None:
+    """Fill the funding that an account pays at the end of the step."""
     for v in range(LANES):
-        ratio[v] = desk.requirement[MARGIN_CALL, v] / today if today > 0.0 else 1.0
-        spread[v] = ratio[v] * now.weight[v] * known[now.regime[v]]
-        if now.jumps[v] > 0:  # the bridge knows about jumps, however far the threshold
-            spread[v] = np.inf
+        table[FUNDING, v] = 0.0
+    if market.has_funding:
+        for n in range(book.start[account], book.start[account + 1], 2):
+            first, second = now.carry[book.asset[n]], now.carry[book.asset[n + 1]]
+            due = book.size[n] * market.due[book.interval[n], step]
+            other = book.size[n + 1] * market.due[book.interval[n + 1], step]
+            for v in range(LANES):
+                table[FUNDING, v] += due * first[v] + other * second[v]
+
+
+@inlined
+def project_dips(book: Book, account: int, now: Step, table: Floats) -> None:
+    """Fill what the bridge's common normals mean for an account: their sum over its sensitivities."""
+    for v in range(LANES):
+        table[DIP + BANKRUPTCY, v] = 0.0
+        table[DIP + MARGIN_CALL, v] = 0.0
+        table[DIP + LIQUIDATION, v] = 0.0
+    for n in range(book.start[account], book.start[account + 1], 2):
+        first, second = now.dip[book.asset[n]], now.dip[book.asset[n + 1]]
+        size, other_size = book.size[n], book.size[n + 1]
+        initial = size - book.requirement[MARGIN_CALL, n]
+        other_initial = other_size - book.requirement[MARGIN_CALL, n + 1]
+        maintenance = size - book.requirement[LIQUIDATION, n]
+        other = other_size - book.requirement[LIQUIDATION, n + 1]
+        for v in range(LANES):
+            table[DIP + BANKRUPTCY, v] += size * first[v] + other_size * second[v]
+            table[DIP + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
+            table[DIP + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
+
+
+@inlined
+def bound_spread(
+    market: Market,
+    book: Book,
+    account: int,
+    known: Floats,
+    regime: Floats,
+    price: Floats,
+    now: Step,
+    table: Floats,
+) -> None:
+    """Fill a bound on the standard deviation of X over the step, for every mark.
+
+    The exact figure at today's prices (known, by regime), scaled by how the book's prices moved together,
+    plus what each price moved apart from the others and what the requirement adds, as if none of that were
+    diversified. Infinite where there was a jump, so that the bridge looks there whatever the distance.
+    """
+    today = book.initial[account]
+    scaled = today > 0.0 and market.additive == 0  # additive moves are in today's prices for good
+    for v in range(LANES):
+        table[RATIO, v] = table[REQUIRED + MARGIN_CALL, v] / today if scaled else 1.0
+        table[SPREAD, v] = table[RATIO, v] * now.weight[v] * known[regime[v]]
     for n in range(book.start[account], book.start[account + 1]):
         a = book.asset[n]
         size = abs(book.size[n])
         requirement = book.requirement[MARGIN_CALL, n]
         spot = market.spot[a]
-        price, volatility = now.after[a], now.spread[a]
+        price_of, volatility = price[a], now.spread[a]
+        if market.additive:
+            for v in range(LANES):
+                table[SPREAD, v] += requirement * spot * volatility[v]
+        else:
+            for v in range(LANES):
+                apart = size * abs(price_of[v] - table[RATIO, v] * spot) + requirement * price_of[v]
+                table[SPREAD, v] += apart * volatility[v]
+    if market.has_jumps:
         for v in range(LANES):
-            apart = size * abs(price[v] - ratio[v] * spot) + requirement * price[v]
-            spread[v] += apart * volatility[v]
+            if now.jumps[v] > 0:
+                table[SPREAD, v] = np.inf
 
 
-@njit
-def flag_lanes(
-    bridge: int, base: float, paid: Floats, requirement: Floats, start: Floats, following: Floats, desk: Desk
-) -> int:
-    """Fill finish, X at the step's end, and flag lanes where X may have passed the threshold next in line.
+@inlined
+def flag_at_close(base: float, state: Floats, table: Floats, flag: Integers) -> int:
+    """Flag, a bit a mark, the lanes where X at the step's end is below the threshold next in line.
 
-    Returns how many lanes are flagged.
+    Returns zero if there are none.
     """
-    value, finish, funding, spread, flag = desk.value, desk.finish, desk.funding, desk.spread, desk.flag
     count = 0
     for v in range(LANES):
-        finish[v] = (value[v] - base - paid[v]) - requirement[v]
-    if bridge:
-        for v in range(LANES):
-            gap = finish[v] - following[v]
-            near = (start[v] - following[v]) * gap < NEGLIGIBLE * spread[v] * spread[v]
-            flag[v] = int(near) | int(gap < funding[v])
-            count += flag[v]
-    else:
-        for v in range(LANES):
-            flag[v] = int(finish[v] - following[v] < funding[v])
-            count += flag[v]
+        held = table[VALUE, v] - base - state[PAID, v]
+        paid = table[FUNDING, v]
+        called = (held - table[REQUIRED + MARGIN_CALL, v]) - paid < state[NEXT + MARGIN_CALL, v]
+        liquidated = (held - table[REQUIRED + LIQUIDATION, v]) - paid < state[NEXT + LIQUIDATION, v]
+        bankrupt = held - paid < state[NEXT + BANKRUPTCY, v]
+        flag[v] = int(called) + 2 * int(liquidated) + 4 * int(bankrupt)
+        count += flag[v]
     return count
 
 
-@njit
+@inlined
+def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) -> int:
+    """Flag, a bit a mark, the lanes where X may have been below the threshold next in line within the step.
+
+    Returns zero if there are none. A bridge from a to b with standard deviation s gets to n iff
+    -ln Phi(zeta) >= 2 (a - n)(b - n) / s^2, with zeta the dip over s. Times s^2, the bound of `could_reach`
+    grows with s, so a bound on s serves.
+    """
+    count = 0
+    for v in range(LANES):
+        flag[v] = 0
+    for mark in range(MARKS):
+        bit = 1 << mark
+        for v in range(LANES):
+            finish = (table[VALUE, v] - base - state[PAID, v]) - table[REQUIRED + mark, v]
+            gap = finish - state[NEXT + mark, v]
+            needed = 2.0 * (state[STANDING + mark, v] - state[NEXT + mark, v]) * gap
+            deep = max(-table[DIP + mark, v], 0.0)
+            reach = table[SPREAD, v] * (LN2 * table[SPREAD, v] + SLOPE * deep) + 0.5 * deep * deep
+            below = finish - table[FUNDING, v] < state[NEXT + mark, v]
+            flag[v] += bit * (int(reach >= needed) | int(below))
+    for v in range(LANES):
+        count += flag[v]
+    return count
+
+
+@inlined
 def record_hits(
     book: Book,
     scenario: int,
@@ -131,15 +201,16 @@ def record_hits(
             standing.unit[scenario, account, lane] = horizon
         rank += 1
     standing.rank[scenario, account, mark, lane] = rank
-    standing.next[scenario, account, mark, lane] = (
+    standing.account[scenario, account, NEXT + mark, lane] = (
         book.threshold[mark, account, rank] if rank < last else -np.inf
     )
 
 
-@njit
-def find_lowest(
+@inlined
+def screen_lane(
     market: Market,
     book: Book,
+    clock: Clock,
     scenario: int,
     account: int,
     mark: int,
@@ -150,36 +221,49 @@ def find_lowest(
     standing: Standing,
     desk: Desk,
     pieces: Pieces,
-) -> float:
-    """Return the least X of one flagged lane within the step, funding not yet paid."""
-    parameters = market.parameters[scenario, np.int64(key.step)]
-    law = Law(parameters, now.regime[lane], now.weight[lane])
-    margin = standing.margin[scenario, account, mark, lane]
-    threshold = standing.next[scenario, account, mark, lane]
-    if now.jumps[lane] > 0:
-        path = Key(key.seed, key.path + np.uint64(lane), key.step)
-        return dip_with_jumps(market, book, account, mark, law, path, now, lane, margin, threshold, pieces)
-    noise = draws.dip_noise[market.loading_of_set[parameters], law.regime]
-    finish = desk.finish[lane]
-    return dip_between(
-        market,
-        book,
-        account,
-        mark,
-        law,
-        now.before,
-        now.after,
-        noise,
-        lane,
-        1.0,
-        margin,
-        finish,
-        threshold,
-        pieces.weighted,
-    )
+    tally: Tally,
+) -> None:
+    """Find the least X of one flagged lane within the step, and count what it hit."""
+    state, table = standing.account[scenario, account], desk.table
+    margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
+    held = table[VALUE, lane] - book.base[account] - state[PAID, lane]
+    finish = held - table[REQUIRED + mark, lane]
+    lowest = finish - table[FUNDING, lane]
+    if clock.bridge:
+        parameters = market.parameters[scenario, np.int64(key.step)]
+        regime = standing.regime[market.leader[scenario], lane]
+        law = Law(parameters, regime, now.weight[lane])
+        price = standing.price[scenario]
+        if now.jumps[lane] > 0:
+            path = Key(key.seed, key.path + np.uint64(lane), key.step)
+            dip = dip_with_jumps(
+                market, book, account, mark, law, path, now, price, lane, margin, threshold, pieces
+            )
+        else:
+            noise = draws.dip_noise[market.loading_of_set[parameters], regime]
+            dip = dip_between(
+                market,
+                book,
+                account,
+                mark,
+                law,
+                now.before,
+                price,
+                noise,
+                lane,
+                1.0,
+                margin,
+                finish,
+                threshold,
+                pieces.weighted,
+            )
+        lowest = min(lowest, dip)
+    if lowest < threshold:
+        horizon = clock.horizon[np.int64(key.step)]
+        record_hits(book, scenario, account, mark, lane, lowest, horizon, standing, tally)
 
 
-@njit
+@inlined
 def screen_step(
     market: Market,
     book: Book,
@@ -195,27 +279,31 @@ def screen_step(
     tally: Tally,
 ) -> None:
     """Advance every account of one scenario by one step and count what was hit."""
-    step = np.int64(key.step)
-    parameters = market.parameters[scenario, step]
-    horizon = clock.horizon[step]
-    finish, funding = desk.finish, desk.funding
+    step = int(key.step)
+    loading = market.loading_of_set[market.parameters[scenario, step]]
+    regime = standing.regime[market.leader[scenario]]
+    price = standing.price[scenario]
+    table, flag = desk.table, desk.flag
     for account in range(book.base.shape[0]):
-        value_account(market, book, account, step, now, desk)
+        base = book.base[account]
+        state = standing.account[scenario, account]
+        value_account(book, account, price, table)
+        charge_funding(market, book, account, step, now, table)
         if clock.bridge:
-            bound_spread(market, book, account, parameters, now, desk)
-        paid = standing.paid[scenario, account]
-        for mark in range(MARKS):
-            start = standing.margin[scenario, account, mark]
-            following = standing.next[scenario, account, mark]
-            requirement = desk.requirement[mark]
-            if flag_lanes(clock.bridge, book.base[account], paid, requirement, start, following, desk) > 0:
-                for v in range(paths):
-                    if desk.flag[v] != 0:
-                        lowest = finish[v] - funding[v]
-                        if clock.bridge:
-                            dip = find_lowest(
+            project_dips(book, account, now, table)
+            bound_spread(market, book, account, book.spread[account, loading], regime, price, now, table)
+            flagged = flag_in_bridge(base, state, table, flag)
+        else:
+            flagged = flag_at_close(base, state, table, flag)
+        if flagged > 0:
+            for v in range(paths):
+                if flag[v] != 0:
+                    for mark in range(MARKS):
+                        if flag[v] & (1 << mark):
+                            screen_lane(
                                 market,
                                 book,
+                                clock,
                                 scenario,
                                 account,
                                 mark,
@@ -226,38 +314,39 @@ def screen_step(
                                 standing,
                                 desk,
                                 pieces,
+                                tally,
                             )
-                            lowest = min(lowest, dip)
-                        if lowest < following[v]:
-                            record_hits(book, scenario, account, mark, v, lowest, horizon, standing, tally)
-            for v in range(LANES):
-                start[v] = finish[v] - funding[v]
         for v in range(LANES):
-            paid[v] += funding[v]
+            state[PAID, v] += table[FUNDING, v]
+        if clock.bridge:
+            for mark in range(MARKS):
+                for v in range(LANES):
+                    held = table[VALUE, v] - base - state[PAID, v]
+                    state[STANDING + mark, v] = held - table[REQUIRED + mark, v]
 
 
-@njit
+@inlined
 def revalue(
-    market: Market,
     book: Book,
     scenario: int,
     horizon: int,
     paths: int,
-    watched: bool,
+    watched: int,
     standing: Standing,
+    desk: Desk,
     tally: Tally,
 ) -> None:
     """Set X of every account from the prices of an instant; count what is hit there, if watched."""
+    table = desk.table
     for account in range(book.base.shape[0]):
+        state = standing.account[scenario, account]
+        value_account(book, account, standing.price[scenario], table)
         for mark in range(MARKS):
-            margin = standing.margin[scenario, account, mark]
             for v in range(LANES):
-                margin[v] = -book.base[account] - standing.paid[scenario, account, v]
-            for n in range(book.start[account], book.start[account + 1]):
-                net = book.size[n] - book.requirement[mark, n]
-                for v in range(LANES):
-                    margin[v] += net * standing.price[scenario, book.asset[n], v]
+                held = table[VALUE, v] - book.base[account] - state[PAID, v]
+                state[STANDING + mark, v] = held - table[REQUIRED + mark, v]
             if watched:
                 for v in range(paths):
-                    if margin[v] < standing.next[scenario, account, mark, v]:
-                        record_hits(book, scenario, account, mark, v, margin[v], horizon, standing, tally)
+                    if state[STANDING + mark, v] < state[NEXT + mark, v]:
+                        lowest = state[STANDING + mark, v]
+                        record_hits(book, scenario, account, mark, v, lowest, horizon, standing, tally)

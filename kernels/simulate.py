@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.jit import njit
+from kernels.jit import hot, inlined
 from kernels.market import (
     count_jumps,
     draw_jump_sum,
     draw_step,
+    find_carry,
+    find_dips,
     mix_tails,
     move_prices,
     select_regime,
@@ -22,6 +24,8 @@ from kernels.screen import revalue, screen_step
 from kernels.structs import (
     LANES,
     MARKS,
+    NEXT,
+    ROWS,
     Book,
     Clock,
     Desk,
@@ -38,20 +42,22 @@ from kernels.structs import (
 )
 
 
-@njit
-def add_jumps(market: Market, parameters: int, key: Key, uniform: Floats, now: Step, pieces: Pieces) -> None:
+@inlined
+def add_jumps(
+    market: Market, parameters: int, key: Key, uniform: Floats, regime: Integers, now: Step, pieces: Pieces
+) -> None:
     """Add the step's jumps to the returns of the lanes that have any."""
-    if count_jumps(market, parameters, now, uniform) > 0:
+    if count_jumps(market, parameters, regime, uniform, now.jumps) > 0:
         for v in range(LANES):
             if now.jumps[v] > 0:
                 path = Key(key.seed, key.path + np.uint64(v), key.step)
-                law = Law(parameters, now.regime[v], now.weight[v])
+                law = Law(parameters, regime[v], now.weight[v])
                 draw_jump_sum(market, law, path, now.jumps[v], pieces.normal, pieces.rest[1])
                 for a in range(now.move.shape[0]):
                     now.move[a, v] += pieces.rest[1, a]
 
 
-@njit
+@inlined
 def apply_shock(market: Market, shock: int, price: Floats) -> None:
     """Multiply prices (A, LANES) by a shock's factors."""
     for a in range(price.shape[0]):
@@ -59,25 +65,25 @@ def apply_shock(market: Market, shock: int, price: Floats) -> None:
             price[a, v] *= market.shocks[shock, a]
 
 
-@njit
-def start_lanes(market: Market, book: Book, paths: int, standing: Standing, tally: Tally) -> None:
-    """Put every lane at `as_of`; what is hit there, after shocks at time zero, counts at the first horizon."""
-    standing.paid[:] = 0.0
+@inlined
+def start_lanes(market: Market, book: Book, paths: int, standing: Standing, desk: Desk, tally: Tally) -> None:
+    """Put every lane at `as_of`, after shocks at time zero; what is hit there counts by every horizon."""
+    price = standing.price
+    standing.account[:] = 0.0
     standing.rank[:] = 0
     standing.unit[:] = tally.hits.shape[4]
-    price = standing.price
     for s in range(price.shape[0]):
         for account in range(book.base.shape[0]):
             for mark in range(MARKS):
-                standing.next[s, account, mark, :] = book.threshold[mark, account, 0]
+                standing.account[s, account, NEXT + mark, :] = book.threshold[mark, account, 0]
         for a in range(price.shape[1]):
             price[s, a, :] = market.spot[a]
         if market.shock[s, 0] >= 0:
             apply_shock(market, market.shock[s, 0], price[s])
-        revalue(market, book, s, 0, paths, True, standing, tally)
+        revalue(book, s, 0, paths, 1, standing, desk, tally)
 
 
-@njit
+@inlined
 def count_joint(paths: int, standing: Standing, tally: Tally) -> None:
     """Count the pairs of accounts liquidated on the same path, at leverage 1, by the later one's horizon."""
     horizons = tally.joint.shape[1]
@@ -93,7 +99,7 @@ def count_joint(paths: int, standing: Standing, tally: Tally) -> None:
                             tally.joint[s, later, i, j] += 1
 
 
-@njit
+@hot
 def walk_paths(
     seed: np.uint64,
     first_path: int,
@@ -111,7 +117,7 @@ def walk_paths(
     """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
-        start_lanes(market, book, lanes, standing, tally)
+        start_lanes(market, book, lanes, standing, desk, tally)
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
@@ -121,17 +127,19 @@ def walk_paths(
                 leader = market.leader[s]
                 if leader == s:
                     switch_regimes(market, s, step, draws.uniform, standing.regime[s])
-                mix_tails(market, parameters, standing.regime[leader], draws.uniform, now.weight)
-                select_regime(market, parameters, draws.noise, standing.regime[leader], now)
+                regime = standing.regime[leader]
+                mix_tails(market, parameters, regime, draws.uniform, now.weight)
+                select_regime(market, parameters, draws.noise, regime, now)
                 if market.has_jumps:
-                    add_jumps(market, parameters, key, draws.uniform, now, pieces)
+                    add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
                 if step > 0 and market.shock[s, step] >= 0:
                     apply_shock(market, market.shock[s, step], price)
-                    watched = clock.bridge != 0
-                    revalue(market, book, s, clock.horizon[step], lanes, watched, standing, tally)
-                now.before[:] = price
-                move_prices(market, now.move, price)
-                now.after[:] = price
+                    revalue(book, s, int(clock.horizon[step]), lanes, clock.bridge, standing, desk, tally)
+                move_prices(market, now, price)
+                if market.has_funding:
+                    find_carry(market, parameters, regime, price, now)
+                if clock.bridge:
+                    find_dips(market, parameters, draws.dip_noise, regime, price, now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
         count_joint(lanes, standing, tally)
 
@@ -155,32 +163,16 @@ def simulate_paths(
         return np.zeros((*shape, LANES), np.int64)
 
     now = Step(
-        integer_lanes(),
-        lanes(),
-        integer_lanes(),
-        lanes(assets),
-        lanes(assets),
-        lanes(assets),
-        lanes(assets),
-        lanes(assets),
+        lanes(), integer_lanes(), lanes(assets), lanes(assets), lanes(assets), lanes(assets), lanes(assets)
     )
     standing = Standing(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
-        lanes(scenarios, accounts),
-        lanes(scenarios, accounts, MARKS),
+        lanes(scenarios, accounts, NEXT + MARKS),
         integer_lanes(scenarios, accounts, MARKS),
-        lanes(scenarios, accounts, MARKS),
         integer_lanes(scenarios, accounts),
     )
-    desk = Desk(
-        lanes(),
-        lanes(MARKS),
-        lanes(),
-        lanes(),
-        lanes(),
-        integer_lanes(),
-    )
+    desk = Desk(lanes(ROWS), integer_lanes())
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),

@@ -24,8 +24,8 @@ class Market(NamedTuple):
     """The market model under every scenario, per simulation step."""
 
     spot: Floats  # (A,) price at `as_of`
-    additive: np.int64  # 1: prices move by spot times return; 0: by the return's exponential
-    substeps: np.int64  # simulation steps in one model step: they share regime and t-mixing
+    additive: int  # 1: prices move by spot times return; 0: by the return's exponential
+    substeps: int  # simulation steps in one model step: they share regime and t-mixing
     initial: Floats  # (K,) cumulative law of the first regime
     transitions: Floats  # (K, K) cumulative rows
     leader: Integers  # (S,) the scenario whose regimes this one shares: itself, or the first one unforced
@@ -45,14 +45,18 @@ class Market(NamedTuple):
     jump_law: Floats  # (Q, K, J + 1) P(at most n jumps in one step)
     jump_mean: Floats  # (Q, K, A)
     jump_loading: Floats  # (Q, K, A, F)
-    has_jumps: np.int64
+    has_jumps: int
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
-    has_funding: np.int64
+    has_funding: int
 
 
 class Book(NamedTuple):
-    """Cross-margined accounts, linear in prices. Requirements are per unit of price: fraction x |size|."""
+    """Cross-margined accounts, linear in prices. Requirements are per unit of price: fraction x |size|.
+
+    Every account has an even number of positions, the last one of size zero where need be: the kernel takes
+    them two at a time.
+    """
 
     start: Integers  # (P + 1,) first position of each account
     asset: Integers  # (N,)
@@ -99,9 +103,9 @@ class Pieces(NamedTuple):
 class Clock(NamedTuple):
     """Steps and horizons."""
 
-    steps: np.int64
+    steps: int
     horizon: Integers  # (T,) first horizon at or after the end of each step
-    bridge: np.int64  # 1: watched between step ends as well
+    bridge: int  # 1: watched between step ends as well
 
 
 class Tally(NamedTuple):
@@ -124,42 +128,51 @@ class Draws(NamedTuple):
 class Step(NamedTuple):
     """One step of one scenario, one path a lane."""
 
-    regime: Integers  # (LANES,) in force
     weight: Floats  # (LANES,) t-mixing number
     jumps: Integers  # (LANES,)
     before: Floats  # (A, LANES) price at the start
     move: Floats  # (A, LANES) return
     spread: Floats  # (A, LANES) standard deviation of the return, jumps apart
-    rate: Floats  # (A, LANES) annualised funding rate
-    after: Floats  # (A, LANES) price at the end
+    carry: Floats  # (A, LANES) annualised funding rate x price at the end
+    dip: Floats  # (A, LANES) common normals x loading x price, for what happens inside the step
 
 
 class Standing(NamedTuple):
-    """Where every account stands, one path a lane; the state of a walk."""
+    """Where every account stands, one path a lane: the state of a walk."""
 
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
-    paid: Floats  # (S, P, LANES) funding paid since `as_of`, at leverage 1
-    margin: Floats  # (S, P, MARKS, LANES) X
+    account: Floats  # (S, P, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
     rank: Integers  # (S, P, MARKS, LANES) thresholds passed
-    next: Floats  # (S, P, MARKS, LANES) the threshold next in line, or minus infinity
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H
 
 
-class Desk(NamedTuple):
-    """Room to compute in."""
+# Rows of Standing.account. One array holds them so that a loop over lanes has few pointers to tell apart.
+PAID = 0  # funding paid since `as_of`, at leverage 1
+STANDING = 1  # + mark: X
+NEXT = 1 + MARKS  # + mark: the threshold next in line, or minus infinity
 
-    value: Floats  # (LANES,)
-    requirement: Floats  # (MARKS, LANES)
-    spread: Floats  # (LANES,) bound on the standard deviation of X over the step
-    funding: Floats  # (LANES,) funding paid in the step
-    finish: Floats  # (LANES,) X at the end, before funding
+
+class Desk(NamedTuple):
+    """Room to compute one account in."""
+
+    table: Floats  # (ROWS, LANES)
     flag: Integers  # (LANES,)
+
+
+# Rows of Desk.table.
+REQUIRED = 0  # + mark: margin required; nothing for bankruptcy
+VALUE = 3  # of the positions
+FUNDING = 4  # paid in the step
+DIP = 5  # + mark: Step.dip summed over the account's sensitivities; at BANKRUPTCY over sizes alone
+SPREAD = 8  # bound on the standard deviation of X over the step
+RATIO = 9  # how the book's prices have moved together
+ROWS = 10
 
 
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:
     """Return values as a C-contiguous array of that dtype, refusing another shape or a non-finite number."""
-    array = np.ascontiguousarray(values, dtype=dtype)
+    array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():

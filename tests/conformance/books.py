@@ -8,6 +8,7 @@ from typing import Any
 from tests.conformance.inputs import Inputs, Unsupported
 
 SPOT = 100.0
+RATE = 0.01  # maintenance margin of accounts made to be hit at a price; without any none would be
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,19 @@ def book_of(inputs: Inputs) -> Book:
     raise Unsupported("no account is given")
 
 
-def long_hit_at(price: float, maintenance: float = 0.0) -> Account:
+def book_hit_at(accounts: list[Account]) -> Book:
+    """The book of accounts made by `long_hit_at` and `short_hit_at`."""
+    return Book(accounts, {"X": SPOT}, {"X": RATE})
+
+
+def long_hit_at(price: float) -> Account:
     """A long of one unit of X, at SPOT, that is liquidated where X falls to a price."""
-    return Account("long", {"X": 1.0}, SPOT - price * (1 - maintenance))
+    return Account("long", {"X": 1.0}, SPOT - price * (1 - RATE))
 
 
-def short_hit_at(price: float, maintenance: float = 0.0) -> Account:
+def short_hit_at(price: float) -> Account:
     """A short of one unit of X, at SPOT, that is liquidated where X rises to a price."""
-    return Account("short", {"X": -1.0}, price * (1 + maintenance) - SPOT)
+    return Account("short", {"X": -1.0}, price * (1 + RATE) - SPOT)
 
 
 def hit_price(book: Book) -> float:

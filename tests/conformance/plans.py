@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.conformance.books import SPOT, Book, book_of, hit_price, long_hit_at, short_hit_at
+from tests.conformance.books import SPOT, Book, book_hit_at, book_of, hit_price, long_hit_at, short_hit_at
 from tests.conformance.cases import Case
 from tests.conformance.inputs import Inputs, Unsupported, whole_seconds
 from tests.conformance.laws import CHAIN_STEP_S, YEAR_S, Law, law_of
@@ -155,9 +155,7 @@ def _at_end(case: Case, book: Book, law: Law, timing: Timing) -> CasePlan:
     end_s = timing.horizons_s[-1]
     later = timing._replace(horizons_s=[end_s + timing.step_s])
     found: list[Found] = [("p", case.expected, read_p(account.name, end_s + timing.step_s, scenario="end"))]
-    return _plan(
-        case, Book([account], {"X": SPOT}, {"X": 0.0}), law, later, found, scenario=_lift(law, end_s, lift)
-    )
+    return _plan(case, book_hit_at([account]), law, later, found, scenario=_lift(law, end_s, lift))
 
 
 def _lift(law: Law, end_s: int, lift: float) -> dict[str, Any]:
@@ -200,8 +198,7 @@ def _hit_then_end(case: Case, inputs: Inputs) -> CasePlan:
     p = case.expected / float(match[1]) * math.exp(rate * years)
     found: list[Found] = [("p", p, read_both(["long", "short"], end_s + step_s, "end"))]
     timing = Timing(step_s, [end_s + step_s], "close", False)
-    book = Book(accounts, {"X": SPOT}, {"X": 0.0})
-    return _plan(case, book, law, timing, found, scenario=_lift(law, end_s, LIFT))
+    return _plan(case, book_hit_at(accounts), law, timing, found, scenario=_lift(law, end_s, LIFT))
 
 
 def _certain_funding(case: Case, inputs: Inputs) -> CasePlan:

@@ -1,0 +1,320 @@
+"""From a plan's model and scenarios to the arrays of `kernels.structs.Market`: labels end here."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from math import sqrt
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.market import CELLS
+from kernels.structs import Floats, Market, checked, checked_index
+from pipeline.correlation import blend_correlation
+from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.plan import Plan
+from pipeline.scenarios import Correlation, Drift, Effect, ForcedRegime, Funding, Shock, Tail, Volatility
+
+YEAR = timedelta(days=365)
+FACTOR_TILE = 4  # the kernel combines factors four at a time
+SMALLEST_PIVOT = 1e-10  # of a correlation's Cholesky factor: below it the asset follows from those before
+NO_MORE_JUMPS = 1e-15  # probability beyond which more jumps in one step are left out
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Shelf(Generic[Item]):
+    """Things numbered in the order they came, equal ones once."""
+
+    number: dict[Hashable, int] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+
+    def put(self, key: Hashable, item: Item) -> int:
+        """The number of an item, which is kept if its key is new."""
+        if key not in self.number:
+            self.number[key] = len(self.items)
+            self.items.append(item)
+        return self.number[key]
+
+
+def simulated_assets(plan: Plan) -> tuple[str, ...]:
+    """The model's assets that some account holds, in the model's order; the first one if none does."""
+    held = {
+        plan.venue.markets[position.market].asset
+        for account in plan.accounts
+        for position in account.positions
+        if position.size != 0
+    }
+    return tuple(asset for asset in plan.model.assets if asset in held) or plan.model.assets[:1]
+
+
+def funding_intervals(plan: Plan) -> tuple[timedelta, ...]:
+    """The funding intervals of the venue's markets, each once, shortest first."""
+    return tuple(sorted({market.funding_interval for market in plan.venue.markets.values()}))
+
+
+def count_steps(plan: Plan) -> int:
+    """Simulation steps up to the last horizon."""
+    return plan.simulation.horizons[-1] // plan.simulation.step
+
+
+def lower_market(plan: Plan) -> Market:
+    """The market of a plan under each of its scenarios. Rates become per step; a year is 365 days."""
+    from pipeline.mixing import mixing_table
+
+    model, step, steps = plan.model, plan.simulation.step, count_steps(plan)
+    assets = simulated_assets(plan)
+    columns = np.array([model.assets.index(asset) for asset in assets])
+    factors = -(-(int(columns[-1]) + 1) // FACTOR_TILE) * FACTOR_TILE
+    lower = _Lowering(model, step / YEAR, columns, factors)
+    scenarios = len(plan.scenarios)
+    parameters = np.zeros((scenarios, steps), np.int64)
+    forced = np.full((scenarios, steps), -1, np.int64)
+    shock = np.full((scenarios, steps), -1, np.int64)
+    shocks: Shelf[Floats] = Shelf()
+    for s, scenario in enumerate(plan.scenarios):
+        for first, last, active in _segments(scenario.effects, step, steps):
+            parameters[s, first:last] = lower.parameter_set(active)
+        for effect in scenario.effects:
+            window = _window(effect, step, steps)
+            if isinstance(effect, ForcedRegime) and window.start < window.stop:
+                stop = window.start + 1 if effect.start_only else window.stop
+                forced[s, window.start : stop] = model.regime_names.index(model.regime_named(effect.force))
+        for at, factor in _shocks(scenario.effects, assets, step, steps).items():
+            shock[s, at] = shocks.put(factor.tobytes(), factor)
+    sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
+    count, regimes, size = len(sets), len(model.regimes), len(assets)
+    loading = np.array(loadings)
+    depth = -(-(columns + 1) // FACTOR_TILE) * FACTOR_TILE
+    loading_of_set = np.array([entry.loading for entry in sets])
+    in_use = np.zeros((steps, len(loadings)), np.int64)
+    for row in parameters:
+        in_use[np.arange(steps), loading_of_set[row]] = 1
+    most = max(len(law) for entry in sets for law in entry.jump_law)
+    jump_law = np.array(
+        [[np.pad(law, (0, most - len(law)), constant_values=1.0) for law in entry.jump_law] for entry in sets]
+    )
+    funding = np.array([entry.funding for entry in sets])
+    free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
+    leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
+    return Market(
+        spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
+        additive=int(model.returns == "additive"),
+        substeps=model.step // step,
+        initial=checked(np.cumsum(model.initial_law()), np.float64, (regimes,), "initial"),
+        transitions=checked(
+            np.cumsum(model.transition_matrix(), axis=1), np.float64, (regimes, regimes), "transitions"
+        ),
+        leader=checked_index(leader, (scenarios,), 0, scenarios, "leader"),
+        forced=checked_index(forced, (scenarios, steps), -1, regimes, "forced"),
+        parameters=checked_index(parameters, (scenarios, steps), 0, count, "parameters"),
+        shock=checked_index(shock, (scenarios, steps), -1, len(shocks.items), "shock"),
+        shocks=np.ascontiguousarray(np.array(shocks.items).reshape(-1, size)),
+        drift=checked([entry.drift for entry in sets], np.float64, (count, regimes, size), "drift"),
+        loading_of_set=checked_index(loading_of_set, (count,), 0, len(loadings), "loading_of_set"),
+        loading=checked(loading, np.float64, (len(loadings), regimes, size, factors), "loading"),
+        volatility=np.sqrt(np.einsum("dkaf,dkaf->dka", loading, loading)),
+        covariance=np.ascontiguousarray(np.einsum("dkaf,dkbf->dkab", loading, loading)),
+        depth=checked_index(depth, (size,), FACTOR_TILE, factors + 1, "depth"),
+        in_use=in_use,
+        mixing=checked_index([entry.mixing for entry in sets], (count, regimes), -1, len(tables), "mixing"),
+        mixing_tables=np.array([mixing_table(nu) for nu in tables]).reshape(-1, 2, CELLS),
+        jump_law=np.ascontiguousarray(jump_law),
+        jump_mean=checked(
+            [entry.jump_mean for entry in sets], np.float64, (count, regimes, size), "jump_mean"
+        ),
+        jump_loading=checked(
+            [entry.jump_loading for entry in sets],
+            np.float64,
+            (count, regimes, size, factors),
+            "jump_loading",
+        ),
+        has_jumps=int(most > 1),
+        funding=checked(funding, np.float64, (count, regimes, size), "funding"),
+        due=_funding_due(plan, steps),
+        has_funding=int(np.any(funding != 0.0)),
+    )
+
+
+def _window(effect: Effect, step: timedelta, steps: int) -> slice:
+    """The steps over which an effect holds."""
+    first = min(effect.at // step, steps)
+    last = steps if effect.for_ is None else min((effect.at + effect.for_) // step, steps)
+    return slice(first, last)
+
+
+def _segments(
+    effects: tuple[Effect, ...], step: timedelta, steps: int
+) -> list[tuple[int, int, tuple[Effect, ...]]]:
+    """The steps cut where an effect begins or ends: first, one past the last, effects in force."""
+    lasting = [effect for effect in effects if not isinstance(effect, Shock | ForcedRegime)]
+    windows = [_window(effect, step, steps) for effect in lasting]
+    edges = sorted({0, steps, *(w.start for w in windows), *(w.stop for w in windows)})
+    return [
+        (first, last, tuple(e for e, w in zip(lasting, windows, strict=True) if w.start <= first < w.stop))
+        for first, last in pairwise(edges)
+    ]
+
+
+def _shocks(
+    effects: tuple[Effect, ...], assets: tuple[str, ...], step: timedelta, steps: int
+) -> dict[int, Floats]:
+    """Factors on the prices, by the step at whose start they fall; those at one instant multiply."""
+    factors: dict[int, Floats] = {}
+    for effect in effects:
+        at = effect.at // step
+        if isinstance(effect, Shock) and at < steps:
+            moves = np.array([_of_asset(effect.moves, asset, 0.0) for asset in assets])
+            factor = np.exp(moves) if effect.as_ == "log" else 1.0 + moves
+            factors[at] = factors.get(at, np.ones(len(assets))) * factor
+    return factors
+
+
+def _of_asset(values: dict[str, float], asset: str, default: float) -> float:
+    return values.get(asset, values.get("all", default))
+
+
+def _funding_due(plan: Plan, steps: int) -> Floats:
+    """(I, T): years of funding paid at each step's end. Payments fall on the interval's UTC marks."""
+    start, step = plan.as_of.timestamp(), plan.simulation.step.total_seconds()
+    due = []
+    for interval in funding_intervals(plan):
+        marks = np.floor((start + step * np.arange(steps + 1)) / interval.total_seconds())
+        due.append(np.diff(marks) * (interval / YEAR))
+    return np.ascontiguousarray(due)
+
+
+@dataclass(frozen=True)
+class _ParameterSet:
+    """What holds in a step, by regime and asset; `loading` numbers the shelf of loadings."""
+
+    drift: Floats
+    loading: int
+    mixing: list[int]
+    jump_law: list[Floats]
+    jump_mean: Floats
+    jump_loading: Floats
+    funding: Floats
+
+
+class _Lowering:
+    """Collects the distinct parameter sets, loadings and tails that scenarios need."""
+
+    def __init__(self, model: MarketModel, years: float, columns: NDArray[np.int64], factors: int) -> None:
+        self.model = model
+        self.years = years
+        self.columns = columns
+        self.factors = factors
+        self.sets: Shelf[_ParameterSet] = Shelf()
+        self.loadings: Shelf[Floats] = Shelf()
+        self.tails: Shelf[float] = Shelf()
+
+    def parameter_set(self, effects: tuple[Effect, ...]) -> int:
+        """The number of the parameter set under these effects."""
+        regimes = [self._regime(regime, effects) for regime in self.model.regimes.values()]
+        loading = np.array(
+            [self._loading(volatility, correlation) for _, volatility, correlation, _, _ in regimes]
+        )
+        number = self.loadings.put(loading.tobytes(), loading)
+        drift = np.array([drift for drift, *_ in regimes])[:, self.columns] * self.years
+        funding = np.array([funding for *_, funding in regimes])[:, self.columns]
+        mixing = [-1 if nu is None else self.tails.put(nu, nu) for *_, nu, _ in regimes]
+        jumps = [self._jumps(regime.jumps) for regime in self.model.regimes.values()]
+        entry = _ParameterSet(
+            drift,
+            number,
+            mixing,
+            [law for law, _, _ in jumps],
+            np.array([mean for _, mean, _ in jumps]),
+            np.array([spread for _, _, spread in jumps]),
+            funding,
+        )
+        # jumps are the model's own, the same in every set
+        return self.sets.put((drift.tobytes(), number, tuple(mixing), funding.tobytes()), entry)
+
+    def _regime(
+        self, regime: Regime, effects: tuple[Effect, ...]
+    ) -> tuple[Floats, Floats, Floats, float | None, Floats]:
+        """Drift, volatility, correlation, degrees of freedom, funding of a regime under effects, a year."""
+        assets = self.model.assets
+        drift = np.array([regime.drift[a] for a in assets])
+        volatility = np.array([regime.volatility[a] for a in assets])
+        correlation = np.array(regime.correlation, np.float64)
+        nu = regime.tail
+        funding = np.array([regime.funding[a] if regime.funding else 0.0 for a in assets])
+        for effect in effects:
+            match effect:
+                case Drift():
+                    drift = drift + [_of_asset(effect.add, a, 0.0) for a in assets]
+                case Volatility():
+                    volatility = volatility * [_of_asset(effect.multiply, a, 1.0) for a in assets]
+                case Correlation():
+                    correlation = blend_correlation(correlation, self._target(effect), effect.blend)
+                case Tail():
+                    nu = effect.df if nu is None else min(nu, effect.df)
+                case Funding():
+                    added = [_of_asset(effect.add, a, 0.0) for a in assets]
+                    funding = funding * effect.multiply + added
+        return drift, volatility, correlation, nu, funding
+
+    def _target(self, effect: Correlation) -> Floats:
+        size = len(self.model.assets)
+        if effect.target == "one":
+            return np.ones((size, size))
+        return np.eye(size) if effect.target == "zero" else np.array(effect.target, np.float64)
+
+    def _loading(self, volatility: Floats, correlation: Floats) -> Floats:
+        """(A, F): one step's standard deviations times the correlation's Cholesky factor, for held assets."""
+        rows = (volatility * sqrt(self.years))[:, None] * lower_triangle(correlation)
+        return self._padded(rows)
+
+    def _padded(self, rows: Floats) -> Floats:
+        held = rows[self.columns, : self.factors]
+        return np.pad(held, ((0, 0), (0, self.factors - held.shape[1])))
+
+    def _jumps(self, jumps: Jumps | None) -> tuple[Floats, Floats, Floats]:
+        """Law of the number in a step, mean (A,) and loading (A, F) of one jump."""
+        size = len(self.columns)
+        if jumps is None:
+            return np.ones(1), np.zeros(size), np.zeros((size, self.factors))
+        assets = self.model.assets
+        given = jumps.correlation
+        correlation = (
+            np.where(np.eye(len(assets)) > 0, 1.0, given)
+            if isinstance(given, float | int)
+            else np.array(given, np.float64)
+        )
+        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * lower_triangle(correlation)
+        mean = np.array([jumps.mean[a] for a in assets])[self.columns]
+        return poisson_law(jumps.intensity * self.years), mean, self._padded(spread)
+
+
+def poisson_law(mean: float) -> Floats:
+    """P(at most n), n = 0, 1, ... until what is left out is below `NO_MORE_JUMPS`; the last is 1."""
+    from scipy.special import gammainc, gammaincc
+
+    most = 0
+    while mean > 0 and gammainc(most + 1, mean) > NO_MORE_JUMPS:
+        most += 1
+    law = np.ones(most + 1)
+    if mean > 0:
+        law[:-1] = gammaincc(np.arange(1, most + 1), mean)
+    return law
+
+
+def lower_triangle(correlation: Floats) -> Floats:
+    """The Cholesky factor of a positive semidefinite correlation; an asset that follows from others adds 0.
+
+    Row i depends on the first i assets alone, so that an asset's numbers don't depend on those after it.
+    """
+    factor = np.zeros_like(correlation)
+    for j in range(len(correlation)):
+        rest = correlation[j:, j] - factor[j:, :j] @ factor[j, :j]
+        if rest[0] > SMALLEST_PIVOT:
+            factor[j:, j] = rest / sqrt(rest[0])
+    return factor

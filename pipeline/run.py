@@ -1,0 +1,199 @@
+"""A run, from a plan to a published cube: named by its inputs, resumed where it stopped, never done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
+
+from pipeline.cube import Provenance, build_cube, encoding
+from pipeline.engine import collect_tallies, hash_numerics
+from pipeline.errors import RunError, StoreError
+from pipeline.fanout import Progress, simulate_missing
+from pipeline.lease import Wait, hold_lease
+from pipeline.ledger import Ledger
+from pipeline.plan import Limit, Plan
+from pipeline.store import Store, open_store, run_key
+from pipeline.units import format_instant
+from pipeline.verdict import Judgement, judge_limits
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+REPORTED_VERSIONS = ("seawall", "numba", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A plan in a store. `document` is the resolved plan as JSON text, limits left out."""
+
+    plan: Plan
+    store: Store
+    run_id: str
+    document: str
+
+    @property
+    def cube(self) -> str:
+        """The address of the cube, for `xarray.open_zarr`."""
+        return self.store.url(run_key(self.run_id, "cube.zarr"))
+
+    @property
+    def report(self) -> str:
+        """The address of the report."""
+        return self.store.url(run_key(self.run_id, "report.html"))
+
+    @property
+    def published(self) -> bool:
+        """Whether the run is finished, and so visible to readers."""
+        return self.store.read(run_key(self.run_id, "manifest.json")) is not None
+
+
+def name_run(plan: Plan, store: Store) -> Run:
+    """The run that a plan names: its id is a hash of the plan in full and of the code that counts.
+
+    Limits, cluster and store can't change a number, so they are not part of it.
+    """
+    # in the plan's own order: that of regimes and assets decides which random numbers they get
+    document = json.dumps({key: part for key, part in plan.document().items() if key != "limits"})
+    run_id = _hash({"plan": json.loads(document), "numerics": hash_numerics()})
+    return Run(plan, store, run_id, document)
+
+
+def create_run(run: Run) -> None:
+    """Write the plan of a run into its store, unless it is there; StoreError where nothing can be written."""
+    run.store.check_writable()
+    entry = {
+        "run_id": run.run_id,
+        "created": format_instant(datetime.now(UTC)),
+        "plan": json.loads(run.document),
+    }
+    run.store.create(run_key(run.run_id, "plan.json"), json.dumps(entry, indent=1).encode())
+
+
+def simulate_run(
+    run: Run,
+    cluster: str = "threads",
+    progress: Progress | None = None,
+    wait: Wait | None = None,
+    batch_paths: int | None = None,
+) -> bool:
+    """Compute what a run still lacks, and publish it; False if someone else published it meanwhile.
+
+    Waits, calling `wait`, while another coordinator works on the same run. `batch_paths` cuts the paths into
+    batches of that size instead of the usual one: it changes how often work is kept, and no number.
+    """
+    with hold_lease(run.store, run.run_id, wait):
+        if run.published:
+            return False
+        ledger = Ledger(run.store, run.run_id, run.plan, batch_paths)
+        simulate_missing(ledger, run.document, cluster, progress)
+        _publish(run, ledger)
+    return True
+
+
+def _publish(run: Run, ledger: Ledger) -> None:
+    """Write the cube, and last the manifest: the one moment at which readers see the run."""
+    counts = ledger.total()
+    cube = build_cube(collect_tallies(counts.hits, counts.joint, run.plan), run.plan, _provenance(run))
+    with catch_warnings():
+        filterwarnings("ignore", "Consolidated metadata is currently not part")
+        cube.to_zarr(run.store.zarr(run_key(run.run_id, "cube.zarr")), mode="w", encoding=encoding(cube))
+    manifest = {
+        "run_id": run.run_id,
+        "name": run.plan.name,
+        "as_of": format_instant(run.plan.as_of),
+        "created": cube.attrs["created"],
+        "paths": run.plan.simulation.paths,
+        "blocks": len(ledger.blocks),
+        "tallies_sha256": ledger.digest(),
+    }
+    body = json.dumps(manifest, indent=1).encode()
+    run.store.create(run_key(run.run_id, "manifest.json"), body)
+    pointer = f"asof/{run.plan.as_of.date().isoformat()}/{run.plan.name}.json"
+    run.store.write(pointer, json.dumps({"run_id": run.run_id}).encode())
+
+
+def load_cube(run: Run) -> xr.Dataset:
+    """The published cube of a run, in memory; StoreError if it is not published."""
+    import xarray as xr
+
+    if not run.published:
+        raise StoreError([_unpublished(run)])
+    cube: xr.Dataset = xr.open_zarr(run.store.zarr(run_key(run.run_id, "cube.zarr")))
+    with cube:
+        return cube.load()
+
+
+def write_report(run: Run, cube: xr.Dataset, limits: Sequence[Limit]) -> tuple[Judgement, ...]:
+    """Judge limits, and write the report beside the cube; returns the judgements."""
+    from pipeline.report import render_report
+
+    judgements = judge_limits(cube, limits)
+    run.store.write(run_key(run.run_id, "report.html"), render_report(cube, judgements).encode())
+    return judgements
+
+
+def run(
+    plan: Plan,
+    store: str | Path | Store = "runs",
+    cluster: str = "threads",
+    progress: Progress | None = None,
+    batch_paths: int | None = None,
+) -> xr.Dataset:
+    """Run a plan, or find it done, and return its cube. No Prefect: for notebooks and tests."""
+    named = name_run(plan, store if isinstance(store, Store) else open_store(store))
+    if not named.published:
+        create_run(named)
+        simulate_run(named, cluster, progress, batch_paths=batch_paths)
+    return load_cube(named)
+
+
+def _provenance(run: Run) -> Provenance:
+    body = run.store.read(run_key(run.run_id, "plan.json"))
+    if body is None:
+        raise RunError(
+            f"{run.store.url(run_key(run.run_id, 'plan.json'))} is gone; run the same command again"
+        )
+    plan = json.loads(run.document)
+    return Provenance(
+        run_id=run.run_id,
+        plan_hash=_hash(plan),
+        model_hash=_hash(plan["model"]),
+        venue_hash=_hash(plan["venue"]),
+        versions={
+            **{name: _version(name) for name in REPORTED_VERSIONS},
+            "python": platform.python_version(),
+        },
+        created=json.loads(body)["created"],
+    )
+
+
+def _hash(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "not installed"
+
+
+def _unpublished(run: Run) -> Any:
+    from pipeline.errors import Problem
+
+    return Problem(
+        where=f"run {run.run_id} in {run.store.root}",
+        expected="a published run",
+        got="none"
+        if run.store.read(run_key(run.run_id, "plan.json")) is None
+        else "one that is not finished",
+        fix="run its plan with `seawall run`: what is done already is kept",
+    )

@@ -1,0 +1,190 @@
+"""Laws of the leverage axis: what more leverage, margin or collateral can and can't do on the same paths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
+from tests.kernels.problems import (
+    Account,
+    Position,
+    Problem,
+    plain_scenario,
+    random_problem,
+    run_problem,
+    sample,
+    simple_problem,
+)
+
+PATHS = sample(1500, 64)
+both_ways = pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+
+
+def rich_problem(bridge: bool, seed: int = 30) -> Problem:
+    """Everything at once; the book in debt (which less leverage harms) left out."""
+    problem = random_problem(
+        seed, assets=3, regimes=2, df=4.0, funding=True, jumps=True, scenarios=4, bridge=bridge
+    )
+    return replace(problem, accounts=tuple(a for a in problem.accounts if a.collateral >= 0.0))
+
+
+def count_by_horizon(problem: Problem, paths: int = PATHS) -> Integers:
+    """Hits up to each horizon."""
+    return np.asarray(run_problem(problem, 5, 0, paths).hits.cumsum(axis=-1))
+
+
+def shocked(account: Account, factor: float, leverages: tuple[float, ...] = (1.0,)) -> Integers:
+    """Hits (MARKS, L) of one account at one gap and nothing else."""
+    scenario = plain_scenario(1)._replace(shocks={0: np.array([factor])})
+    problem = simple_problem(
+        (account,), volatility=0.0, horizons=(1,), leverages=leverages, scenarios=(scenario,)
+    )
+    return run_problem(problem, 1, 0, 1).hits[:, 0, 0, :, 0]
+
+
+@both_ways
+def test_screen_step__more_leverage_never_lowers_a_count(bridge: bool) -> None:
+    counts = count_by_horizon(rich_problem(bridge))
+    assert (np.diff(counts, axis=3) >= 0).all()
+    assert (np.diff(counts, axis=3) > 0).any()
+
+
+@both_ways
+def test_screen_step__margin_call_before_liquidation_before_bankruptcy(bridge: bool) -> None:
+    counts = count_by_horizon(rich_problem(bridge))
+    assert (counts[MARGIN_CALL] >= counts[LIQUIDATION]).all()
+    assert (counts[LIQUIDATION] > counts[BANKRUPTCY]).any()
+    held = [i for i, a in enumerate(rich_problem(bridge).accounts) if a.positions]
+    assert (counts[LIQUIDATION] >= counts[BANKRUPTCY])[:, held].all()
+
+
+@both_ways
+def test_screen_step__more_maintenance_never_lowers_a_count(bridge: bool) -> None:
+    problem = rich_problem(bridge)
+    dearer = replace(
+        problem,
+        accounts=tuple(
+            a._replace(positions=tuple(p._replace(maintenance=p.maintenance + 0.01) for p in a.positions))
+            for a in problem.accounts
+        ),
+    )
+    counts, more = count_by_horizon(problem), count_by_horizon(dearer)
+    assert (more[LIQUIDATION] >= counts[LIQUIDATION]).all()
+    assert (more[LIQUIDATION] > counts[LIQUIDATION]).any()
+    np.testing.assert_array_equal(more[BANKRUPTCY], counts[BANKRUPTCY])
+
+
+@both_ways
+def test_screen_step__more_collateral_never_raises_a_count(bridge: bool) -> None:
+    problem = rich_problem(bridge)
+    richer = replace(
+        problem, accounts=tuple(a._replace(collateral=a.collateral + 7.0) for a in problem.accounts)
+    )
+    counts, fewer = count_by_horizon(problem), count_by_horizon(richer)
+    assert (fewer <= counts).all()
+    assert (fewer < counts).any()
+
+
+@both_ways
+def test_screen_step__leverage_is_a_scale_of_the_book(bridge: bool) -> None:
+    """Leverage 4 is a book four times as large at leverage 1."""
+    problem = replace(rich_problem(bridge), leverages=(1.0, 4.0))
+    larger = replace(
+        problem,
+        accounts=tuple(
+            a._replace(positions=tuple(p._replace(size=4.0 * p.size) for p in a.positions))
+            for a in problem.accounts
+        ),
+    )
+    np.testing.assert_array_equal(count_by_horizon(problem)[:, :, :, 1], count_by_horizon(larger)[:, :, :, 0])
+
+
+@both_ways
+def test_screen_step__no_position_no_liquidation(bridge: bool) -> None:
+    problem = replace(rich_problem(bridge), accounts=(Account(1.0, ()), Account(1e-9, ())))
+    assert not run_problem(problem, 5, 0, 64).hits.any()
+    indebted = replace(problem, accounts=(Account(-1.0, ()),))
+    hits = run_problem(indebted, 5, 0, 64).hits
+    assert not hits[LIQUIDATION].any()
+    assert hits[BANKRUPTCY, ..., 0].min() == 64
+
+
+@both_ways
+def test_screen_step__equal_accounts_are_hit_together(bridge: bool) -> None:
+    problem = rich_problem(bridge)
+    twin, other = problem.accounts[2]._replace(collateral=40.0), problem.accounts[0]._replace(collateral=20.0)
+    twins = replace(problem, accounts=(twin, other, twin))
+    tally = run_problem(twins, 5, 0, PATHS)
+    marginal = tally.hits[LIQUIDATION, :, :, problem.leverages.index(1.0)]
+    np.testing.assert_array_equal(tally.joint[:, :, 0, 2], marginal[:, 0])
+    np.testing.assert_array_equal(tally.joint[:, :, 0, 2], tally.joint[:, :, 2, 0])
+    for i in range(3):
+        np.testing.assert_array_equal(tally.joint[:, :, i, i], marginal[:, i])
+    both, one = tally.joint.sum(axis=1)[:, 0, 1], marginal.sum(axis=-1)
+    assert (both < np.minimum(one[:, 0], one[:, 1])).all()
+    assert (both > 0).any()
+
+
+def test_screen_step__equity_equal_to_the_requirement_is_safe() -> None:
+    """A gap to 90 of a long of 1 with 12.25: E = 2.25 = 0.025 x 90, in figures that binary holds exactly."""
+    position = Position(0, 1.0, initial=0.0625, maintenance=0.0)
+    at_edge = Account(10.0, (position._replace(maintenance=1.0 / 32.0),))
+    # price 96: E = 10 - 4 = 6 = 96 / 16: margin call's edge
+    np.testing.assert_array_equal(shocked(at_edge, 0.96)[:, 0], [0, 0, 0])
+    below = at_edge._replace(collateral=np.nextafter(10.0, 0.0))
+    np.testing.assert_array_equal(shocked(below, 0.96)[:, 0], [1, 0, 0])
+    # price 64: E = 38 - 36 = 2 = 64 / 32
+    edge = at_edge._replace(collateral=38.0)
+    np.testing.assert_array_equal(shocked(edge, 0.64)[:, 0], [1, 0, 0])
+    np.testing.assert_array_equal(shocked(edge._replace(collateral=37.875), 0.64)[:, 0], [1, 1, 0])
+    # price 64: E = 36 - 36 = 0
+    np.testing.assert_array_equal(shocked(edge._replace(collateral=36.0), 0.64)[:, 0], [1, 1, 0])
+    np.testing.assert_array_equal(shocked(edge._replace(collateral=35.875), 0.64)[:, 0], [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("collateral", "size", "factor", "hit"),
+    [
+        (10.0, 1.0, 0.875, [0, 1, 1, 1]),  # C > 0, D = 12.5 + 1.75: above l = 0.70
+        (10.0, 1.0, 1.25, [0, 0, 0, 0]),  # C > 0, D < 0: none
+        (0.0, 1.0, 0.875, [1, 1, 1, 1]),  # C = 0, D > 0: every one
+        (0.0, 1.0, 1.25, [0, 0, 0, 0]),  # C = 0, D < 0: none
+        (-5.0, 1.0, 0.875, [1, 1, 1, 1]),  # C < 0, D > 0: every one
+        (-25.0, 1.0, 1.25, [1, 1, 0, 0]),  # C < 0, D = -22.5: below l = 1.11
+    ],
+)
+def test_revalue__which_leverages_a_gap_breaks(
+    collateral: float, size: float, factor: float, hit: list[int]
+) -> None:
+    """The six cases of C and D in margin.md, with M - Y for D. What is judged first is after the gap."""
+    account = Account(collateral, (Position(0, size, initial=0.02, maintenance=0.02),))
+    np.testing.assert_array_equal(shocked(account, factor, (0.5, 1.0, 2.0, 4.0))[LIQUIDATION], hit)
+
+
+def test_revalue__worked_example_of_collateral_in_kind() -> None:
+    """margin.md: C = -21,000 and Y = +41,000 is liquidatable at l = 0.5 with E = -500, not at l >= 1."""
+    account = Account(-21_000.0, (Position(0, -610.0, maintenance=0.01, initial=0.01),))
+    hits = shocked(account, 20_000.0 / 61_000.0, (0.5, 1.0, 2.0))
+    np.testing.assert_array_equal(hits[LIQUIDATION], [1, 0, 0])
+
+
+@pytest.mark.parametrize("leverage", [1.0, 3.0])
+def test_revalue__others_maintenance_counts(leverage: float) -> None:
+    """Golden: a long of 1 at 100 with equity 5, m = 0.4 %, 4 of maintenance elsewhere: gone at 99.3976."""
+    accounts = (
+        Account(5.0 * leverage, (Position(0, 1.0, maintenance=0.004), Position(1, 4.0, maintenance=0.01))),
+    )
+    for price, hit in [(99.3977, 0), (99.3975, 1)]:
+        scenario = plain_scenario(1)._replace(shocks={0: np.array([price / 100.0, 1.0])})
+        problem = simple_problem(
+            accounts,
+            volatility=[0.0, 0.0],
+            horizons=(1,),
+            leverages=(1.0, 3.0),
+            scenarios=(scenario,),
+        )
+        hits = run_problem(problem, 1, 0, 1).hits[LIQUIDATION, 0, 0, :, 0]
+        assert hits[problem.leverages.index(leverage)] == hit

@@ -1,0 +1,257 @@
+"""Whole simulations: path by path against the oracle, and what doesn't need one to be known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.simulate import simulate_paths
+from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
+from tests import oracle
+from tests.kernels.problems import (
+    COMPILED,
+    HOUR,
+    Account,
+    Position,
+    Problem,
+    Scenario,
+    lower_problem,
+    plain_scenario,
+    random_problem,
+    run_lowered,
+    run_problem,
+    sample,
+    simple_problem,
+)
+
+SEED = 0x5EA3A11_00000011
+# Rounding, and where tails are mixed the table's 2e-5 on a step's return, as a share of the notional.
+ROUNDING, TABLE = 1e-10, 1e-5
+
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "one-asset": {"assets": 1, "regimes": 1},
+    "regimes": {"assets": 2, "regimes": 3},
+    "scenarios": {"assets": 3, "regimes": 3, "scenarios": 4, "funding": True},
+    "jumps": {"assets": 4, "regimes": 2, "scenarios": 4, "jumps": True},
+    "tails": {"assets": 2, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
+    "five-assets": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
+    "wild-steps": {"assets": 3, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
+    "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "jumps": True, "substeps": 5},
+    "additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "funding": True, "additive": True},
+}
+
+
+def count_passages(problem: Problem, passage: oracle.Passage) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """One path's hits, as a tally has them."""
+    horizons = np.arange(len(problem.horizons))
+    return (passage.first[..., None] == horizons).astype(np.int64)
+
+
+def single_long(**rest: Any) -> Problem:
+    """A long of one unit at 100 with 10 of equity."""
+    return simple_problem((Account(10.0, (Position(0, 1.0),)),), **rest)
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> None:
+    """Every first passage of every path, but where the oracle says that rounding decides (hardly ever)."""
+    features = PROBLEMS[name]
+    problem = random_problem(100 + len(name), bridge=bridge, **features)
+    market, book, clock = lower_problem(problem)
+    tolerance = TABLE if "df" in features else ROUNDING
+    paths = 40 if COMPILED else 2
+    doubtful = hit = cells = 0
+    for path in range(2**32 - 1, 2**32 - 1 + paths):  # both words of the path's number take part
+        tally = run_lowered(market, book, clock, SEED, path, 1, len(problem.horizons))
+        passage = oracle.simulate_path(problem, SEED, path, tolerance)
+        sure = ~passage.doubtful
+        want = count_passages(problem, passage)
+        np.testing.assert_array_equal(tally.hits[sure], want[sure], err_msg=f"path {path}")
+        doubtful += int(passage.doubtful.sum())
+        hit += int(want.sum())
+        cells += sure.size
+    assert doubtful <= (1e-3 * cells if "df" in features else 0)
+    assert 0.2 * cells < hit < 0.8 * cells
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__tally_equals_oracle(bridge: bool) -> None:
+    """Counts of many paths at once, and of pairs liquidated together, from the oracle's first passages."""
+    problem = random_problem(7, assets=3, regimes=2, funding=True, jumps=True, scenarios=3, bridge=bridge)
+    paths = 150 if COMPILED else 66  # more than one set of lanes, the last one not full
+    tally = run_problem(problem, 3, 1000, paths)
+    hits, joint = np.zeros_like(tally.hits), np.zeros_like(tally.joint)
+    unit, none = problem.leverages.index(1.0), len(problem.horizons)
+    for path in range(1000, 1000 + paths):
+        passage = oracle.simulate_path(problem, 3, path, ROUNDING)
+        assert not passage.doubtful.any()
+        hits += count_passages(problem, passage)
+        at_one = passage.first[LIQUIDATION, :, :, unit]
+        for (s, i), first in np.ndenumerate(at_one):
+            for j, other in enumerate(at_one[s]):
+                if max(first, other) < none:
+                    joint[s, max(first, other), i, j] += 1
+    np.testing.assert_array_equal(tally.hits, hits)
+    np.testing.assert_array_equal(tally.joint, joint)
+
+
+@pytest.mark.parametrize("cuts", [(64,), (1, 2, 63), (100,), (37, 101, 165, 170)])
+def test_simulate_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> None:
+    problem = random_problem(
+        8, assets=3, regimes=3, df=4.0, funding=True, jumps=True, scenarios=4, bridge=COMPILED
+    )
+    paths = 200
+    whole = run_problem(problem, 5, 10, paths)
+    edges = [0, *cuts, paths]
+    parts = [run_problem(problem, 5, 10 + a, b - a) for a, b in pairwise(edges)]
+    np.testing.assert_array_equal(whole.hits, sum(part.hits for part in parts))
+    np.testing.assert_array_equal(whole.joint, sum(part.joint for part in parts))
+
+
+def test_simulate_paths__seeds_and_paths_differ() -> None:
+    problem = random_problem(8, assets=2)
+    tallies = [
+        run_problem(problem, seed, first, 64).hits for seed, first in [(5, 0), (6, 0), (5, 64), (5, 0)]
+    ]
+    assert not np.array_equal(tallies[0], tallies[1])
+    assert not np.array_equal(tallies[0], tallies[2])
+    np.testing.assert_array_equal(tallies[0], tallies[3])
+
+
+def test_simulate_paths__adds_to_the_tally() -> None:
+    problem = random_problem(8, assets=2)
+    market, book, clock = lower_problem(problem)
+    once = run_lowered(market, book, clock, 5, 0, 64, 3)
+    twice = run_lowered(market, book, clock, 5, 0, 64, 3)
+    simulate_paths(5, 0, 64, market, book, clock, twice)
+    np.testing.assert_array_equal(twice.hits, 2 * once.hits)
+    np.testing.assert_array_equal(twice.joint, 2 * once.joint)
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__order_of_scenarios_and_accounts(bridge: bool) -> None:
+    problem = random_problem(9, assets=3, df=4.0, funding=True, jumps=True, scenarios=4, bridge=bridge)
+    paths = sample(4000, 64)
+    tally = run_problem(problem, 5, 0, paths)
+    accounts, scenarios = [4, 2, 0, 5, 1, 3], [2, 0, 3, 1]  # a leader stays ahead of those it leads
+    turned = replace(
+        problem,
+        accounts=tuple(problem.accounts[i] for i in accounts),
+        scenarios=tuple(
+            problem.scenarios[s]._replace(leader=scenarios.index(problem.scenarios[s].leader))
+            for s in scenarios
+        ),
+    )
+    other = run_problem(turned, 5, 0, paths)
+    np.testing.assert_array_equal(other.hits, tally.hits[:, scenarios][:, :, accounts])
+    np.testing.assert_array_equal(other.joint, tally.joint[scenarios][:, :, accounts][..., accounts])
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__order_of_positions(bridge: bool) -> None:
+    """Sums run in another order: X may change in its last bits, and no path here is that close."""
+    problem = random_problem(10, assets=4, funding=True, jumps=True, bridge=bridge)
+    paths = sample(4000, 64)
+    turned = replace(
+        problem, accounts=tuple(a._replace(positions=a.positions[::-1]) for a in problem.accounts)
+    )
+    np.testing.assert_array_equal(
+        run_problem(turned, 5, 0, paths).hits, run_problem(problem, 5, 0, paths).hits
+    )
+
+
+def test_simulate_paths__a_scenario_alone_is_the_same() -> None:
+    """Common random numbers: other scenarios beside it change nothing."""
+    problem = random_problem(11, assets=3, df=4.0, jumps=True, funding=True, scenarios=4)
+    together = run_problem(problem, 5, 0, 128)
+    for s in (0, 2):  # those with regimes of their own
+        alone = replace(problem, scenarios=(problem.scenarios[s]._replace(leader=0),))
+        np.testing.assert_array_equal(run_problem(alone, 5, 0, 128).hits[:, 0], together.hits[:, s])
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__zero_volatility_is_deterministic(bridge: bool) -> None:
+    """A drift of -1 % a step: E < MM first where 10 + 100 (q^n - 1) < 2 q^n, after 9 steps."""
+    problem = single_long(
+        volatility=0.0, drift=np.log(0.99) / HOUR, horizons=(7, 8, 9, 10, 11, 24), bridge=bridge
+    )
+    tally = run_problem(problem, 1, 0, 100)
+    ends = {mark: int(np.argmax(tally.hits[mark, 0, 0, 0])) for mark in range(3)}
+    q = 0.99 ** np.arange(1, 25)
+    for mark, fraction in [(MARGIN_CALL, 0.04), (LIQUIDATION, 0.02), (BANKRUPTCY, 0.0)]:
+        step = 1 + int(np.argmax(10.0 + 100.0 * (q - 1.0) < 100.0 * fraction * q))
+        assert problem.horizons[ends[mark]] == next(h for h in problem.horizons if h >= step)
+        assert tally.hits[mark].sum() == tally.hits[mark, 0, 0, 0, ends[mark]] == 100
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize(("side", "rate"), [(1.0, 3.0), (-1.0, -3.0)])
+def test_simulate_paths__funding_alone_liquidates_at_its_hour(side: float, rate: float, bridge: bool) -> None:
+    """Longs pay a positive rate: 0.1 % every 8 h out of 10 leaves less than 2 after the 81st payment."""
+    account = Account(10.0, (Position(0, side),))
+    due = np.zeros((1, 720))
+    due[0, 7::8] = 8 * HOUR
+    problem = simple_problem(
+        (account,),
+        volatility=0.0,
+        funding=np.sign(rate) * 0.001 / (8 * HOUR),
+        due=due,
+        horizons=(80 * 8 - 1, 80 * 8, 81 * 8 - 1, 81 * 8, 720),
+        bridge=bridge,
+    )
+    tally = run_problem(problem, 1, 0, 3)
+    np.testing.assert_array_equal(tally.hits[LIQUIDATION, 0, 0, 0], [0, 0, 0, 3, 0])
+    other = replace(problem, accounts=(Account(10.0, (Position(0, -side),)),))
+    assert not run_problem(other, 1, 0, 3).hits.any()
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_simulate_paths__horizons_include_their_own_step(shift: int, bridge: bool) -> None:
+    """A gap at the start of step 6 is met by the end of that step, the seventh, and not before."""
+    scenario = plain_scenario(12)._replace(shocks={6: np.array([0.5])})
+    problem = single_long(volatility=0.0, horizons=(7 + shift, 12), scenarios=(scenario,), bridge=bridge)
+    hits = run_problem(problem, 1, 0, 1).hits[LIQUIDATION, 0, 0, 0]
+    np.testing.assert_array_equal(hits, [0, 1] if shift < 0 else [1, 0])
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__gap_at_time_zero_counts_even_if_made_good(bridge: bool) -> None:
+    """What the gap at `as_of` breaks is broken under either way of watching."""
+    there, back = np.array([0.5]), np.array([2.0])
+    horizons = (1, 12)
+    for scenario, want in [
+        (Scenario((0,) * 12, (-1,) * 12, {0: there}, 0), [1, 0]),
+        (Scenario((0,) * 12, (-1,) * 12, {5: there, 6: back}, 0), [0, 1]),
+    ]:
+        problem = single_long(volatility=0.0, horizons=horizons, scenarios=(scenario,), bridge=bridge)
+        np.testing.assert_array_equal(run_problem(problem, 1, 0, 1).hits[LIQUIDATION, 0, 0, 0], want)
+
+
+def test_simulate_paths__forced_regime_throughout_is_that_regime_alone() -> None:
+    problem = random_problem(12, assets=2, regimes=3, df=4.0, jumps=True)
+    steps = problem.steps
+    forced = replace(problem, scenarios=(plain_scenario(steps)._replace(forced=(1,) * steps),))
+    alone = replace(problem, sets=((problem.sets[0][1],),), initial=np.ones(1), transitions=np.ones((1, 1)))
+    np.testing.assert_array_equal(run_problem(forced, 5, 0, 200).hits, run_problem(alone, 5, 0, 200).hits)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_simulate_paths__bridge_hits_wherever_close_does(seed: int) -> None:
+    """Path by path: whatever closes see, the bridge sees no later."""
+    features = {"assets": 3, "df": 4.0, "jumps": bool(seed % 2), "funding": True, "scenarios": 4}
+    problem = random_problem(20 + seed, **features)
+    more = 0
+    for path in range(100 if COMPILED else 1):
+        close, bridge = (
+            run_problem(replace(problem, bridge=watched), 5, path, 1).hits.cumsum(axis=-1)
+            for watched in (False, True)
+        )
+        assert (bridge >= close).all()
+        more += int((bridge > close).sum())
+    assert more > 0
