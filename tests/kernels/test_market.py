@@ -73,14 +73,14 @@ def draw_returns(problem: Problem, paths: int) -> Floats:
 
 @pytest.mark.parametrize("df", [2.1, 2.5, 3.0, 4.0, 7.5, 30.0, 200.0])
 def test_read_mixing__against_the_quantile(df: float) -> None:
-    table = tabulate_mixing(df)
+    table, tolerance = tabulate_mixing(df), 2e-5 if df >= 2.5 else 2.4e-5
     low = 2.0 ** np.linspace(-40.0, -1.0, sample(4000, 300))  # down to 1e-12
     for u in np.concatenate([low, [1e-12, 0.5]]):
-        assert read_mixing(table, u) == pytest.approx(math.sqrt((df - 2) / chi2.ppf(u, df)), rel=2.2e-5)
+        assert read_mixing(table, u) == pytest.approx(math.sqrt((df - 2) / chi2.ppf(u, df)), rel=tolerance)
         high = 1.0 - u
         # what is left after rounding of 1 - u is the tail that the number says
         want = math.sqrt((df - 2) / chi2.isf(1.0 - high, df))
-        assert read_mixing(table, high) == pytest.approx(want, rel=2.2e-5)
+        assert read_mixing(table, high) == pytest.approx(want, rel=tolerance)
 
 
 @pytest.mark.parametrize("df", [2.5, 4.0])

@@ -1,0 +1,119 @@
+"""The `seawall` command. Heavy imports wait until a command needs them: `check` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import SeawallError
+
+app = typer.Typer(
+    help="How likely is each account to be liquidated, by when, at what leverage, in which storm?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+PlanPath = Annotated[str, typer.Argument(metavar="PLAN", help="a plan file, YAML or JSON")]
+StoreAddress = Annotated[str, typer.Option("--store", help="where runs live: a folder or s3://bucket/prefix")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout, words on stderr")]
+
+
+@app.command()
+def run(
+    plan: PlanPath,
+    store: StoreAddress = "./runs",
+    cluster: Annotated[
+        str, typer.Option(help="threads, processes, tcp://host:port or tls://host:port")
+    ] = "threads",
+    as_json: AsJson = False,
+    no_flow: Annotated[bool, typer.Option("--no-flow", help="run without Prefect, by the same code")] = False,
+) -> None:
+    """Run a plan: simulate, publish the cube, write the report, print the verdict.
+
+    The same plan again is found done. Ctrl-C keeps what is finished; the same command goes on from there.
+    Exit codes: 0 inside limits, 1 failure, 2 bad input, 3 done but a limit is breached, 130 interrupted.
+    """
+    from flows.run_command import run_plan
+
+    raise typer.Exit(run_plan(plan, store, cluster, as_json, no_flow))
+
+
+@app.command()
+def check(plan: PlanPath) -> None:
+    """Check a plan, and print it in full: every part inline, every default filled in."""
+    import yaml
+
+    from pipeline.plan import load_plan
+
+    loaded = load_plan(plan)
+    yaml.safe_dump(loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110)
+    for warning in loaded.warnings():
+        typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of plans, for editors that complete and check while one types."""
+    from pipeline.plan import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def runs(store: StoreAddress = "./runs", as_json: AsJson = False) -> None:
+    """List the finished runs of a store."""
+    from flows.console import open_console
+    from pipeline.store import list_runs, open_store
+
+    found = list_runs(open_store(store))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table("run", "plan", "as of", "created", "paths", box=None)
+    for manifest in sorted(found, key=lambda m: str(m["created"])):
+        row = (manifest["run_id"], manifest["name"], manifest["as_of"], manifest["created"])
+        table.add_row(*row, f"{manifest['paths']:,}")
+    open_console(stderr=False).print(table if found else f"no finished runs in {store}")
+
+
+@app.command()
+def calibrate(
+    prices: Annotated[str, typer.Argument(metavar="PRICES", help="OHLCV history: Parquet, Feather or CSV")],
+    assets: Annotated[str, typer.Option(help="which assets, with commas between: BTC,ETH,SOL")],
+    output: Annotated[Path, typer.Option(help="the model file to write")],
+    funding: Annotated[str | None, typer.Option(help="settled funding rates: Parquet or CSV")] = None,
+    regimes: Annotated[
+        int | None, typer.Option(help="how many regimes; left out, held-out likelihood chooses among 2 to 4")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="first bar used, UTC, ISO 8601")] = None,
+    end: Annotated[str | None, typer.Option(help="end of the last bar used, UTC, ISO 8601")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the fit's starting points")] = 0,
+) -> None:
+    """Fit a market model to price and funding history."""
+    from flows.calibrate_command import calibrate_model
+
+    chosen = tuple(name.strip() for name in assets.split(",") if name.strip())
+    calibrate_model(prices, funding, chosen, regimes, start, end, seed, output)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; errors on purpose end in one message and their exit code, never a traceback."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small matrices: threads only get in the way
+    try:
+        app(arguments)
+    except SeawallError as error:
+        sys.stderr.write(f"seawall: {error}\n")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""`seawall run`: from a plan's path to an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+from flows.console import Reporter, open_console, show_progress
+from pipeline.cluster import check_cluster
+from pipeline.plan import Plan, load_plan
+from pipeline.run import Run, create_run, load_cube, name_run, simulate_run, write_report
+from pipeline.store import open_store
+from pipeline.verdict import breaches
+
+BREACHED = 3
+INTERRUPTED = 130
+
+
+def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: bool) -> int:
+    """Run a plan and say what came of it; returns the exit code. Raises SeawallError."""
+    words = open_console(stderr=True)
+    plan = load_plan(plan_path)
+    check_cluster(cluster)
+    run = name_run(plan, open_store(store))
+    for warning in plan.warnings():
+        words.print(f"warning: {warning}", style="yellow", highlight=False)
+    run.store.check_writable()
+    status = "reused"
+    if not run.published:
+        words.print(f"run {run.run_id} of {plan.name}: {_describe(plan)}", highlight=False)
+        with show_progress(words, plan.name) as reporter:
+            try:
+                status = _compute(run, plan_path, cluster, no_flow, reporter)
+            except KeyboardInterrupt:
+                words.print(f"Interrupted: {reporter.kept}. The same command goes on from there.")
+                return INTERRUPTED
+    cube = load_cube(run)
+    judgements = write_report(run, cube, plan.limits)
+    found = breaches(judgements)
+    result = {
+        "run_id": run.run_id,
+        "cube": run.cube,
+        "report": run.report,
+        "status": status,
+        "breaches": found,
+    }
+    from pipeline.verdict_table import verdict_table
+
+    human = words if as_json else open_console(stderr=False)
+    human.print(verdict_table(cube, judgements))
+    if status == "reused":
+        human.print("Found done: nothing was computed.")
+    human.print(f"cube    {run.cube}", highlight=False, soft_wrap=True)
+    human.print(f"report  {run.report}", highlight=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+    return BREACHED if found else 0
+
+
+def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Reporter) -> str:
+    """Simulate and publish, through the flow unless told not to; `reused` if someone else was faster."""
+    if no_flow:
+        create_run(run)
+        return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"
+    warming = threading.Thread(target=_warm, daemon=True)
+    warming.start()  # the kernels load while Prefect starts
+    from flows.stress import PROGRESS, WAIT, stress
+
+    PROGRESS.set(reporter)
+    WAIT.set(reporter.wait)
+    outcome: dict[str, Any] = stress(plan_path, run.store.root, cluster)
+    return str(outcome["status"])
+
+
+def _warm() -> None:
+    from pipeline.engine import warm_kernels
+
+    with suppress(Exception):  # whatever is wrong with the kernels, the simulation itself will say
+        warm_kernels()
+
+
+def _describe(plan: Plan) -> str:
+    axes = plan.simulation
+    return (
+        f"{axes.paths:,} paths, {len(plan.scenarios)} scenarios, {len(plan.accounts)} accounts, "
+        f"{len(axes.leverage)} leverages, {len(axes.horizons)} horizons"
+    )
