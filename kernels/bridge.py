@@ -22,7 +22,7 @@ import math
 
 from kernels.elementary import exp, log
 from kernels.jit import hot, inlined
-from kernels.market import draw_jump_sum
+from kernels.market import WILDEST, draw_jump_sum
 from kernels.random import (
     SLOT_BRIDGE,
     SLOT_JUMP_PATH,
@@ -66,7 +66,8 @@ def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> flo
     """Return the worst relative price change of a log price bridge from 0 to log(ratio), for that slope."""
     side = 1.0 if slope > 0.0 else -1.0
     move = log(ratio)
-    return exp(side * 0.5 * (side * move - math.sqrt(move * move + 2.0 * variance * depth))) - 1.0
+    worst = side * 0.5 * (side * move - math.sqrt(move * move + 2.0 * variance * depth))
+    return exp(min(max(worst, -WILDEST), WILDEST)) - 1.0
 
 
 @inlined

@@ -34,6 +34,8 @@ _SHIFT = np.int64(52 - CELL_BITS)
 _FIRST_CELL = np.int64((1023 + LOWEST_OCTAVE) << CELL_BITS)
 _WITHIN = np.int64((1 << (52 - CELL_BITS)) - 1)
 _CELL_WIDTH = 2.0 ** -(52 - CELL_BITS)
+# A log return of one step is cut here, at a factor of 1e43: the heaviest tails would overflow float64.
+WILDEST = 100.0
 
 
 @inlined
@@ -184,7 +186,7 @@ def move_prices(market: Market, now: Step, price: Floats) -> None:
                 price[a, v] += spot * now.move[a, v]
         else:
             for v in range(LANES):
-                price[a, v] *= exp(now.move[a, v])
+                price[a, v] *= exp(min(max(now.move[a, v], -WILDEST), WILDEST))
 
 
 @inlined

@@ -101,7 +101,7 @@ def bound_spread(
     book: Book,
     account: int,
     known: Floats,
-    regime: Floats,
+    regime: Integers,
     price: Floats,
     now: Step,
     table: Floats,

@@ -180,7 +180,7 @@ def _of_asset(values: dict[str, float], asset: str, default: float) -> float:
 
 
 def _funding_due(plan: Plan, steps: int) -> Floats:
-    """(I, T): years of funding paid at each step's end. Payments fall on the interval's UTC marks."""
+    """(I, T): years of funding paid at each step's end: that of the interval's UTC marks within the step."""
     start, step = plan.as_of.timestamp(), plan.simulation.step.total_seconds()
     due = []
     for interval in funding_intervals(plan):

@@ -211,12 +211,6 @@ def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
                     yield Fault(
                         loc, f"a multiple of the simulation's step, {shown}", show(effect[key]), "round it"
                     )
-    for name, market in plan.get("venue", {}).get("markets", {}).items():
-        interval = parse_duration(market.get("funding_interval", "1h"))
-        if interval % step and step % interval:
-            expected = f"an interval that the simulation's step, {shown}, divides, or that divides it"
-            loc = ("venue", "markets", name, "funding_interval")
-            yield Fault(loc, expected, format_duration(interval), "take another step")
 
 
 def _warn(plan: Plan) -> Iterator[str]:

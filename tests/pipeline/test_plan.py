@@ -232,7 +232,6 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("accounts", 0, "collateral"), {"BTC": 1}, "accounts[0].collateral.BTC", "only collateral"),
     (("scenarios", 2, "name"), "baseline", "scenarios[2].effects", "no effects"),
     (("model", "assets"), ["BTC", "all"], "model.assets[1]", "every asset"),
-    (("venue", "markets", "BTC-USD", "funding_interval"), "90m", "BTC-USD.funding_interval", "divides"),
     (("venue", "markets", "BTC-USD", "type"), "option", "BTC-USD.type", "not supported yet"),
     # wrong kinds
     (("accounts",), 3, "accounts", "a list"),
