@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from contextlib import suppress
 from typing import Any
 
 from flows.console import Reporter, open_console, show_progress
+from flows.server import PrefectUnreachableError, open_prefect
 from pipeline.cluster import check_cluster
 from pipeline.plan import Plan, load_plan
 from pipeline.run import Run, create_run, load_cube, name_run, simulate_run, write_report
@@ -62,18 +64,38 @@ def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: b
 
 
 def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Reporter) -> str:
-    """Simulate and publish, through the flow unless told not to; `reused` if someone else was faster."""
-    if no_flow:
-        create_run(run)
-        return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"
-    warming = threading.Thread(target=_warm, daemon=True)
-    warming.start()  # the kernels load while Prefect starts
-    from flows.stress import PROGRESS, WAIT, stress
+    """Simulate and publish; `reused` if someone else was faster. Without Prefect if it is not to be had."""
+    if not no_flow:
+        try:
+            return _run_flow(run, plan_path, cluster, reporter)
+        except PrefectUnreachableError as error:
+            reporter.console.print(
+                f"Prefect is out of reach, so the run goes on without it: {error}", style="yellow"
+            )
+    create_run(run)
+    return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"
 
-    PROGRESS.set(reporter)
-    WAIT.set(reporter.wait)
-    outcome: dict[str, Any] = stress(plan_path, run.store.root, cluster)
-    return str(outcome["status"])
+
+def _run_flow(run: Run, plan_path: str, cluster: str, reporter: Reporter) -> str:
+    """The run's status, by the flow. Errors of the run itself come through as they are."""
+    threading.Thread(target=_warm, daemon=True).start()  # the kernels load while Prefect starts
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what went wrong is said once, by us
+    with open_prefect() as ready:
+        try:
+            from flows.stress import PROGRESS, WAIT, stress
+        except Exception as error:  # whatever an installation of Prefect may lack
+            raise PrefectUnreachableError(error) from error
+        from httpx import HTTPError
+        from prefect.exceptions import PrefectException
+
+        ready()
+        PROGRESS.set(reporter)
+        WAIT.set(reporter.wait)
+        try:
+            outcome: dict[str, Any] = stress(plan_path, run.store.root, cluster)
+        except (HTTPError, PrefectException) as error:
+            raise PrefectUnreachableError(error) from error
+        return str(outcome["status"])
 
 
 def _warm() -> None:

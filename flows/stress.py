@@ -13,6 +13,7 @@ from prefect import flow, task  # noqa: E402 - only after its settings
 from prefect.artifacts import create_table_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 
+from pipeline.errors import RunError  # noqa: E402
 from pipeline.fanout import Progress  # noqa: E402
 from pipeline.lease import Wait  # noqa: E402
 from pipeline.plan import load_plan  # noqa: E402
@@ -33,7 +34,12 @@ def prepare(plan: str, store: str) -> Run:
     return run
 
 
-@task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=5)
+def _may_pass(task: Any, run: Any, state: Any) -> bool:
+    """Whether another try may help: what is wrong with an input stays wrong."""
+    return isinstance(state.result(raise_on_failure=False), RunError)
+
+
+@task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=5, retry_condition_fn=_may_pass)
 def simulate(run: Run, cluster: str) -> bool:
     """Compute what the run lacks, and publish it. A retry goes on where the ledger ends."""
     return simulate_run(run, cluster, PROGRESS.get(), WAIT.get())

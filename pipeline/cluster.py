@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipeline.errors import InputError, Problem
 
@@ -13,13 +16,14 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ADDRESSES = ("tcp://", "tls://")
-PATIENCE = "30s"
+PATIENCE_S = 30.0
+POLL_S = 0.2
 LOOPBACK = "127.0.0.1:0"  # pages about the cluster are for this machine, on any free port
 
 
 def check_cluster(cluster: str) -> None:
     """InputError unless the text names a cluster."""
-    if cluster in ("threads", "processes") or cluster.startswith(ADDRESSES):
+    if cluster in ("threads", "processes") or (cluster.startswith(ADDRESSES) and _host_and_port(cluster)):
         return
     raise InputError(
         [
@@ -31,6 +35,14 @@ def check_cluster(cluster: str) -> None:
             )
         ]
     )
+
+
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    parts = urlsplit(address)
+    try:
+        return (parts.hostname, parts.port) if parts.hostname and parts.port else None
+    except ValueError:  # the port is no number, or too large
+        return None
 
 
 @contextmanager
@@ -46,12 +58,16 @@ def open_cluster(cluster: str) -> Iterator[Client]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     options: dict[str, Any] = {"set_as_default": False}
     if cluster.startswith(ADDRESSES):
+        _await_listener(cluster)
         try:
-            client = Client(cluster, timeout=PATIENCE, **options)
+            client = Client(cluster, timeout=PATIENCE_S, **options)
         except (OSError, TypeError, ValueError) as error:
-            raise InputError([_silent(cluster, error)]) from error
+            raise InputError([_silent(f"{cluster}: {error}")]) from error
         with client:
-            client.wait_for_workers(1, timeout=PATIENCE)
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE_S)
+            except TimeoutError as error:
+                raise InputError([_silent(f"{cluster} has no workers")]) from error
             yield client
         return
     local: dict[str, Any] = (
@@ -66,10 +82,25 @@ def open_cluster(cluster: str) -> Iterator[Client]:
         yield client
 
 
-def _silent(cluster: str, error: Exception) -> Problem:
+def _await_listener(cluster: str) -> None:
+    """Returns once something listens there. A Client that fails to connect may, when it is swept up, deadlock."""
+    place = _host_and_port(cluster)
+    assert place is not None
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(place, timeout=max(POLL_S, deadline - time.monotonic())).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise InputError([_silent(f"{cluster}: {error}")]) from error
+        time.sleep(POLL_S)
+
+
+def _silent(got: str) -> Problem:
     return Problem(
         where="--cluster",
-        expected="a Dask scheduler that answers there",
-        got=f"{cluster}: {error}",
-        fix="start one with `dask scheduler`, or leave --cluster out to use the cores of this machine",
+        expected="a Dask scheduler that answers there, with a worker",
+        got=got,
+        fix="start them with `dask scheduler` and `dask worker`, or leave --cluster out to use this machine",
     )

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import kernels
 from kernels.jit import hash_sources
 from kernels.simulate import simulate_paths
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Book, Clock, Market, create_tally
@@ -27,6 +26,8 @@ NUMERIC_SOURCES = (
     "lower_book.py",
     "lower_market.py",
     "mixing.py",
+    "model.py",
+    "chain.py",
     "correlation.py",
     "margin_now.py",
 )
@@ -39,8 +40,9 @@ class Counts(NamedTuple):
     joint: NDArray[np.int64]  # (scenario, horizon, account, account), accounts 0 where too many
 
 
+@lru_cache(maxsize=1)
 def hash_numerics() -> str:
-    """A short hash of every source that decides what numbers a plan gives."""
+    """A short hash of every source that decides what numbers a plan gives, as they were when first asked."""
     digest = hashlib.sha256(hash_sources().encode())
     for name in NUMERIC_SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes())
@@ -88,10 +90,10 @@ def collect_tallies(hits: NDArray[np.int64], joint: NDArray[np.int64], plan: Pla
 
 
 def warm_kernels() -> str:
-    """Compile the kernels, or load them from the cache, by simulating one path; returns their version."""
+    """Compile the kernels, or load them from the cache, by simulating one path; returns `hash_numerics()`."""
     plan = plan_from_document(json.loads((Path(__file__).parent / "warm.json").read_text()))
     simulate_block(json.dumps(plan.document()), Block(0, 0, 1, 0, 1))
-    return f"{Path(kernels.__file__).parent}:{hash_sources()}"
+    return hash_numerics()
 
 
 @lru_cache(maxsize=4)

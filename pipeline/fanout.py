@@ -26,18 +26,18 @@ def simulate_missing(ledger: Ledger, document: str, cluster: str, progress: Prog
         progress(done, total)
     if not missing:
         return 0
-    kernels = warm_kernels()  # compiled here once, so that workers only load
+    numerics = warm_kernels()  # compiled here once, so that workers only load
     with open_cluster(cluster) as client:
         from distributed import as_completed
 
         if cluster != "threads":
-            found = client.run(warm_kernels)
-            others = {version.rpartition(":")[2] for version in found.values()} - {kernels.rpartition(":")[2]}
-            if others:
-                raise RunError(
-                    f"workers of {cluster} run other kernels than this machine: {', '.join(sorted(others))}. "
-                    "Install the same version of seawall there."
-                )
+            found = client.run(warm_kernels, on_error="return")
+            for worker, numerics_there in found.items():
+                if numerics_there != numerics:
+                    raise RunError(
+                        f"worker {worker} of {cluster} does not have the code of this machine, {numerics}, but "
+                        f"{numerics_there}. Install the same version of seawall there."
+                    )
         (plan,) = client.scatter([document], broadcast=True, hash=False)
         futures = {
             client.submit(simulate_block, plan, block, key=f"{ledger.run_id}-{block.key}", pure=False): block

@@ -40,7 +40,14 @@ class Ledger:
         axes = plan.simulation
         cells = (len(axes.leverage), len(axes.horizons))
         scenarios = len(plan.scenarios)
-        group = zarr.open_group(store.zarr(run_key(run_id, "tallies.zarr")), mode="a", zarr_format=3)
+        cut = {"batch_paths": self.blocks[0].paths, "account_slab": slab}
+        tallies = store.zarr(run_key(run_id, "tallies.zarr"))
+        group = zarr.open_group(tallies, mode="a", zarr_format=3, attributes=cut)
+        if dict(group.attrs) != cut:
+            raise RunError(
+                f"run {run_id} was begun in blocks of another size ({dict(group.attrs)}, not {cut}), which can't "
+                f"be mixed. Go on as it was begun, or delete {store.url(run_key(run_id))} to start again."
+            )
         self.hits = _array(
             group,
             "hits",

@@ -28,7 +28,10 @@ class ModelTable(NamedTuple):
 
 
 def describe_effect(effect: Mapping[str, Any]) -> str:
-    """An effect of a scenario on a line: "shock: moves all −0.1, as percent"."""
+    """An effect of a scenario on a line: "shock: moves all −10 %"."""
+    if effect.get("as") == "percent":  # "−0.1, as percent" would be read as a tenth of a percent
+        moves = {asset: f"{_words(100 * move)} %" for asset, move in effect["moves"].items()}
+        effect = {**effect, "moves": moves, "as": None}
     said = [
         f"{key.replace('_', ' ')} {_words(value)}"
         for key, value in effect.items()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MOST_HEAT_MAPS = 12
+MOST_TABLES = 100
 MOST_NAMED = 5
 MARK = {"OK": "●", "WATCH": "▲", "BREACH": "■"}
 
@@ -61,6 +62,7 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
     at_risk = sorted(summaries, key=lambda summary: -summary.p)
     paths = int(cube["paths"].max())
     charted = at_risk[: len(LINES)]
+    tabled = summaries if len(summaries) <= MOST_TABLES else at_risk[:MOST_TABLES]
     return environment.get_template("report.html").render(
         style=(here / "report.css").read_text(encoding="utf-8"),
         cube=cube.attrs,
@@ -79,7 +81,7 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
             cube, [summary.account for summary in charted], [summary.worst_scenario for summary in charted]
         ),
         charted=len(charted),
-        tables={summary.account: _scenario_rows(cube, summary) for summary in summaries},
+        tables={summary.account: _scenario_rows(cube, summary) for summary in tabled},
         heat_maps={
             summary.account: draw_heat_maps(cube, summary.account, _heat_scenarios(summary))
             for summary in at_risk[:MOST_HEAT_MAPS]

@@ -26,7 +26,7 @@ HOUR = 1.0 / 8760.0
 
 def sample(size: int, fewest: int = 64) -> int:
     """A sample size: as asked for when compiled, a small part of it when every line is interpreted."""
-    return size if COMPILED else max(fewest, size // 400)
+    return size if COMPILED else max(fewest, size // 800)
 
 
 @dataclass(frozen=True)

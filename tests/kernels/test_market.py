@@ -99,7 +99,7 @@ def test_mix_tails__returns_are_student_t() -> None:
     """The return over its scale sqrt((nu - 2) / nu) is a t; two assets share the mixing number."""
     df = 4.0
     problem = simple_problem((), volatility=[1.0, 2.0], rho=0.5, df=df, step_years=1.0, horizons=(1,))
-    x = draw_returns(problem, sample(200_000, 1024)) / [1.0, 2.0]
+    x = draw_returns(problem, sample(200_000, 16_384)) / [1.0, 2.0]
     for a in range(2):
         assert kstest(x[:, a] / math.sqrt((df - 2) / df), student(df).cdf).pvalue > 1e-4
     # signs of a t pair correlate as (2 / pi) asin rho, their sizes because w is common

@@ -36,11 +36,19 @@ def count_by_horizon(problem: Problem, paths: int = PATHS) -> Integers:
     return np.asarray(run_problem(problem, 5, 0, paths).hits.cumsum(axis=-1))
 
 
-def shocked(account: Account, factor: float, leverages: tuple[float, ...] = (1.0,)) -> Integers:
-    """Hits (MARKS, L) of one account at one gap and nothing else."""
-    scenario = plain_scenario(1)._replace(shocks={0: np.array([factor])})
+def shocked(
+    account: Account, factor: float, leverages: tuple[float, ...] = (1.0,), at: int = 0, bridge: bool = False
+) -> Integers:
+    """Hits (MARKS, L) of one account at one gap and nothing else, at `as_of` or on the way."""
+    scenario = plain_scenario(2)._replace(shocks={at: np.array([factor])})
     problem = simple_problem(
-        (account,), volatility=0.0, horizons=(1,), leverages=leverages, scenarios=(scenario,)
+        (account,),
+        volatility=0.0,
+        step_years=0.5,
+        horizons=(2,),
+        leverages=leverages,
+        scenarios=(scenario,),
+        bridge=bridge,
     )
     return run_problem(problem, 1, 0, 1).hits[:, 0, 0, :, 0]
 
@@ -127,21 +135,19 @@ def test_screen_step__equal_accounts_are_hit_together(bridge: bool) -> None:
     assert 0 < both[0] < one[0, :2].min()
 
 
-def test_screen_step__equity_equal_to_the_requirement_is_safe() -> None:
-    """A gap to 90 of a long of 1 with 12.25: E = 2.25 = 0.025 x 90, in figures that binary holds exactly."""
-    position = Position(0, 1.0, initial=0.0625, maintenance=0.0)
-    at_edge = Account(10.0, (position._replace(maintenance=1.0 / 32.0),))
-    # price 96: E = 10 - 4 = 6 = 96 / 16: margin call's edge
-    np.testing.assert_array_equal(shocked(at_edge, 0.96)[:, 0], [0, 0, 0])
-    below = at_edge._replace(collateral=np.nextafter(10.0, 0.0))
-    np.testing.assert_array_equal(shocked(below, 0.96)[:, 0], [1, 0, 0])
-    # price 64: E = 38 - 36 = 2 = 64 / 32
-    edge = at_edge._replace(collateral=38.0)
-    np.testing.assert_array_equal(shocked(edge, 0.64)[:, 0], [1, 0, 0])
-    np.testing.assert_array_equal(shocked(edge._replace(collateral=37.875), 0.64)[:, 0], [1, 1, 0])
-    # price 64: E = 36 - 36 = 0
-    np.testing.assert_array_equal(shocked(edge._replace(collateral=36.0), 0.64)[:, 0], [1, 1, 0])
-    np.testing.assert_array_equal(shocked(edge._replace(collateral=35.875), 0.64)[:, 0], [1, 1, 1])
+@both_ways
+@pytest.mark.parametrize("at", [0, 1])
+def test_screen_step__equity_equal_to_the_requirement_is_safe(at: int, bridge: bool) -> None:
+    """Ties in figures that binary holds exactly, at `as_of` (`revalue`) and on the way (`screen_step`)."""
+    position = Position(0, 1.0, initial=1.0 / 16.0, maintenance=1.0 / 32.0)
+    for collateral, factor, tie in [
+        (10.0, 0.96, MARGIN_CALL),  # at 96: 10 - 4 = 96 / 16
+        (38.0, 0.64, LIQUIDATION),  # at 64: 38 - 36 = 64 / 32
+        (36.0, 0.64, BANKRUPTCY),  # at 64: 36 - 36 = 0
+    ]:
+        for equity, hit in [(collateral, False), (np.nextafter(collateral, 0.0), True)]:
+            hits = shocked(Account(equity, (position,)), factor, at=at, bridge=bridge)[:, 0]
+            np.testing.assert_array_equal(hits, [1] * tie + [int(hit)] + [0] * (2 - tie))
 
 
 @pytest.mark.parametrize(

@@ -192,21 +192,21 @@ def test_simulate_paths__zero_volatility_is_deterministic(bridge: bool) -> None:
 @pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
 @pytest.mark.parametrize(("side", "rate"), [(1.0, 3.0), (-1.0, -3.0)])
 def test_simulate_paths__funding_alone_liquidates_at_its_hour(side: float, rate: float, bridge: bool) -> None:
-    """Longs pay a positive rate: 0.1 % every 8 h out of 10 leaves less than 2 after the 81st payment."""
-    account = Account(10.0, (Position(0, side),))
-    due = np.zeros((1, 720))
+    """Longs pay a positive rate: 0.1 every 8 h out of 4.05 leaves less than 2 after the 21st payment."""
+    account = Account(4.05, (Position(0, side),))
+    due = np.zeros((1, 200))
     due[0, 7::8] = 8 * HOUR
     problem = simple_problem(
         (account,),
         volatility=0.0,
         funding=np.sign(rate) * 0.001 / (8 * HOUR),
         due=due,
-        horizons=(80 * 8 - 1, 80 * 8, 81 * 8 - 1, 81 * 8, 720),
+        horizons=(20 * 8 - 1, 20 * 8, 21 * 8 - 1, 21 * 8, 200),
         bridge=bridge,
     )
     tally = run_problem(problem, 1, 0, 3)
     np.testing.assert_array_equal(tally.hits[LIQUIDATION, 0, 0, 0], [0, 0, 0, 3, 0])
-    other = replace(problem, accounts=(Account(10.0, (Position(0, -side),)),))
+    other = replace(problem, accounts=(Account(4.05, (Position(0, -side),)),))
     assert not run_problem(other, 1, 0, 3).hits.any()
 
 

@@ -195,6 +195,13 @@ def test_render_report__one_scenario_one_horizon_one_leverage() -> None:
     assert "6.07 %" in Page(render(build_cube(part, plan, PROVENANCE))).text
 
 
+def test_render_report__large_books_show_the_accounts_most_at_risk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.report.html.MOST_TABLES", 1)
+    page = render(small_cube())
+    assert page.count('<table class="dense">') < small_report().count('<table class="dense">')
+    assert f"The 1 accounts most at risk; the cube holds all {small_cube().sizes['account']}." in page
+
+
 def test_render_report__odd_names_reach_the_figures() -> None:
     accounts = plan_document()["accounts"]
     for account, name in zip(accounts, ("_hidden", '$a$ & "b" <c>', "日本"), strict=True):
@@ -214,7 +221,7 @@ def test_describe_effect__in_words() -> None:
         {"at": "0s", "for": None, "effect": "regime", "force": "wildest", "start_only": True},
     ]
     assert [describe_effect(effect) for effect in effects] == [
-        "shock: moves all −0.1 BTC −0.2, as percent",
+        "shock: moves all −10 % BTC −20 %",
         "volatility: at 1d, for 3d, multiply all 2",
         "correlation: target [[1.0, 0.5], [0.5, 1.0]], blend 0.8",
         "regime: force wildest, start only yes",

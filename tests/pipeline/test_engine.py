@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pipeline
+from kernels.jit import hash_sources
+from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
+from pipeline import correlation, engine, lower_book, lower_market, margin_now, mixing
+from pipeline.blocks import Block
+from pipeline.chain import stationary_law
+from pipeline.engine import (
+    NUMERIC_SOURCES,
+    Counts,
+    collect_tallies,
+    hash_numerics,
+    keeps_joint,
+    simulate_block,
+    warm_kernels,
+)
+from pipeline.model import MarketModel
+from pipeline.plan import plan_from_document
+from tests.runs import hit_document
+
+
+def counted(document: dict[str, Any], *pieces: tuple[int, int]) -> Counts:
+    """Hits and joint counts of paths first .. first + count - 1, summed over the pieces."""
+    text = json.dumps(plan_from_document(document).document())
+    accounts = len(document["accounts"])
+    found = [simulate_block(text, Block(0, first, count, 0, accounts)) for first, count in pieces]
+    return Counts(np.sum([c.hits for c in found], axis=0), np.sum([c.joint for c in found], axis=0))
+
+
+def test_simulate_block__is_the_same_however_paths_are_cut() -> None:
+    document = hit_document()
+    whole = counted(document, (0, 500))
+    cut = counted(document, (0, 64), (64, 129), (193, 1), (194, 306))
+    np.testing.assert_array_equal(whole.hits, cut.hits)
+    np.testing.assert_array_equal(whole.joint, cut.joint)
+    assert whole.hits[LIQUIDATION, 0, 1].any()
+
+
+def test_simulate_block__is_the_same_however_accounts_are_cut() -> None:
+    document = hit_document(300)
+    document["accounts"][0]["collateral"]["USDC"] = 12_000
+    text = json.dumps(plan_from_document(document).document())
+    whole = simulate_block(text, Block(0, 0, 300, 0, 2)).hits
+    for account in range(2):
+        part = simulate_block(text, Block(0, 0, 300, account, account + 1)).hits
+        np.testing.assert_array_equal(part[:, :, 0], whole[:, :, account])
+        assert part[LIQUIDATION].any()
+
+
+def test_simulate_block__other_seed_other_paths() -> None:
+    document = hit_document()
+    first = counted(document, (0, 500))
+    other_paths = counted(document, (500, 500))
+    document["simulation"]["seed"] = 8
+    other_seed = counted(document, (0, 500))
+    assert not np.array_equal(first.hits, other_paths.hits)
+    assert not np.array_equal(first.hits, other_seed.hits)
+
+
+def test_collect_tallies__accumulates_over_horizons() -> None:
+    plan = plan_from_document(hit_document())
+    hits = np.arange(3 * 3 * 2 * 3 * 3).reshape(3, 3, 2, 3, 3)
+    joint = np.arange(3 * 3 * 2 * 2).reshape(3, 3, 2, 2)
+    tallies = collect_tallies(hits, joint, plan)
+    assert tallies.margin_calls[0, 0].tolist() == [[0, 1, 3], [3, 7, 12], [6, 13, 21]]
+    for mark, name in ((MARGIN_CALL, "margin_calls"), (LIQUIDATION, "liquidations")):
+        assert (getattr(tallies, name)[..., 2] == hits[mark].sum(axis=-1)).all()
+    assert (tallies.bankruptcies[..., 1] == hits[BANKRUPTCY, ..., :2].sum(axis=-1)).all()
+    assert tallies.joint is not None
+    assert (tallies.joint[:, 2] == joint.sum(axis=1)).all()
+    assert tallies.paths == 2_048
+
+
+def test_keeps_joint__while_all_accounts_lie_in_one_slab() -> None:
+    document = hit_document()
+    account = document["accounts"][1]
+    document["accounts"] = [{**account, "name": f"a{i}"} for i in range(256)]
+    assert keeps_joint(plan_from_document(document))
+    document["accounts"].append({**account, "name": "one more"})
+    plan = plan_from_document(document)
+    assert not keeps_joint(plan)
+    tallies = collect_tallies(np.zeros((3, 3, 257, 3, 3), int), np.zeros((0, 0, 0, 0), int), plan)
+    assert tallies.joint is None
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        engine,
+        lower_market,
+        lower_book,
+        mixing,
+        correlation,
+        margin_now,
+        MarketModel.initial_law,
+        MarketModel.regime_named,
+        stationary_law,
+    ],
+)
+def test_hash_numerics__covers_every_source_that_counts(counts: Any) -> None:
+    assert Path(str(inspect.getsourcefile(counts))).name in NUMERIC_SOURCES
+
+
+def test_hash_numerics__changes_with_any_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(str(pipeline.__file__)).parent
+    for name in NUMERIC_SOURCES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    before = hash_numerics()
+    monkeypatch.setattr(engine, "__file__", str(tmp_path / "engine.py"))
+    assert hash_numerics() == before
+    seen = {before}
+    for name in NUMERIC_SOURCES:
+        with (tmp_path / name).open("ab") as source:
+            source.write(b"# changed\n")
+        seen.add(hash_numerics())
+    monkeypatch.setattr(engine, "hash_sources", lambda: "other kernels")
+    seen.add(hash_numerics())
+    assert len(seen) == len(NUMERIC_SOURCES) + 2
+
+
+def test_warm_kernels__names_the_sources_it_ran() -> None:
+    assert warm_kernels() == hash_numerics() != hash_sources()
