@@ -42,7 +42,7 @@ class Ledger:
         scenarios = len(plan.scenarios)
         cut = {"batch_paths": self.blocks[0].paths, "account_slab": slab}
         tallies = store.zarr(run_key(run_id, "tallies.zarr"))
-        group = zarr.open_group(tallies, mode="a", zarr_format=3, attributes=cut)
+        group = zarr.open_group(tallies, mode="a", zarr_format=3, attributes=dict(cut))
         if dict(group.attrs) != cut:
             raise RunError(
                 f"run {run_id} was begun in blocks of another size ({dict(group.attrs)}, not {cut}), which can't "

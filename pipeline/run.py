@@ -102,6 +102,7 @@ def _publish(run: Run, ledger: Ledger) -> None:
     """Write the cube, and last the manifest: the one moment at which readers see the run."""
     counts = ledger.total()
     cube = build_cube(collect_tallies(counts.hits, counts.joint, run.plan), run.plan, _provenance(run))
+    run.store.clear(run_key(run.run_id, "cube.zarr"))  # what a kill left half written
     with catch_warnings():
         filterwarnings("ignore", "Consolidated metadata is currently not part")
         cube.to_zarr(run.store.zarr(run_key(run.run_id, "cube.zarr")), mode="w", encoding=encoding(cube))

@@ -111,7 +111,7 @@ def funding_tick(market: Market, premium_ppm: int, interval_s: int, clamp_factor
 
 
 def index_delta(market: Market, rate_ppm: int, interval_s: int) -> int:
-    """What an 8-hour rate over so many seconds adds to the index, truncated at the price and at the period.
+    """What an 8-hour rate over so many seconds adds to the index, toward zero.
 
     `x/perpetuals/funding/funding.go`.
     """

@@ -78,13 +78,6 @@ def test_index_delta__rounds_toward_zero(rate: int, delta: int) -> None:
     assert index_delta(market, rate, 3_600) == delta
 
 
-def test_index_delta__truncates_at_the_price_first() -> None:
-    # 1,000 ppm x 15 s x 1.92 = 28,800, which is one; 28,798.5 is cut to 28,798 and then to nothing
-    market = replace(PLAIN, atomic_resolution=-10, price=19_199, price_exponent=0)
-    assert index_delta(market, 1_000, 15) == 0
-    assert index_delta(replace(market, price=19_200), 1_000, 15) == 1
-
-
 @pytest.mark.parametrize(
     ("votes", "cast", "least", "sample"),
     [
