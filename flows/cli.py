@@ -59,6 +59,18 @@ def check(plan: PlanPath) -> None:
 
 
 @app.command()
+def margin(plan: PlanPath, as_json: AsJson = False) -> None:
+    """Print the book as it stands: equity, margins, liquidation, bankruptcy and fillable prices.
+
+    For what plans support today: cross margin under dydx_v4. Other rule families, and --compare, which sets
+    the book isolated beside cross, come later.
+    """
+    from flows.margin_command import show_margin
+
+    show_margin(plan, as_json)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of plans, for editors that complete and check while one types."""
     from pipeline.plan import json_schema

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 WIDTH = 100
+WAIT_WORD_S = 30.0  # between two words that we wait
 
 
 def open_console(stderr: bool) -> Console:
@@ -27,6 +28,14 @@ class Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f} paths/s" if task.speed else "", style="dim")
 
 
+class Paths(ProgressColumn):
+    """Paths done, of how many."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing before it is known how many there are."""
+        return Text("" if task.total is None else f"{task.completed:,.0f} of {task.total:,.0f} paths")
+
+
 class Reporter:
     """Takes the pipeline's progress, and shows it."""
 
@@ -36,6 +45,7 @@ class Reporter:
         self.bar = bar
         self.task = None if bar is None else bar.add_task(f"{title}: starting", total=None, visible=True)
         self.tenths = -1
+        self.next_word_s = 0.0
         self.kept = "nothing was finished yet"
 
     def __call__(self, done: int, total: int) -> None:
@@ -52,7 +62,8 @@ class Reporter:
         text = f"{self.title}: another process works on this run; waiting for {seconds:.0f} s"
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, description=text)
-        elif seconds == 0 or int(seconds) % 30 == 0:
+        elif seconds >= self.next_word_s:
+            self.next_word_s = seconds + WAIT_WORD_S
             self.console.print(text)
 
 
@@ -65,7 +76,7 @@ def show_progress(console: Console, title: str) -> Iterator[Reporter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} paths"),
+        Paths(),
         Rate(),
         TimeRemainingColumn(),
     )

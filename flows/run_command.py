@@ -70,7 +70,9 @@ def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Re
             return _run_flow(run, plan_path, cluster, reporter)
         except PrefectUnreachableError as error:
             reporter.console.print(
-                f"Prefect is out of reach, so the run goes on without it: {error}", style="yellow"
+                f"Prefect is out of reach, so the run goes on without it: {error}",
+                style="yellow",
+                soft_wrap=True,
             )
     create_run(run)
     return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"

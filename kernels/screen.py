@@ -14,6 +14,7 @@ from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
 from kernels.jit import inlined
 from kernels.structs import (
     BANKRUPTCY,
+    BEND,
     DIP,
     FUNDING,
     LANES,
@@ -122,14 +123,21 @@ def bound_spread(
         size = abs(book.size[n])
         requirement = book.requirement[MARGIN_CALL, n]
         spot = market.spot[a]
-        price_of, volatility = price[a], now.spread[a]
+        price_of, before, volatility = price[a], now.before[a], now.spread[a]
         if market.additive:
             for v in range(LANES):
                 table[SPREAD, v] += requirement * spot * volatility[v]
         else:
             for v in range(LANES):
-                apart = size * abs(price_of[v] - table[RATIO, v] * spot) + requirement * price_of[v]
+                middle = 0.5 * (before[v] + price_of[v])
+                apart = size * abs(middle - table[RATIO, v] * spot) + requirement * middle
                 table[SPREAD, v] += apart * volatility[v]
+    only = book.only_asset[account]
+    for v in range(LANES):
+        table[BEND, v] = 0.0
+    if only >= 0 and market.additive == 0:
+        for v in range(LANES):
+            table[BEND, v] = 0.5 / (1.0 + now.before[only, v] / price[only, v])
     if market.has_jumps:
         for v in range(LANES):
             if now.jumps[v] > 0:
@@ -160,7 +168,10 @@ def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) ->
 
     Returns zero if there are none. A bridge from a to b with standard deviation s gets to n iff
     -ln Phi(zeta) >= 2 (a - n)(b - n) / s^2, with zeta the dip over s. Times s^2, the bound of `could_reach`
-    grows with s, so a bound on s serves.
+    grows with s, so a bound on s serves. An account on one asset follows the log price, in which a long's
+    barrier is farther than in the price, and a short's nearer: by ln(1 + x) >= 2 x / (2 + x), no nearer than
+    by the factor 1 / bend^2 on the product of the two distances, with bend = 1 + (mean distance of X from n)
+    / (2 |slope| x middle price).
     """
     count = 0
     for v in range(LANES):
@@ -170,11 +181,14 @@ def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) ->
         for v in range(LANES):
             finish = (table[VALUE, v] - base - state[PAID, v]) - table[REQUIRED + mark, v]
             gap = finish - state[NEXT + mark, v]
-            needed = 2.0 * (state[STANDING + mark, v] - state[NEXT + mark, v]) * gap
+            above = state[STANDING + mark, v] - state[NEXT + mark, v]
+            needed = 2.0 * above * gap
+            short = table[REQUIRED + mark, v] - table[VALUE, v]
+            bend = 1.0 + (table[BEND, v] * min(above + gap, 1e60) / short if short > 0.0 else 0.0)
             deep = max(-table[DIP + mark, v], 0.0)
             reach = table[SPREAD, v] * (LN2 * table[SPREAD, v] + SLOPE * deep) + 0.5 * deep * deep
             below = finish - table[FUNDING, v] < state[NEXT + mark, v]
-            flag[v] += bit * (int(reach >= needed) | int(below))
+            flag[v] += bit * (int(reach * bend * bend >= needed) | int(below))
     for v in range(LANES):
         count += flag[v]
     return count

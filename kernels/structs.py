@@ -167,7 +167,8 @@ FUNDING = 4  # paid in the step
 DIP = 5  # + mark: Step.dip summed over the account's sensitivities; at BANKRUPTCY over sizes alone
 SPREAD = 8  # bound on the standard deviation of X over the step
 RATIO = 9  # how the book's prices have moved together
-ROWS = 10
+BEND = 10  # how much nearer a short's barrier is in logs than in prices
+ROWS = 11
 
 
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:

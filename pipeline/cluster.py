@@ -83,7 +83,7 @@ def open_cluster(cluster: str) -> Iterator[Client]:
 
 
 def _await_listener(cluster: str) -> None:
-    """Returns once something listens there. A Client that fails to connect may, when it is swept up, deadlock."""
+    """Returns once something listens: a Client that fails to connect may deadlock when it is swept up."""
     place = _host_and_port(cluster)
     assert place is not None
     deadline = time.monotonic() + PATIENCE_S

@@ -35,7 +35,7 @@ def simulate_missing(ledger: Ledger, document: str, cluster: str, progress: Prog
             for worker, numerics_there in found.items():
                 if numerics_there != numerics:
                     raise RunError(
-                        f"worker {worker} of {cluster} does not have the code of this machine, {numerics}, but "
+                        f"worker {worker} of {cluster} does not have this machine's code, {numerics}, but "
                         f"{numerics_there}. Install the same version of seawall there."
                     )
         (plan,) = client.scatter([document], broadcast=True, hash=False)

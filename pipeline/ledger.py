@@ -45,8 +45,9 @@ class Ledger:
         group = zarr.open_group(tallies, mode="a", zarr_format=3, attributes=dict(cut))
         if dict(group.attrs) != cut:
             raise RunError(
-                f"run {run_id} was begun in blocks of another size ({dict(group.attrs)}, not {cut}), which can't "
-                f"be mixed. Go on as it was begun, or delete {store.url(run_key(run_id))} to start again."
+                f"run {run_id} was begun in blocks of another size, {dict(group.attrs)} and not {cut}, and "
+                "the two can't be mixed. Go on as it was begun, or delete "
+                f"{store.url(run_key(run_id))} to start again."
             )
         self.hits = _array(
             group,

@@ -127,7 +127,10 @@ def load_cube(run: Run) -> xr.Dataset:
 
     if not run.published:
         raise StoreError([_unpublished(run)])
-    cube: xr.Dataset = xr.open_zarr(run.store.zarr(run_key(run.run_id, "cube.zarr")))
+    cube: xr.Dataset = xr.open_zarr(
+        run.store.zarr(run_key(run.run_id, "cube.zarr")),
+        chunks=None,  # read at once: dask would only take time to import
+    )
     with cube:
         return cube.load()
 

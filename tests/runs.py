@@ -20,7 +20,7 @@ from tests.servers import find_free_ports
 
 ROOT = Path(__file__).parents[1]
 COUNTS = ("liquidations", "margin_calls", "bankruptcies", "joint_liquidations", "liquidatable_now")
-LONG = 800_000  # paths of the small plan: seconds, so that there is a middle to be interrupted in
+LONG = 500_000  # paths of the small plan: seconds, so that there is a middle to be interrupted in
 PATIENCE_S = 120.0
 
 
@@ -103,7 +103,7 @@ def assert_same_counts(cube: xr.Dataset, expected: xr.Dataset) -> None:
 
 @contextmanager
 def serve_dask(workers: int = 1) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A Dask scheduler and workers, each a process of its own: the address, and the processes in that order."""
+    """A Dask scheduler and workers, each a process of its own: address, and processes."""
     (port,) = find_free_ports(1)
     address = f"tcp://127.0.0.1:{port}"
     scheduler = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]

@@ -77,7 +77,7 @@ def test_run__breach_is_code_3_on_a_reused_run_too(seawall: Any, tmp_path: Path)
     done, reused = result_of(first), result_of(again)
     assert (done.pop("status"), reused.pop("status")) == ("done", "reused")
     assert done == reused
-    keys = "account metric scenario horizon leverage value low high max".split()
+    keys = ["account", "metric", "scenario", "horizon", "leverage", "value", "low", "high", "max"]
     assert all(list(breach) == keys for breach in done["breaches"])
     assert {breach["account"] for breach in done["breaches"]} == {"directional"}
 
@@ -301,9 +301,7 @@ def test_calibrate__writes_a_model_that_a_plan_runs_on(seawall: Any, tmp_path: P
         (["{bars}", "--assets", ""], "asset"),
     ],
 )
-def test_calibrate__bad_input_is_told(
-    seawall: Any, tmp_path: Path, arguments: list[str], told: str
-) -> None:
+def test_calibrate__bad_input_is_told(seawall: Any, tmp_path: Path, arguments: list[str], told: str) -> None:
     bars, junk = tmp_path / "bars.parquet", tmp_path / "junk.parquet"
     write_history(bars, 400)
     junk.write_text("no parquet")

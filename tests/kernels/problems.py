@@ -255,7 +255,7 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
     """The kernels' arrays for a problem."""
     market = _lower_market(problem)
     horizon = np.searchsorted(problem.horizons, np.arange(1, problem.steps + 1)).astype(np.int64)
-    clock = Clock(np.int64(problem.steps), horizon, np.int64(problem.bridge))
+    clock = Clock(problem.steps, horizon, int(problem.bridge))
     return market, _lower_book(problem, market), clock
 
 
@@ -308,8 +308,8 @@ def _lower_market(problem: Problem) -> Market:
     counts = np.arange(problem.most_jumps + 1)
     return Market(
         spot=problem.spot,
-        additive=np.int64(problem.additive),
-        substeps=np.int64(problem.substeps),
+        additive=int(problem.additive),
+        substeps=problem.substeps,
         initial=np.cumsum(problem.initial),
         transitions=np.cumsum(problem.transitions, axis=1),
         leader=np.array([s.leader for s in problem.scenarios], np.int64),
@@ -331,10 +331,10 @@ def _lower_market(problem: Problem) -> Market:
         jump_loading=gather(
             lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))
         ),
-        has_jumps=np.int64(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
+        has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
         funding=gather(lambda r: r.funding),
         due=np.ascontiguousarray(problem.due),
-        has_funding=np.int64(any(r.funding.any() for regimes in sets for r in regimes)),
+        has_funding=int(any(r.funding.any() for regimes in sets for r in regimes)),
     )
 
 

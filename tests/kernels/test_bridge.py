@@ -301,6 +301,23 @@ def test_simulate_paths__one_wild_step_is_exact(side: float) -> None:
             assert abs(score(count, p, PATHS)) < 4.2 or PATHS * p < 10.0, leverage
 
 
+def test_simulate_paths__a_hedge_is_short_its_maintenance() -> None:
+    """Long and short of one asset: only the requirement moves, 0.2 of the price, and E stays."""
+    held = tuple(Position(0, size, initial=0.1, maintenance=0.1) for size in (1.0, -1.0))
+    problem = simple_problem(
+        (Account(22.0, held),),
+        volatility=0.2,
+        step_years=1.0,
+        horizons=(1,),
+        leverages=(0.7, 0.8, 0.9, 1.0),
+        bridge=True,
+    )
+    counts = run_problem(problem, 3, 0, PATHS).hits[LIQUIDATION, 0, 0, :, 0]
+    for leverage, count in zip(problem.leverages, counts, strict=True):
+        p = reflect(-math.log(22.0 / leverage / 20.0), 0.0, 0.2)
+        assert abs(score(count, p, PATHS)) < 4.2, leverage
+
+
 def test_simulate_paths__additive_spread_is_exact() -> None:
     """Long one asset, short another, additive: X is a Brownian motion, hit by the reflection principle."""
     m, size, spot = 0.02, np.array([1.0, -1.5]), np.array([100.0, 60.0])
@@ -361,7 +378,7 @@ def one_jumper(hours: int, side: float) -> Problem:
         most_jumps=14,
         **regime,
     )
-    jumps = {
+    jumps: dict[str, Any] = {
         "intensity": 500.0,
         "jump_mean": np.array([0.01]),
         "jump_volatility": np.array([0.03]),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kernels.simulate import simulate_paths
-from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
+from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
 from tests import oracle
 from tests.kernels.problems import (
     COMPILED,
@@ -45,10 +45,10 @@ PROBLEMS: dict[str, dict[str, Any]] = {
 }
 
 
-def count_passages(problem: Problem, passage: oracle.Passage) -> np.ndarray[Any, np.dtype[np.int64]]:
+def count_passages(problem: Problem, passage: oracle.Passage) -> Integers:
     """One path's hits, as a tally has them."""
     horizons = np.arange(len(problem.horizons))
-    return (passage.first[..., None] == horizons).astype(np.int64)
+    return np.asarray(passage.first[..., None] == horizons, np.int64)
 
 
 def single_long(**rest: Any) -> Problem:
@@ -244,7 +244,13 @@ def test_simulate_paths__forced_regime_throughout_is_that_regime_alone() -> None
 @pytest.mark.parametrize("seed", range(4))
 def test_simulate_paths__bridge_hits_wherever_close_does(seed: int) -> None:
     """Path by path: whatever closes see, the bridge sees no later."""
-    features = {"assets": 3, "df": 4.0, "jumps": bool(seed % 2), "funding": True, "scenarios": 4}
+    features: dict[str, Any] = {
+        "assets": 3,
+        "df": 4.0,
+        "jumps": bool(seed % 2),
+        "funding": True,
+        "scenarios": 4,
+    }
     problem = random_problem(20 + seed, **features)
     more = 0
     for path in range(100 if COMPILED else 1):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +23,7 @@ def test_plan_blocks__covers_every_path_of_every_account_once(
         mine = [b for b in blocks if b.first_account == slab * ACCOUNT_SLAB]
         assert {b.last_account for b in mine} == {min((slab + 1) * ACCOUNT_SLAB, accounts)}
         assert mine[0].first_path == 0
-        assert all(
-            b.first_path + b.paths == after.first_path for b, after in zip(mine, mine[1:], strict=False)
-        )
+        assert all(b.first_path + b.paths == after.first_path for b, after in pairwise(mine))
         assert mine[-1].first_path + mine[-1].paths == paths
         assert all(b.paths > 0 for b in mine)
     assert len(blocks) == slabs * (blocks[-1].batch + 1)

@@ -10,7 +10,7 @@ from pipeline.engine import Counts
 from pipeline.errors import RunError
 from pipeline.ledger import NOT_WRITTEN, Ledger, count_paths
 from pipeline.plan import Plan, plan_from_document
-from pipeline.store import Store, open_store
+from pipeline.store import Store
 from tests.pipeline.conftest import on_local
 from tests.runs import hit_document
 

@@ -155,7 +155,7 @@ def test_name_run__changes_with_the_code(plan: Plan, tmp_path: Path, monkeypatch
 
 def test_load_cube__of_an_unfinished_run_is_refused(plan: Plan, tmp_path: Path) -> None:
     named = name_run(plan, open_store(tmp_path))
-    with pytest.raises(StoreError, match="got: +none"):
+    with pytest.raises(StoreError, match=r"got: +none"):
         load_cube(named)
     create_run(named)
     with pytest.raises(StoreError, match="not finished"):
