@@ -154,6 +154,17 @@ def test_margin_snapshot__mark_that_changes_no_excess(position: tuple[float, flo
     assert (moved.liquidation_price, moved.distance_percent) == (None, None)
 
 
+def test_margin_snapshot__position_of_no_size_has_no_prices() -> None:
+    none, held = account_of(2, (0, 100, 0.05), (1, 100, 0.05)).positions
+    assert (none.bankruptcy_price, none.fillable_price) == (None, None)
+    assert held.fillable_price is not None
+
+
+def test_bankrupt__only_below_zero() -> None:
+    assert not account_of(0, (1, 100, 0.05)).bankrupt
+    assert account_of(-1e-9, (1, 100, 0.05)).bankrupt
+
+
 def test_margin_snapshot__tiny_positions_are_undefined_rather_than_infinite() -> None:
     for size in (1e-320, -1e-320):
         position = first_of(1e6, (size, 100, 0.05), (1, 100, 0.05))
