@@ -19,6 +19,7 @@ _LATER_METRICS = frozenset(
         *("p_partial_liquidation", "cost"),
     )
 )
+LARGEST_NOTIONAL = 1e13  # to the cent, float64 has 2**53 steps
 
 
 class Position(Part):
@@ -131,6 +132,27 @@ def find_price_faults(
                 holders.setdefault(asset, f"{show(account.get('name'))} holds {show(position['market'])}")
     for asset, holder in holders.items():
         yield Fault(("prices", asset), f"a price for `{asset}`", f"none, but {holder}", f"add `{asset}:`")
+
+
+def find_notional_faults(
+    accounts: Iterable[dict[str, Any]], venue: dict[str, Any], prices: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A fault at each amount of money that float64 could not keep to the cent, which no book holds."""
+    for i, account in enumerate(accounts):
+        for asset, amount in account.get("collateral", {}).items():
+            if abs(amount) > LARGEST_NOTIONAL:
+                yield _too_large(("accounts", i, "collateral", asset), abs(amount))
+        for j, position in enumerate(account.get("positions", ())):
+            asset = venue.get("markets", {}).get(position.get("market"), {}).get("asset")
+            size = position.get("size", 0.0)
+            largest = max(abs(size * price) for price in (prices.get(asset, 0.0), position.get("entry", 0.0)))
+            if largest > LARGEST_NOTIONAL:
+                yield _too_large(("accounts", i, "positions", j, "size"), largest)
+
+
+def _too_large(loc: Loc, amount: float) -> Fault:
+    expected = f"an amount of at most {LARGEST_NOTIONAL:,.0f} in quote currency"
+    return Fault(loc, expected, f"{amount:.3g}", "check units: sizes in base units, prices in quote currency")
 
 
 def find_limit_faults(limit: dict[str, Any], axes: Mapping[str, Sequence[Any] | None]) -> Iterator[Fault]:

@@ -16,6 +16,7 @@ from pipeline.book import (
     find_account_faults,
     find_limit_faults,
     find_name_faults,
+    find_notional_faults,
     find_price_faults,
 )
 from pipeline.coherence import find_model_faults
@@ -150,6 +151,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     for i, account in enumerate(accounts):
         yield from _below(("accounts", i), find_account_faults(account, venue, assets))
     yield from find_price_faults(accounts, venue, assets or (), plan.get("prices", {}))
+    yield from find_notional_faults(accounts, venue, plan.get("prices", {}))
     axes = {
         "scenario": [name for name in names if name is not None] or None,
         "account": [account["name"] for account in accounts if "name" in account] or None,
