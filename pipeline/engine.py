@@ -30,6 +30,9 @@ NUMERIC_SOURCES = (
     "chain.py",
     "correlation.py",
     "margin_now.py",
+    "tallies.py",
+    "intervals.py",
+    "cube.py",
 )
 
 

@@ -22,8 +22,9 @@ def simulate_missing(ledger: Ledger, document: str, cluster: str, progress: Prog
     missing = ledger.missing()
     total = count_paths(ledger.blocks)
     done = total - count_paths(missing)
+    slabs = total // count_paths(block for block in ledger.blocks if block.first_account == 0)
     if progress is not None:
-        progress(done, total)
+        progress(done // slabs, total // slabs)
     if not missing:
         return 0
     numerics = warm_kernels()  # compiled here once, so that workers only load
@@ -52,7 +53,7 @@ def simulate_missing(ledger: Ledger, document: str, cluster: str, progress: Prog
                 future.release()
                 done += block.paths
                 if progress is not None:
-                    progress(done, total)
+                    progress(done // slabs, total // slabs)
         finally:
             client.cancel(list(futures))
     return len(missing)

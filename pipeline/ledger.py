@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import zarr
@@ -139,6 +139,6 @@ def _digest(counts: Counts) -> str:
     return digest.hexdigest()
 
 
-def count_paths(blocks: tuple[Block, ...]) -> int:
+def count_paths(blocks: Iterable[Block]) -> int:
     """Paths of a set of blocks, each path counted once for every slab of accounts."""
     return sum(block.paths for block in blocks)
