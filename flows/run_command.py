@@ -11,7 +11,8 @@ from typing import Any
 
 from flows.console import Reporter, open_console, show_progress
 from flows.server import PrefectUnreachableError, open_prefect
-from pipeline.cluster import check_cluster
+from pipeline.cluster import await_cluster, check_cluster
+from pipeline.errors import RunError
 from pipeline.plan import Plan, load_plan
 from pipeline.run import Run, create_run, load_cube, name_run, simulate_run, write_report
 from pipeline.store import open_store
@@ -32,6 +33,7 @@ def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: b
     run.store.check_writable()
     status = "reused"
     if not run.published:
+        await_cluster(cluster)
         words.print(f"run {run.run_id} of {plan.name}: {_describe(plan)}", highlight=False)
         with show_progress(words, plan.name) as reporter:
             try:
@@ -97,6 +99,8 @@ def _run_flow(run: Run, plan_path: str, cluster: str, reporter: Reporter) -> str
             outcome: dict[str, Any] = stress(plan_path, run.store.root, cluster)
         except (HTTPError, PrefectException) as error:
             raise PrefectUnreachableError(error) from error
+        if outcome["run_id"] != run.run_id:
+            raise RunError(f"{plan_path} changed while the run began; run the same command again")
         return str(outcome["status"])
 
 

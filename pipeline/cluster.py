@@ -58,7 +58,7 @@ def open_cluster(cluster: str) -> Iterator[Client]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     options: dict[str, Any] = {"set_as_default": False}
     if cluster.startswith(ADDRESSES):
-        _await_listener(cluster)
+        await_cluster(cluster)
         try:
             client = Client(cluster, timeout=PATIENCE_S, **options)
         except (OSError, TypeError, ValueError) as error:
@@ -82,10 +82,16 @@ def open_cluster(cluster: str) -> Iterator[Client]:
         yield client
 
 
-def _await_listener(cluster: str) -> None:
-    """Returns once something listens: a Client that fails to connect may deadlock when it is swept up."""
+def await_cluster(cluster: str) -> None:
+    """Returns once something listens at an address, at once for a cluster of this machine; else InputError.
+
+    To be called before anything is written, and before a Client is made: one that fails to connect may
+    deadlock when it is swept up.
+    """
+    check_cluster(cluster)
     place = _host_and_port(cluster)
-    assert place is not None
+    if place is None:
+        return
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:

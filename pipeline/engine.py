@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,8 @@ NUMERIC_SOURCES = (
     "intervals.py",
     "cube.py",
 )
+# Libraries that may change the last bits of them.
+NUMERIC_LIBRARIES = ("numba", "numpy", "scipy")
 
 
 class Counts(NamedTuple):
@@ -45,10 +48,12 @@ class Counts(NamedTuple):
 
 @lru_cache(maxsize=1)
 def hash_numerics() -> str:
-    """A short hash of every source that decides what numbers a plan gives, as they were when first asked."""
+    """A short hash of all that decides what numbers a plan gives, as it was when first asked."""
     digest = hashlib.sha256(hash_sources().encode())
     for name in NUMERIC_SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes())
+    for name in NUMERIC_LIBRARIES:
+        digest.update(f"{name} {version(name)}".encode())
     return digest.hexdigest()[:16]
 
 

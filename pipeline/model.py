@@ -62,6 +62,9 @@ def _check_finite(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+# Far beyond any market, and small enough that nothing overflows.
+Volatility = Annotated[NonNegative, Field(le=1e3)]
+Rate = Annotated[Finite, Field(ge=-1e6, le=1e6)]
 Tail = Annotated[float, Field(strict=True, gt=2, allow_inf_nan=False)]
 Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 
@@ -69,9 +72,9 @@ Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 class Jumps(Part):
     """Common jumps: arrivals a year for all assets together, and the normal law of each asset's log move."""
 
-    intensity: NonNegative
-    mean: dict[str, Finite]
-    volatility: dict[str, NonNegative]
+    intensity: Annotated[NonNegative, Field(le=1e5)]
+    mean: dict[str, Annotated[Finite, Field(ge=-20, le=20)]]
+    volatility: dict[str, Annotated[NonNegative, Field(le=20)]]
     correlation: Annotated[
         float | Rows,
         PlainValidator(_read_jump_correlation, json_schema_input_type=float | Rows),
@@ -91,10 +94,10 @@ class Regime(Part):
         ("wick", "basis", "depth", "implied_volatility", "duration")
     )
 
-    volatility: dict[str, NonNegative]
-    drift: dict[str, Finite] = Field(default={})
+    volatility: dict[str, Volatility]
+    drift: dict[str, Rate] = Field(default={})
     correlation: CorrelationRows = ()
-    funding: dict[str, Finite] | None = None
+    funding: dict[str, Rate] | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
     repair: Literal["nearest"] | None = None

@@ -27,7 +27,7 @@ from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
 from pipeline.scenarios import Scenario, find_scenario_faults
 from pipeline.structure import find_faults, is_within
-from pipeline.units import Duration, Instant, Name, Positive, format_duration, parse_duration
+from pipeline.units import Duration, FileName, Instant, Positive, format_duration, parse_duration
 from pipeline.venues import Market, Venue, find_venue_faults
 from pipeline.yaml_text import load_text
 
@@ -77,7 +77,7 @@ class Plan(Part):
         )
     )
 
-    name: Name
+    name: FileName
     as_of: Instant
     simulation: Simulation
     venue: Venue

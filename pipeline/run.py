@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
+from zarr.storage import MemoryStore
+
 from pipeline.cube import Provenance, build_cube, encoding
 from pipeline.engine import collect_tallies, hash_numerics
 from pipeline.errors import RunError, StoreError
@@ -26,6 +28,7 @@ from pipeline.verdict import Judgement, judge_limits
 
 if TYPE_CHECKING:
     import xarray as xr
+    from zarr.core.buffer import Buffer
 
 REPORTED_VERSIONS = ("seawall", "numba", "numpy", "scipy")
 
@@ -102,10 +105,7 @@ def _publish(run: Run, ledger: Ledger) -> None:
     """Write the cube, and last the manifest: the one moment at which readers see the run."""
     counts = ledger.total()
     cube = build_cube(collect_tallies(counts.hits, counts.joint, run.plan), run.plan, _provenance(run))
-    run.store.clear(run_key(run.run_id, "cube.zarr"))  # what a kill left half written
-    with catch_warnings():
-        filterwarnings("ignore", "Consolidated metadata is currently not part")
-        cube.to_zarr(run.store.zarr(run_key(run.run_id, "cube.zarr")), mode="w", encoding=encoding(cube))
+    _write_cube(run, cube)
     manifest = {
         "run_id": run.run_id,
         "name": run.plan.name,
@@ -117,6 +117,25 @@ def _publish(run: Run, ledger: Ledger) -> None:
     }
     body = json.dumps(manifest, indent=1).encode()
     run.store.create(run_key(run.run_id, "manifest.json"), body)
+    _write_pointer(run)
+
+
+def _write_cube(run: Run, cube: xr.Dataset) -> None:
+    """Write the cube object by object, the root last; nothing is ever removed.
+
+    The bytes are a function of the run alone. So whoever else writes them, or wakes up after someone else
+    published, changes nothing, and what a kill left half written is completed.
+    """
+    objects: dict[str, Buffer] = {}
+    with catch_warnings():
+        filterwarnings("ignore", "Consolidated metadata is currently not part")
+        cube.to_zarr(MemoryStore(objects), mode="w", encoding=encoding(cube))
+    for key in sorted(objects, key=lambda key: (key == "zarr.json", key)):
+        run.store.write(run_key(run.run_id, "cube.zarr", key), objects[key].to_bytes())
+
+
+def _write_pointer(run: Run) -> None:
+    """Let the plan's date and name point to this run."""
     pointer = f"asof/{run.plan.as_of.date().isoformat()}/{run.plan.name}.json"
     run.store.write(pointer, json.dumps({"run_id": run.run_id}).encode())
 
@@ -136,11 +155,12 @@ def load_cube(run: Run) -> xr.Dataset:
 
 
 def write_report(run: Run, cube: xr.Dataset, limits: Sequence[Limit]) -> tuple[Judgement, ...]:
-    """Judge limits, and write the report beside the cube; returns the judgements."""
+    """Judge limits, write the report beside the cube and point to the run; returns the judgements."""
     from pipeline.report import render_report
 
     judgements = judge_limits(cube, limits)
     run.store.write(run_key(run.run_id, "report.html"), render_report(cube, judgements).encode())
+    _write_pointer(run)  # a kill right after the manifest may have left it out
     return judgements
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from math import exp, log1p
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from pipeline.units import Delay, Duration, Finite, Fraction, Name, NonNegativeP
 from pipeline.yaml_text import load_text
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+WILDEST_SHOCK = 10.0  # in logs
 # designed, not shipped yet
 LATER = frozenset(
     (
@@ -173,7 +175,11 @@ def _shock_faults(loc: Loc, effect: dict[str, Any]) -> Iterator[Fault]:
     if effect.get("for") is not None:
         yield Fault((*loc, "for"), "no `for` on a shock: it is instant and stays", "one", "remove it")
     for asset, move in effect.get("moves", {}).items():
-        if effect.get("as", "percent") == "percent" and move <= -1:
+        percent = effect.get("as", "percent") == "percent"
+        if (move > -1 or not percent) and abs(log1p(move) if percent else move) > WILDEST_SHOCK:
+            expected = f"a move by a factor of at most {exp(WILDEST_SHOCK):,.0f}, up or down"
+            yield Fault((*loc, "moves", asset), expected, f"{move:g}", "check the unit: percent or log")
+        if percent and move <= -1:
             fix = "write -0.10 for a fall of 10 percent, or say `as: log`"
             yield Fault(
                 (*loc, "moves", asset), "a simple move above -1, so that a price is left", f"{move:g}", fix

@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -85,15 +84,6 @@ class Store:
         with _told(self.url(key), "removed"):
             if not self._absent():
                 _delete(connect(self.root), key)
-
-    def clear(self, prefix: str) -> None:
-        """Removes a folder with all that is in it; no error where there is none."""
-        with _told(self.url(prefix), "removed"):
-            if self.local:
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(self.url(prefix))
-            elif found := self.list(prefix):
-                obstore.delete(connect(self.root), found)
 
     def folders(self, prefix: str) -> list[str]:
         """Keys of the folders right under a folder, sorted; costs nothing for what they hold."""

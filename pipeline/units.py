@@ -87,6 +87,14 @@ def _check_name(name: str) -> str:
     return name
 
 
+def _check_file_name(name: str) -> str:
+    if name.startswith(".") or any(sign in name for sign in "/\\:"):
+        raise refuse_value(
+            "a name that can name a file: no `/`, `\\` or `:` in it, no `.` before it", "choose another name"
+        )
+    return name
+
+
 _duration_schema = WithJsonSchema(
     {"type": "string", "pattern": "^[0-9]+[smhd]$", "examples": ["15m", "4h", "7d"]}
 )
@@ -115,6 +123,7 @@ Day = Annotated[
     date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "examples": ["2026-03-05"]})
 ]
 Name = Annotated[str, Field(strict=True), AfterValidator(_check_name)]
+FileName = Annotated[Name, AfterValidator(_check_file_name)]
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]

@@ -21,6 +21,7 @@ from tests.pipeline.documents import small_document, spoil
 REGIME = ("model", "regimes", "calm")
 MATRIX = (*REGIME, "correlation")
 SCENARIO = ("scenarios", 2)
+SHOCK = {"effect": "shock", "at": "0h"}
 POSITION = ("accounts", 1, "positions", 0)
 CRISIS = ("model", "regimes", "crisis")
 SIZE = ("volatility", "drift")
@@ -233,6 +234,19 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("scenarios", 2, "name"), "baseline", "scenarios[2].effects", "no effects"),
     (("model", "assets"), ["BTC", "all"], "model.assets[1]", "every asset"),
     (("venue", "markets", "BTC-USD", "type"), "option", "BTC-USD.type", "not supported yet"),
+    # finite, and absurd
+    (("model", "regimes", "calm", "volatility", "BTC"), 1e200, "calm.volatility.BTC", "1000"),
+    (("model", "regimes", "calm", "drift"), {"BTC": -1e300}, "calm.drift.BTC", "at least -1e+06"),
+    (
+        (*SCENARIO, "effects"),
+        [SHOCK | {"as": "log", "moves": {"all": 800}}],
+        "moves.all",
+        "factor of at most",
+    ),
+    ((*SCENARIO, "effects"), [SHOCK | {"moves": {"all": 1e6}}], "moves.all", "factor of at most"),
+    # a name that would be a path
+    (("name",), "../../evil", "name", "name a file"),
+    (("name",), ".desk", "name", "name a file"),
     # more money than float64 can count to the cent
     (
         ("accounts", 0, "positions", 0, "size"),

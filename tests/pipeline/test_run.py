@@ -17,8 +17,9 @@ import zarr
 
 from pipeline import run as run_module
 from pipeline.errors import RunError, StoreError
+from pipeline.ledger import Ledger
 from pipeline.plan import Plan, plan_from_document
-from pipeline.run import create_run, load_cube, name_run, run, simulate_run
+from pipeline.run import create_run, load_cube, name_run, run, simulate_run, write_report
 from pipeline.store import Store, list_runs, open_store
 from tests.pipeline.conftest import BUCKET
 from tests.runs import (
@@ -198,11 +199,10 @@ def test_simulate_run__killed_while_publishing_is_published_next_time(
     kept = ledger_times(tmp_path)
     assert len(kept) == 32
     (half,) = tmp_path.glob("runs/*/cube.zarr")
-    (half / "left over").mkdir()
-    (half / "left over" / "zarr.json").write_text("of another version")
+    (half / "zarr.json").unlink()
+    next(path for path in sorted((half / "liquidations").rglob("*")) if path.is_file()).unlink()
     assert_identical(run(plan, store), cube)
     assert ledger_times(tmp_path) == kept
-    assert not (half / "left over").exists()
     (found,) = list_runs(store)
     assert found["run_id"] == cube.attrs["run_id"]
     pointer = json.loads((tmp_path / "asof" / "2026-05-15" / "small.json").read_text())
@@ -239,6 +239,36 @@ def test_simulate_run__damaged_chunk_is_named_and_not_published(
     (tmp_path / "runs" / named.run_id / "ledger" / "000005-000000.json").unlink()
     assert simulate_run(named)
     assert_identical(load_cube(named), cube)
+
+
+def test_publish__a_late_owner_harms_nothing(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner frozen while another one published wakes up, and is killed in the middle of its writing."""
+    expected = run(plan, tmp_path)
+    named = name_run(plan, open_store(tmp_path))
+    writes = 0
+
+    def write(self: Store, key: str, body: bytes) -> None:
+        nonlocal writes
+        writes += 1
+        if writes > 5:
+            raise RunError("killed")
+        whole(self, key, body)
+
+    whole = Store.write
+    monkeypatch.setattr(Store, "write", write)
+    with pytest.raises(RunError, match="killed"):
+        run_module._publish(named, Ledger(named.store, named.run_id, plan))
+    xr.testing.assert_identical(load_cube(named), expected)
+
+
+def test_write_report__points_to_the_run_again(plan: Plan, tmp_path: Path) -> None:
+    cube = run(plan, tmp_path)
+    (pointer,) = (tmp_path / "asof").rglob("*.json")
+    pointer.unlink()
+    write_report(name_run(plan, open_store(tmp_path)), cube, ())
+    assert json.loads(pointer.read_text())["run_id"] == cube.attrs["run_id"]
 
 
 def test_simulate_run__of_a_published_run_does_nothing(plan: Plan, tmp_path: Path) -> None:

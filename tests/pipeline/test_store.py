@@ -196,12 +196,3 @@ def test_write__that_fails_in_a_run_says_where(store: Store) -> None:
     Path(store.root).write_text("in the way")
     with pytest.raises(RunError, match="runs/a/report could not be written"):
         store.write("runs/a/report", b"")
-
-
-def test_store__clear_removes_a_folder_and_no_other(store: Store) -> None:
-    for key in ("runs/a/cube.zarr/zarr.json", "runs/a/cube.zarr/p/c/0", "runs/a/cube.zarr2", "runs/b/x"):
-        store.write(key, b"{}")
-    store.clear("runs/a/cube.zarr")
-    store.clear("runs/none")
-    assert store.list("") == ["runs/a/cube.zarr2", "runs/b/x"]
-    assert not store.local or not Path(store.url("runs/a/cube.zarr")).exists()
