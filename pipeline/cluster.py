@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,11 +77,23 @@ def open_cluster(cluster: str) -> Iterator[Client]:
         if cluster == "threads"
         else {"processes": True, "n_workers": cores, "threads_per_worker": 1, "host": "127.0.0.1"}
     )
-    with (
-        LocalCluster(dashboard_address=LOOPBACK, worker_dashboard_address=LOOPBACK, **local) as workers,
-        Client(workers, **options) as client,
-    ):
+    with _deaf_children():
+        workers = LocalCluster(dashboard_address=LOOPBACK, worker_dashboard_address=LOOPBACK, **local)
+    with workers, Client(workers, **options) as client:
         yield client
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C: it reaches them too, but ending them is for their parent."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def await_cluster(cluster: str) -> None:

@@ -94,6 +94,11 @@ def test_run_plan__interrupted_without_the_flow_goes_on(tmp_path: Path, home: En
     assert_completes(tmp_path / "store", "--no-flow", environment=home)
 
 
+def test_run_plan__interrupted_with_worker_processes_goes_on(tmp_path: Path, home: Environment) -> None:
+    interrupt(tmp_path / "store", "--no-flow", "--cluster", "processes", environment=home)
+    assert_completes(tmp_path / "store", "--no-flow", environment=home)
+
+
 def test_run_plan__interrupted_in_the_flow_goes_on(tmp_path: Path, home: Environment) -> None:
     interrupt(tmp_path / "store", environment=home)
     assert children_left(home) == []
