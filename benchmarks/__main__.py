@@ -41,7 +41,7 @@ FEWEST = 20  # expected paths a cell must have for its counts to be compared
 def prepare_kernel(plan: Plan, paths: int) -> Callable[[], NDArray[np.int64]]:
     """The kernel on a plan, ready to be called: counts (MARKS, S, P, L, H), accumulated over horizons."""
     market, clock = lower_market(plan), lower_clock(plan)
-    book = lower_book(plan, market, slice(None))
+    book = lower_book(plan, market, range(len(plan.accounts)))
     axes = plan.simulation
 
     def simulate() -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ def prepare_kernel(plan: Plan, paths: int) -> Callable[[], NDArray[np.int64]]:
 def prepare_numpy(plan: Plan, paths: int) -> Callable[[], NDArray[np.int64]]:
     """The same work in numpy: counts (MARKS, 1, P, L, H)."""
     market, clock = lower_market(plan), lower_clock(plan)
-    book = lower_book(plan, market, slice(None))
+    book = lower_book(plan, market, range(len(plan.accounts)))
 
     def simulate() -> NDArray[np.int64]:
         ranked = screen_paths(plan.simulation.seed, paths, market, book, clock, TAILS)

@@ -1,16 +1,16 @@
-"""Between the ends of a step: how low an account's margin fell, given where it started and ended.
+"""Between the ends of a step: how low a pool's margin fell, given where it started and ended.
 
 Given the prices at both ends, the regime and the mixing number, log prices in between are Brownian bridges,
-and an account's excess margin X is, to the accuracy of a straight line over one step, one as well. The
+and a pool's excess margin X is, to the accuracy of a straight line over one step, one as well. The
 minimum of a bridge from a to b with variance v has an exact law:
 
     min = (a + b - sqrt((a - b)^2 + 2 v E)) / 2,    E = -ln U, U uniform
 
-For an account on one asset X is monotone in that asset's price, so the law is applied to the log price and
+For a pool on one asset X is monotone in that asset's price, so the law is applied to the log price and
 nothing is approximated. With additive returns X itself is a bridge, exactly, for any number of assets.
 
-U is not drawn account by account: U = Phi(zeta) with zeta the projection of one common normal vector on the
-account's own direction of risk. So accounts with the same risk dip together, a long and a short do not, and
+U is not drawn pool by pool: U = Phi(zeta) with zeta the projection of one common normal vector on the
+pool's own direction of risk. So pools with the same risk dip together, a long and a short do not, and
 books in between share as much of the dip as they share of the risk.
 
 A jump cuts the step into pieces, each with a bridge of its own.
@@ -22,6 +22,7 @@ import math
 
 from kernels.elementary import exp, log
 from kernels.jit import hot, inlined
+from kernels.kinks import lift_at, turn_at
 from kernels.market import WILDEST, draw_jump_sum
 from kernels.random import (
     SLOT_BRIDGE,
@@ -74,7 +75,7 @@ def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> flo
 def dip_between(
     market: Market,
     book: Book,
-    account: int,
+    pool: int,
     mark: int,
     law: Law,
     start: Floats,
@@ -87,7 +88,7 @@ def dip_between(
     threshold: float,
     weighted: Floats,
 ) -> float:
-    """Return the least X of one account over one piece of a step, if that is below the threshold.
+    """Return the least X of one pool over one piece of a step, if that is below the threshold.
 
     start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
     length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. Where the
@@ -96,14 +97,18 @@ def dip_between(
     covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
     lowest = min(margin, finish)
     mixing = law.weight * law.weight * length
-    first, last = book.start[account], book.start[account + 1]
+    first, last = book.start[pool], book.start[pool + 1]
+    kinked = book.kinks.present[pool]
     variance = 0.0
     projection = 0.0
     slope = 0.0
     for n in range(first, last):
         a = book.asset[n]
-        scale = market.spot[a] if market.additive else 0.5 * (start[a, column] + end[a, column])
+        middle = 0.5 * (start[a, column] + end[a, column])
+        scale = market.spot[a] if market.additive else middle
         net = book.size[n] - book.requirement[mark, n]
+        if kinked:
+            net -= turn_at(book.kinks, mark, n, middle)
         slope += net
         weighted[n - first] = net * scale
         projection += weighted[n - first] * noise[a, column]
@@ -114,7 +119,7 @@ def dip_between(
     if variance <= 0.0:
         return lowest
     zeta = projection / math.sqrt(variance)
-    only = book.only_asset[account]
+    only = book.only_asset[pool]
     if only >= 0 and not market.additive:
         ratio = end[only, column] / start[only, column]
         reach = 1.0 + (threshold - margin) / (slope * start[only, column])
@@ -133,11 +138,14 @@ def dip_between(
 
 
 @hot
-def value_margin(book: Book, account: int, mark: int, price: Floats, column: int) -> float:
-    """Return sum of (size - requirement) x price for one account at prices (A, columns)."""
+def value_margin(book: Book, pool: int, mark: int, price: Floats, column: int) -> float:
+    """Return value less margin required of one pool at prices (A, columns)."""
     value = 0.0
-    for n in range(book.start[account], book.start[account + 1]):
-        value += (book.size[n] - book.requirement[mark, n]) * price[book.asset[n], column]
+    for n in range(book.start[pool], book.start[pool + 1]):
+        here = price[book.asset[n], column]
+        value += (book.size[n] - book.requirement[mark, n]) * here
+        if book.kinks.present[pool]:
+            value -= lift_at(book.kinks, mark, n, here)
     return value
 
 
@@ -199,7 +207,7 @@ def split_step(
 def dip_with_jumps(
     market: Market,
     book: Book,
-    account: int,
+    pool: int,
     mark: int,
     law: Law,
     key: Key,
@@ -210,10 +218,10 @@ def dip_with_jumps(
     threshold: float,
     pieces: Pieces,
 ) -> float:
-    """Return the least X of one account over a step with jumps in it, X being margin at its start."""
+    """Return the least X of one pool over a step with jumps in it, X being margin at its start."""
     split_step(market, law, key, now, price, lane, pieces)
     loading = market.loading[market.loading_of_set[law.parameters], law.regime]
-    base = margin - value_margin(book, account, mark, pieces.starts, 0)
+    base = margin - value_margin(book, pool, mark, pieces.starts, 0)
     lowest = margin
     for i in range(now.jumps[lane] + 1):
         draw_normal_vector(key, SLOT_BRIDGE + i * pieces.normal.shape[0], pieces.normal)
@@ -221,12 +229,12 @@ def dip_with_jumps(
             pieces.noise[a, i] = 0.0
             for j in range(market.depth[a]):
                 pieces.noise[a, i] += loading[a, j] * pieces.normal[j]
-        here = base + value_margin(book, account, mark, pieces.starts, i)
-        there = base + value_margin(book, account, mark, pieces.ends, i)
+        here = base + value_margin(book, pool, mark, pieces.starts, i)
+        there = base + value_margin(book, pool, mark, pieces.ends, i)
         low = dip_between(
             market,
             book,
-            account,
+            pool,
             mark,
             law,
             pieces.starts,

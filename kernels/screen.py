@@ -1,6 +1,6 @@
-"""The screen: which leverages of each account have hit which mark, for paths side by side.
+"""The screen: which leverages of each pool of margin have hit which mark, for paths side by side.
 
-An account's equity at leverage l is C + l Y and its requirement l M, with C its equity at `as_of`, Y the
+A pool's equity at leverage l is C + l Y and its requirement l M, with C its equity at `as_of`, Y the
 profit since, less funding, and M the requirement at leverage 1. With X = Y - M it is below the mark iff
 C + l X < 0, that is iff X < -C / l. So one number X a path and mark carries the whole leverage axis: each
 leverage has a threshold, and a path's rank counts the thresholds its X has been below so far.
@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
+from kernels.hits import record_hits
 from kernels.jit import inlined
+from kernels.kinks import add_kinks, project_kinks, widen_spread
 from kernels.structs import (
     BANKRUPTCY,
     BEND,
@@ -27,6 +29,7 @@ from kernels.structs import (
     REQUIRED,
     SPREAD,
     STANDING,
+    TURN,
     VALUE,
     Book,
     Clock,
@@ -45,13 +48,13 @@ from kernels.structs import (
 
 
 @inlined
-def value_account(book: Book, account: int, price: Floats, table: Floats) -> None:
+def value_pool(book: Book, pool: int, price: Floats, table: Floats) -> None:
     """Fill value and margin required at prices (A, LANES), two positions at a time."""
     for v in range(LANES):
         table[VALUE, v] = 0.0
         table[REQUIRED + MARGIN_CALL, v] = 0.0
         table[REQUIRED + LIQUIDATION, v] = 0.0
-    for n in range(book.start[account], book.start[account + 1], 2):
+    for n in range(book.start[pool], book.start[pool + 1], 2):
         first, second = price[book.asset[n]], price[book.asset[n + 1]]
         size, other_size = book.size[n], book.size[n + 1]
         initial, other_initial = book.requirement[MARGIN_CALL, n], book.requirement[MARGIN_CALL, n + 1]
@@ -60,15 +63,17 @@ def value_account(book: Book, account: int, price: Floats, table: Floats) -> Non
             table[VALUE, v] += size * first[v] + other_size * second[v]
             table[REQUIRED + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[REQUIRED + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
+    if book.kinks.present[pool]:
+        add_kinks(book, pool, price, table)
 
 
 @inlined
-def charge_funding(market: Market, book: Book, account: int, step: int, now: Step, table: Floats) -> None:
-    """Fill the funding that an account pays at the end of the step."""
+def charge_funding(market: Market, book: Book, pool: int, step: int, now: Step, table: Floats) -> None:
+    """Fill the funding that a pool pays at the end of the step."""
     for v in range(LANES):
         table[FUNDING, v] = 0.0
     if market.has_funding:
-        for n in range(book.start[account], book.start[account + 1], 2):
+        for n in range(book.start[pool], book.start[pool + 1], 2):
             first, second = now.carry[book.asset[n]], now.carry[book.asset[n + 1]]
             due = book.size[n] * market.due[book.interval[n], step]
             other = book.size[n + 1] * market.due[book.interval[n + 1], step]
@@ -77,13 +82,13 @@ def charge_funding(market: Market, book: Book, account: int, step: int, now: Ste
 
 
 @inlined
-def project_dips(book: Book, account: int, now: Step, table: Floats) -> None:
-    """Fill what the bridge's common normals mean for an account: their sum over its sensitivities."""
+def project_dips(market: Market, book: Book, pool: int, price: Floats, now: Step, table: Floats) -> None:
+    """Fill what the bridge's common normals mean for a pool: their sum over its sensitivities."""
     for v in range(LANES):
         table[DIP + BANKRUPTCY, v] = 0.0
         table[DIP + MARGIN_CALL, v] = 0.0
         table[DIP + LIQUIDATION, v] = 0.0
-    for n in range(book.start[account], book.start[account + 1], 2):
+    for n in range(book.start[pool], book.start[pool + 1], 2):
         first, second = now.dip[book.asset[n]], now.dip[book.asset[n + 1]]
         size, other_size = book.size[n], book.size[n + 1]
         initial = size - book.requirement[MARGIN_CALL, n]
@@ -94,13 +99,15 @@ def project_dips(book: Book, account: int, now: Step, table: Floats) -> None:
             table[DIP + BANKRUPTCY, v] += size * first[v] + other_size * second[v]
             table[DIP + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[DIP + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
+    if book.kinks.present[pool]:
+        project_kinks(market, book, pool, price, now, table)
 
 
 @inlined
 def bound_spread(
     market: Market,
     book: Book,
-    account: int,
+    pool: int,
     known: Floats,
     regime: Integers,
     price: Floats,
@@ -113,12 +120,12 @@ def bound_spread(
     plus what each price moved apart from the others and what the requirement adds, as if none of that were
     diversified. Infinite where there was a jump, so that the bridge looks there whatever the distance.
     """
-    today = book.initial[account]
+    today = book.initial[pool]
     scaled = today > 0.0 and market.additive == 0  # additive moves are in today's prices for good
     for v in range(LANES):
         table[RATIO, v] = table[REQUIRED + MARGIN_CALL, v] / today if scaled else 1.0
         table[SPREAD, v] = table[RATIO, v] * now.weight[v] * known[regime[v]]
-    for n in range(book.start[account], book.start[account + 1]):
+    for n in range(book.start[pool], book.start[pool + 1]):
         a = book.asset[n]
         size = abs(book.size[n])
         requirement = book.requirement[MARGIN_CALL, n]
@@ -132,7 +139,9 @@ def bound_spread(
                 middle = 0.5 * (before[v] + price_of[v])
                 apart = size * abs(middle - table[RATIO, v] * spot) + requirement * middle
                 table[SPREAD, v] += apart * volatility[v]
-    only = book.only_asset[account]
+    if book.kinks.present[pool]:
+        widen_spread(market, book, pool, price, now, table)
+    only = book.only_asset[pool]
     for v in range(LANES):
         table[BEND, v] = 0.0
     if only >= 0 and market.additive == 0:
@@ -163,15 +172,15 @@ def flag_at_close(base: float, state: Floats, table: Floats, flag: Integers) -> 
 
 
 @inlined
-def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) -> int:
+def flag_in_bridge(base: float, slope_row: int, state: Floats, table: Floats, flag: Integers) -> int:
     """Flag, a bit a mark, the lanes where X may have been below the threshold next in line within the step.
 
     Returns zero if there are none. A bridge from a to b with standard deviation s gets to n iff
     -ln Phi(zeta) >= 2 (a - n)(b - n) / s^2, with zeta the dip over s. Times s^2, the bound of `could_reach`
-    grows with s, so a bound on s serves. An account on one asset follows the log price, in which a long's
+    grows with s, so a bound on s serves. A pool on one asset follows the log price, in which a long's
     barrier is farther than in the price, and a short's nearer: by ln(1 + x) >= 2 x / (2 + x), no nearer than
     by the factor 1 / bend^2 on the product of the two distances, with bend = 1 + (mean distance of X from n)
-    / (2 |slope| x middle price).
+    / (2 |slope| x middle price). slope_row is where each mark's slope times price lies: REQUIRED or TURN.
     """
     count = 0
     for v in range(LANES):
@@ -183,7 +192,7 @@ def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) ->
             gap = finish - state[NEXT + mark, v]
             above = state[STANDING + mark, v] - state[NEXT + mark, v]
             needed = 2.0 * above * gap
-            short = table[REQUIRED + mark, v] - table[VALUE, v]
+            short = table[slope_row + mark, v] - table[VALUE, v]
             bend = 1.0 + (table[BEND, v] * min(above + gap, 1e60) / short if short > 0.0 else 0.0)
             deep = max(-table[DIP + mark, v], 0.0)
             reach = table[SPREAD, v] * (LN2 * table[SPREAD, v] + SLOPE * deep) + 0.5 * deep * deep
@@ -195,38 +204,12 @@ def flag_in_bridge(base: float, state: Floats, table: Floats, flag: Integers) ->
 
 
 @inlined
-def record_hits(
-    book: Book,
-    scenario: int,
-    account: int,
-    mark: int,
-    lane: int,
-    lowest: float,
-    horizon: int,
-    standing: Standing,
-    tally: Tally,
-) -> None:
-    """Count every leverage whose threshold X has fallen below, once, at this horizon."""
-    last = book.threshold.shape[2]
-    rank = standing.rank[scenario, account, mark, lane]
-    while rank < last and lowest < book.threshold[mark, account, rank]:
-        tally.hits[mark, scenario, account, book.leverage[account, rank], horizon] += 1
-        if mark == LIQUIDATION and rank == book.unit[account]:
-            standing.unit[scenario, account, lane] = horizon
-        rank += 1
-    standing.rank[scenario, account, mark, lane] = rank
-    standing.account[scenario, account, NEXT + mark, lane] = (
-        book.threshold[mark, account, rank] if rank < last else -np.inf
-    )
-
-
-@inlined
 def screen_lane(
     market: Market,
     book: Book,
     clock: Clock,
     scenario: int,
-    account: int,
+    pool: int,
     mark: int,
     lane: int,
     key: Key,
@@ -238,9 +221,9 @@ def screen_lane(
     tally: Tally,
 ) -> None:
     """Find the least X of one flagged lane within the step, and count what it hit."""
-    state, table = standing.account[scenario, account], desk.table
+    state, table = standing.pool[scenario, pool], desk.table
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
-    held = table[VALUE, lane] - book.base[account] - state[PAID, lane]
+    held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
     lowest = finish - table[FUNDING, lane]
     if clock.bridge:
@@ -251,14 +234,14 @@ def screen_lane(
         if now.jumps[lane] > 0:
             path = Key(key.seed, key.path + np.uint64(lane), key.step)
             dip = dip_with_jumps(
-                market, book, account, mark, law, path, now, price, lane, margin, threshold, pieces
+                market, book, pool, mark, law, path, now, price, lane, margin, threshold, pieces
             )
         else:
             noise = draws.dip_noise[market.loading_of_set[parameters], regime]
             dip = dip_between(
                 market,
                 book,
-                account,
+                pool,
                 mark,
                 law,
                 now.before,
@@ -274,7 +257,7 @@ def screen_lane(
         lowest = min(lowest, dip)
     if lowest < threshold:
         horizon = clock.horizon[np.int64(key.step)]
-        record_hits(book, scenario, account, mark, lane, lowest, horizon, standing, tally)
+        record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
 
 
 @inlined
@@ -292,21 +275,22 @@ def screen_step(
     pieces: Pieces,
     tally: Tally,
 ) -> None:
-    """Advance every account of one scenario by one step and count what was hit."""
+    """Advance every pool of one scenario by one step and count what was hit."""
     step = int(key.step)
     loading = market.loading_of_set[market.parameters[scenario, step]]
     regime = standing.regime[market.leader[scenario]]
     price = standing.price[scenario]
     table, flag = desk.table, desk.flag
-    for account in range(book.base.shape[0]):
-        base = book.base[account]
-        state = standing.account[scenario, account]
-        value_account(book, account, price, table)
-        charge_funding(market, book, account, step, now, table)
+    for pool in range(book.base.shape[0]):
+        base = book.base[pool]
+        state = standing.pool[scenario, pool]
+        value_pool(book, pool, price, table)
+        charge_funding(market, book, pool, step, now, table)
         if clock.bridge:
-            project_dips(book, account, now, table)
-            bound_spread(market, book, account, book.spread[account, loading], regime, price, now, table)
-            flagged = flag_in_bridge(base, state, table, flag)
+            project_dips(market, book, pool, price, now, table)
+            bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, table)
+            slope_row = TURN if book.kinks.present[pool] else REQUIRED
+            flagged = flag_in_bridge(base, slope_row, state, table, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
         if flagged > 0:
@@ -319,7 +303,7 @@ def screen_step(
                                 book,
                                 clock,
                                 scenario,
-                                account,
+                                pool,
                                 mark,
                                 v,
                                 key,
@@ -350,17 +334,17 @@ def revalue(
     desk: Desk,
     tally: Tally,
 ) -> None:
-    """Set X of every account from the prices of an instant; count what is hit there, if watched."""
+    """Set X of every pool from the prices of an instant; count what is hit there, if watched."""
     table = desk.table
-    for account in range(book.base.shape[0]):
-        state = standing.account[scenario, account]
-        value_account(book, account, standing.price[scenario], table)
+    for pool in range(book.base.shape[0]):
+        state = standing.pool[scenario, pool]
+        value_pool(book, pool, standing.price[scenario], table)
         for mark in range(MARKS):
             for v in range(LANES):
-                held = table[VALUE, v] - book.base[account] - state[PAID, v]
+                held = table[VALUE, v] - book.base[pool] - state[PAID, v]
                 state[STANDING + mark, v] = held - table[REQUIRED + mark, v]
             if watched:
                 for v in range(paths):
                     if state[STANDING + mark, v] < state[NEXT + mark, v]:
                         lowest = state[STANDING + mark, v]
-                        record_hits(book, scenario, account, mark, v, lowest, horizon, standing, tally)
+                        record_hits(book, scenario, pool, mark, v, lowest, horizon, standing, tally)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.groups import count_groups
 from kernels.jit import hot, inlined
 from kernels.market import (
     count_jumps,
@@ -69,13 +70,15 @@ def apply_shock(market: Market, shock: int, price: Floats) -> None:
 def start_lanes(market: Market, book: Book, paths: int, standing: Standing, desk: Desk, tally: Tally) -> None:
     """Put every lane at `as_of`, after shocks at time zero; what is hit there counts by every horizon."""
     price = standing.price
-    standing.account[:] = 0.0
+    standing.pool[:] = 0.0
     standing.rank[:] = 0
     standing.unit[:] = tally.hits.shape[4]
+    standing.pools_hit[:] = 0
+    standing.liquidated[:] = 0
     for s in range(price.shape[0]):
-        for account in range(book.base.shape[0]):
+        for pool in range(book.base.shape[0]):
             for mark in range(MARKS):
-                standing.account[s, account, NEXT + mark, :] = book.threshold[mark, account, 0]
+                standing.pool[s, pool, NEXT + mark, :] = book.threshold[mark, pool, 0]
         for a in range(price.shape[1]):
             price[s, a, :] = market.spot[a]
         if market.shock[s, 0] >= 0:
@@ -115,6 +118,7 @@ def walk_paths(
     tally: Tally,
 ) -> None:
     """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
+    groups = book.members.shape[0] > 0
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
         start_lanes(market, book, lanes, standing, desk, tally)
@@ -141,6 +145,8 @@ def walk_paths(
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
+                if groups and clock.ends[step]:
+                    count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
         count_joint(lanes, standing, tally)
 
 
@@ -152,7 +158,8 @@ def simulate_paths(
     The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls.
     """
     scenarios = market.parameters.shape[0]
-    accounts = book.base.shape[0]
+    pools, accounts = book.base.shape[0], book.pools.shape[0]
+    leverages, groups = book.multiple.shape[0], book.members.shape[0]
     loadings, regimes, assets, factors = market.loading.shape
     most_jumps = market.jump_law.shape[2]
 
@@ -168,11 +175,13 @@ def simulate_paths(
     standing = Standing(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
-        lanes(scenarios, accounts, NEXT + MARKS),
-        integer_lanes(scenarios, accounts, MARKS),
+        lanes(scenarios, pools, NEXT + MARKS),
+        integer_lanes(scenarios, pools, MARKS),
         integer_lanes(scenarios, accounts),
+        integer_lanes(scenarios, tally.last_pool.shape[1], MARKS, leverages),
+        integer_lanes(scenarios, groups, leverages),
     )
-    desk = Desk(lanes(ROWS), integer_lanes())
+    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages))
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),

@@ -1,8 +1,8 @@
 """What crosses into the kernels: named tuples of C-contiguous arrays, one for each noun.
 
 Letters in shapes: S scenarios, T steps, A assets simulated, F factors (padded to a multiple of four with
-zero loadings), K regimes, Q parameter sets, D loadings, I funding intervals, P accounts, N positions,
-L leverages, H horizons, J most jumps in a step.
+zero loadings), K regimes, Q parameter sets, D loadings, I funding intervals, P accounts, R pools, V accounts
+of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in a step.
 """
 
 from __future__ import annotations
@@ -51,25 +51,51 @@ class Market(NamedTuple):
     has_funding: int
 
 
-class Book(NamedTuple):
-    """Cross-margined accounts, linear in prices. Requirements are per unit of price: fraction x |size|.
+class Kinks(NamedTuple):
+    """Where requirements leave their line: above a price, more by jump + rise x + curve x^2, x = price - floor.
 
-    Every account has an even number of positions, the last one of size zero where need be: the kernel takes
+    The kinks of position n at a mark are those from start[mark, n] up to start[mark, n + 1].
+    """
+
+    start: Integers  # (MARKS - 1, N + 1)
+    terms: Floats  # (kinks, 4) floor, jump, rise, curve
+    present: Integers  # (R,) 1 where some position of the pool has any
+
+
+class Book(NamedTuple):
+    """Pools of margin, and the accounts they belong to. Requirements are per unit of price: fraction x |size|.
+
+    An account is liquidated when any of its pools is. A pool's equity and requirement are proportional to the
+    book's leverage, less what it starts with; where they are not (brackets of notional, collateral in coins)
+    each leverage is a pool here of its own, its sizes at that leverage. Collateral in coins is a position
+    whose requirement is its haircut.
+
+    Every pool has an even number of positions, the last one of size zero where need be: the kernel takes
     them two at a time.
     """
 
-    start: Integers  # (P + 1,) first position of each account
+    start: Integers  # (R + 1,) first position of each pool
     asset: Integers  # (N,)
     interval: Integers  # (N,) which funding interval
     size: Floats  # (N,)
     requirement: Floats  # (MARKS, N) initial, maintenance, zero
-    spread: Floats  # (P, D, K) standard deviation of the positions' value over one step at `as_of` prices
-    initial: Floats  # (P,) initial requirement at `as_of`
-    base: Floats  # (P,) value of the positions at `as_of`
-    only_asset: Integers  # (P,) the one asset the account depends on, or -1
-    threshold: Floats  # (MARKS, P, L) level of X below which a leverage has hit the mark, descending
-    leverage: Integers  # (P, L) which leverage each threshold belongs to
-    unit: Integers  # (P,) rank of leverage 1 among the thresholds
+    kinks: Kinks
+    spread: Floats  # (R, D, K) standard deviation of the positions' value over one step at `as_of` prices
+    initial: Floats  # (R,) initial requirement at `as_of`
+    base: Floats  # (R,) value of the positions at `as_of`
+    equity: Floats  # (R,) at `as_of`, without haircuts
+    only_asset: Integers  # (R,) the one asset the pool depends on, or -1
+    threshold: Floats  # (MARKS, R, L) level of X below which a leverage has hit the mark, descending
+    leverage: Integers  # (R, L) which leverage each threshold belongs to
+    alone: Integers  # (R,) the one leverage the pool stands for, or -1 for all of them
+    multiple: Floats  # (L,) the leverages
+    unit: int  # which of them is 1
+    account: Integers  # (R,) whose pool it is
+    several: Integers  # (P,) number among the accounts of several pools, or -1
+    pools: Integers  # (P,) pools that can be liquidated
+    group: Integers  # (P,) group of the account, or -1
+    members: Integers  # (G,) accounts that can be liquidated
+    quantum: Floats  # (G,) money is added up in whole multiples of this
 
 
 class Key(NamedTuple):
@@ -96,7 +122,7 @@ class Pieces(NamedTuple):
     lengths: Floats  # (M,) shares of the step
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
-    weighted: Floats  # (N,) an account's sensitivity to each position's asset
+    weighted: Floats  # (N,) a pool's sensitivity to each position's asset
     rest: Floats  # (2, A) diffusion and jumps still to come
 
 
@@ -105,6 +131,7 @@ class Clock(NamedTuple):
 
     steps: int
     horizon: Integers  # (T,) first horizon at or after the end of each step
+    ends: Integers  # (T,) 1 where the step's end is that horizon
     bridge: int  # 1: watched between step ends as well
 
 
@@ -113,6 +140,8 @@ class Tally(NamedTuple):
 
     hits: Integers  # (MARKS, S, P, L, H) first passages in (previous horizon, horizon]
     joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
+    last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated in (previous horizon, horizon]
+    groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
 
 
 class Draws(NamedTuple):
@@ -138,37 +167,48 @@ class Step(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where every account stands, one path a lane: the state of a walk."""
+    """Where every pool and account stands, one path a lane: the state of a walk."""
 
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
-    account: Floats  # (S, P, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
-    rank: Integers  # (S, P, MARKS, LANES) thresholds passed
+    pool: Floats  # (S, R, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
+    rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H
+    pools_hit: Integers  # (S, V, MARKS, L, LANES) pools of the account that have hit the mark
+    liquidated: Integers  # (S, G, L, LANES) accounts of the group liquidated
 
 
-# Rows of Standing.account. One array holds them so that a loop over lanes has few pointers to tell apart.
+# Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.
 PAID = 0  # funding paid since `as_of`, at leverage 1
 STANDING = 1  # + mark: X
 NEXT = 1 + MARKS  # + mark: the threshold next in line, or minus infinity
 
 
 class Desk(NamedTuple):
-    """Room to compute one account in."""
+    """Room to compute one pool, and one group, in."""
 
     table: Floats  # (ROWS, LANES)
     flag: Integers  # (LANES,)
+    money: Floats  # (2, L, LANES) a group's equity and shortfall
 
 
 # Rows of Desk.table.
 REQUIRED = 0  # + mark: margin required; nothing for bankruptcy
 VALUE = 3  # of the positions
 FUNDING = 4  # paid in the step
-DIP = 5  # + mark: Step.dip summed over the account's sensitivities; at BANKRUPTCY over sizes alone
+DIP = 5  # + mark: Step.dip summed over the pool's sensitivities; at BANKRUPTCY over sizes alone
 SPREAD = 8  # bound on the standard deviation of X over the step
 RATIO = 9  # how the book's prices have moved together
 BEND = 10  # how much nearer a short's barrier is in logs than in prices
-ROWS = 11
+TURN = 11  # + mark: as REQUIRED, but each position's slope times price; kept for pools with kinks alone
+ROWS = 14
+
+# First axis of Tally.groups. Squares are too large for one integer: their sum is HIGH x 2^32 + LOW.
+ANY, ALL = 0, 1  # paths on which some, every account of the group has been liquidated
+LIQUIDATED, LIQUIDATED_SQUARE = 2, 3  # how many of its accounts have been
+EQUITY, EQUITY_HIGH, EQUITY_LOW = 4, 5, 6  # in quanta, and its square
+SHORTFALL, SHORTFALL_HIGH, SHORTFALL_LOW = 7, 8, 9  # likewise
+MOMENTS = 10
 
 
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:
@@ -189,10 +229,14 @@ def checked_index(values: Any, shape: tuple[int, ...], low: int, high: int, name
     return array
 
 
-def create_tally(scenarios: int, accounts: int, leverages: int, horizons: int, joint: bool) -> Tally:
+def create_tally(
+    scenarios: int, accounts: int, leverages: int, horizons: int, joint: bool, several: int = 0, groups: int = 0
+) -> Tally:
     """Return a tally of zeros."""
     pairs = accounts if joint else 0
     return Tally(
         np.zeros((MARKS, scenarios, accounts, leverages, horizons), np.int64),
         np.zeros((scenarios, horizons, pairs, pairs), np.int64),
+        np.zeros((scenarios, several, leverages, horizons), np.int64),
+        np.zeros((MOMENTS, scenarios, groups, leverages, horizons), np.int64),
     )

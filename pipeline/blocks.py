@@ -10,29 +10,27 @@ from typing import NamedTuple
 PATH_BATCHES = 32  # parts of the paths: enough for progress, resuming and convergence
 LANES = 64  # a batch is a multiple of the paths that a kernel takes side by side
 LARGEST_BATCH = 1 << 20  # paths; beyond, there are more batches instead of longer ones
-ACCOUNT_SLAB = 256  # accounts whose pairs are still counted, and whose state stays small
 
 
 class Block(NamedTuple):
-    """Paths first_path .. first_path + paths - 1 for accounts first_account .. last_account - 1."""
+    """Paths first_path .. first_path + paths - 1 for the accounts of one slab."""
 
     batch: int
     first_path: int
     paths: int
-    first_account: int
-    last_account: int
+    slab: int
 
     @property
     def key(self) -> str:
         """The block's name in the ledger."""
-        return f"{self.batch:06d}-{self.first_account:06d}"
+        return f"{self.batch:06d}-{self.slab:06d}"
 
 
-def plan_blocks(paths: int, accounts: int, batch_paths: int | None = None) -> tuple[Block, ...]:
+def plan_blocks(paths: int, slabs: int, batch_paths: int | None = None) -> tuple[Block, ...]:
     """The blocks of a run, in order: batches of paths outermost, slabs of accounts within."""
     size = batch_paths or min(-(-paths // (PATH_BATCHES * LANES)) * LANES, LARGEST_BATCH)
     return tuple(
-        Block(batch, first_path, min(size, paths - first_path), first, min(first + ACCOUNT_SLAB, accounts))
+        Block(batch, first_path, min(size, paths - first_path), slab)
         for batch, first_path in enumerate(range(0, paths, size))
-        for first in range(0, accounts, ACCOUNT_SLAB)
+        for slab in range(slabs)
     )

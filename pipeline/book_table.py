@@ -15,14 +15,26 @@ from pipeline.yaml_text import MAX_BYTES
 
 SUFFIXES = (".csv", ".parquet")
 NEEDED = ("account", "market", "size", "entry", "collateral")
-OPTIONAL = ("strategy", "bucket", "margin", "group")
+OPTIONAL = (
+    *("strategy", "bucket", "position_margin", "isolated_collateral", "leverage"),
+    *("margin", "group", "venue", "fee_tier", "position_mode"),
+)
 MAX_ROWS = 100_000
-_OF_POSITION = ("market", "size", "entry", "strategy", "bucket")
-_OF_ACCOUNT = ("margin", "group")
+# by column, the key of a position that it fills
+_OF_POSITION = {
+    **{key: key for key in ("market", "size", "entry", "strategy", "bucket", "leverage")},
+    "position_margin": "margin",
+    "isolated_collateral": "collateral",
+}
+_OF_ACCOUNT = ("collateral", "margin", "group", "venue", "fee_tier", "position_mode")
+_NUMBERS = ("size", "entry", "collateral", "isolated_collateral", "leverage")
 
 
 class Table(NamedTuple):
-    """Accounts as a plan's document has them, and the cell each value came from."""
+    """Accounts as a plan's document has them, and the cell each value came from.
+
+    But `collateral` is an amount still, in the quote currency of the account's venue.
+    """
 
     accounts: list[dict[str, Any]]
     cells: Cells
@@ -33,17 +45,19 @@ class _Row(NamedTuple):
     values: Mapping[str, Any]
 
 
-def load_book(path: Path, quote: str) -> Table:
+def load_book(path: Path) -> Table:
     """The accounts in a table with the columns NEEDED and, if wanted, OPTIONAL; PlanError by row and column.
 
-    `collateral` is the account's, in the quote currency: on one of its rows at least, and the same on all
-    that have it. A row with no market, size and entry stands for an account without positions. Rows are
-    counted as a spreadsheet does: the first below the header is row 2 (in Parquet, which has none, row 1).
+    `collateral`, `margin`, `group`, `venue`, `fee_tier` and `position_mode` are the account's: on one of its
+    rows at least (an isolated account needs no collateral), and the same on all that have them.
+    `isolated_collateral`, `position_margin` and `leverage` are the position's. A row with no market, size and
+    entry stands for an account without positions. Rows are counted as a spreadsheet does: the first below the
+    header is row 2 (in Parquet, which has none, row 1).
     """
     rows = _load_csv(path) if path.suffix.lower() == ".csv" else _load_parquet(path)
     if not rows:
         raise PlanError([Problem(str(path), "at least one row", "none", "add a position")])
-    return _Accounts(str(path), quote).read(rows)
+    return _Accounts(str(path)).read(rows)
 
 
 def _load_csv(path: Path) -> list[_Row]:
@@ -121,7 +135,7 @@ def _check_columns(path: Path, header: list[str]) -> None:
 
 def _number(column: str, cell: str) -> Any:
     """A cell of a column of numbers as a number, where it is one: a CSV file knows no types."""
-    if column not in ("size", "entry", "collateral"):
+    if column not in _NUMBERS:
         return cell
     try:
         return float(cell)
@@ -132,26 +146,26 @@ def _number(column: str, cell: str) -> Any:
 class _Accounts:
     """Accounts being put together from rows."""
 
-    def __init__(self, name: str, quote: str) -> None:
-        self.name, self.quote = name, quote
-        self.accounts: dict[Any, dict[str, Any]] = {}
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.accounts: list[dict[str, Any]] = []
+        self.index: dict[str, int] = {}
         self.places: dict[Loc, str] = {}
         self.problems: list[Problem] = []
 
     def read(self, rows: list[_Row]) -> Table:
         for row in rows:
             self._take(row)
-        for index, (name, account) in enumerate(self.accounts.items()):
-            if not account["collateral"]:
-                where = f"{self.name}: {self.places[('accounts', index)]}, column collateral"
-                got = f"none on any row of {show(name)}"
+        for i, account in enumerate(self.accounts):
+            if "collateral" not in account and account.get("margin") != "isolated":
+                where = f"{self.name}: {self.places[(i,)]}, column collateral"
+                got = f"none on any row of {show(account['name'])}"
                 self.problems.append(
                     Problem(where, "the account's collateral", got, "fill it in on one of its rows")
                 )
         if self.problems:
             raise PlanError(self.problems)
-        places = {loc[1:]: place for loc, place in self.places.items()}
-        return Table(list(self.accounts.values()), Cells(self.name, places))
+        return Table(self.accounts, Cells(self.name, self.places))
 
     def _take(self, row: _Row) -> None:
         filled = {column: value for column, value in row.values.items() if value is not None and value != ""}
@@ -160,40 +174,32 @@ class _Accounts:
             where = f"{self.name}: row {row.number}, column account"
             self.problems.append(Problem(where, "the name of an account", show(name), "fill it in"))
             return
-        if name not in self.accounts:
-            self.places[("accounts", len(self.accounts))] = f"row {row.number}"
-            self.accounts[name] = {"name": name, "collateral": {}, "positions": []}
-        loc: Loc = ("accounts", list(self.accounts).index(name))
-        account = self.accounts[name]
-        self.places.setdefault((*loc, "name"), f"row {row.number}, column account")
-        if "collateral" in filled:
-            self._agree(
-                row,
-                "collateral",
-                account["collateral"],
-                self.quote,
-                filled["collateral"],
-                (*loc, "collateral"),
-            )
+        if name not in self.index:
+            self.index[name] = len(self.accounts)
+            self.accounts.append({"name": name, "positions": []})
+            self.places[(self.index[name],)] = f"row {row.number}"
+            self.places[(self.index[name], "name")] = f"row {row.number}, column account"
+        i = self.index[name]
         for column in _OF_ACCOUNT:
             if column in filled:
-                self._agree(row, column, account, column, filled[column], loc)
-        position = {column: filled[column] for column in _OF_POSITION if column in filled}
+                self._agree(row, column, i, filled[column])
+        positions = self.accounts[i]["positions"]
+        position = {key: filled[column] for column, key in _OF_POSITION.items() if column in filled}
         if position:
-            place: Loc = (*loc, "positions", len(account["positions"]))
+            place: Loc = (i, "positions", len(positions))
             self.places[place] = f"row {row.number}"
-            self.places.update(
-                {(*place, column): f"row {row.number}, column {column}" for column in _OF_POSITION}
-            )
-            account["positions"].append(position)
+            for column, key in _OF_POSITION.items():
+                self.places[(*place, key)] = f"row {row.number}, column {column}"
+            positions.append(position)
 
-    def _agree(self, row: _Row, column: str, holder: dict[str, Any], key: str, value: Any, loc: Loc) -> None:
+    def _agree(self, row: _Row, column: str, i: int, value: Any) -> None:
         """Set what belongs to the whole account; a row that contradicts an earlier one is refused."""
+        account = self.accounts[i]
         where = f"row {row.number}, column {column}"
-        if key in holder and holder[key] != value:
-            expected = f"{show(holder[key])}, as on an earlier row of the account"
+        if column in account and account[column] != value:
+            expected = f"{show(account[column])}, as on an earlier row of the account"
             self.problems.append(
                 Problem(f"{self.name}: {where}", expected, show(value), "make them equal, or leave it blank")
             )
-        holder.setdefault(key, value)
-        self.places.setdefault((*loc, key), where)
+        account.setdefault(column, value)
+        self.places.setdefault((i, column), where)

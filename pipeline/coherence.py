@@ -7,7 +7,7 @@ from math import fsum
 from typing import Any
 
 from pipeline.chain import stationary_law
-from pipeline.faults import Fault, Loc, duplicates, unknown
+from pipeline.faults import Fault, Loc, below, duplicates, unknown
 from pipeline.matrices import definiteness_fault
 
 SUM_TOLERANCE = 1e-9
@@ -29,7 +29,7 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
             loc = ("assets", assets.index("all"))
             yield Fault(loc, "the name of an asset", "`all`, which means every asset", "rename it")
         for name, regime in (regimes or {}).items():
-            yield from _below(("regimes", name), _regime_faults(regime, assets))
+            yield from below(("regimes", name), _regime_faults(regime, assets))
     if regimes is not None:
         for name in regimes:
             if name in RESERVED or not name.strip():
@@ -40,10 +40,6 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
                     "rename it",
                 )
         yield from _chain_faults(model, tuple(regimes))
-
-
-def _below(loc: Loc, faults: Iterable[Fault]) -> Iterator[Fault]:
-    return (fault._replace(loc=(*loc, *fault.loc)) for fault in faults)
 
 
 def _key_faults(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
-from pipeline.margin_now import Margin, margin_now
+from pipeline.margin_now import Margin, margin_now, openable
 from pipeline.plan import Plan
 from pipeline.schema import DECLARED, EVENTS, LEVEL, QUANTITIES
+from pipeline.slabs import groups_of
 from pipeline.tallies import Tallies
 
 if TYPE_CHECKING:
@@ -48,12 +50,14 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
         raise ValueError(f"tallies of shape {tallies.liquidations.shape} for a plan of {sizes}")
     margins = margin_now(plan)
     arrays = {**_counts(tallies), **_estimates(tallies), **_snapshot(margins)}
+    if tallies.groups is not None:
+        arrays |= summarise_groups(tallies, plan)
     return xr.Dataset(
         {name: _declared(name, array) for name, array in arrays.items()},
         coords={
             name: _declared(name, array)
             for name, array in {**coordinates, **_leverages(plan, margins)}.items()
-            if name != "account_other" or tallies.joint is not None
+            if (name != "account_other" or tallies.joint is not None) and (name != "group" or len(array))
         },
         attrs={
             "title": plan.name,
@@ -93,6 +97,7 @@ def _coordinates(plan: Plan) -> dict[str, NDArray[Any]]:
         "leverage": np.array(plan.simulation.leverage),
         "horizon": np.array(plan.simulation.horizons, "timedelta64[ns]"),
         "account_other": np.array(accounts),
+        "group": np.array(groups_of(plan)),
         "quantity": np.array([quantity.name for quantity in QUANTITIES]),
     }
 
@@ -103,13 +108,19 @@ def _leverages(plan: Plan, margins: Mapping[str, Margin]) -> dict[str, NDArray[A
         "gross_leverage": np.outer([margin.leverage for margin in margins.values()], multiples),
         "net_leverage": np.outer([margin.net_leverage for margin in margins.values()], multiples),
         "openable": np.array(
-            [[margin.openable(multiple) for multiple in multiples] for margin in margins.values()]
+            [
+                [openable(plan, account, multiple) for multiple in plan.simulation.leverage]
+                for account in plan.accounts
+            ]
         ),
     }
 
 
 def _snapshot(margins: Mapping[str, Margin]) -> dict[str, NDArray[Any]]:
-    return {"margin_now": np.array([astuple(margin) for margin in margins.values()])}
+    names = [quantity.name for quantity in QUANTITIES]
+    return {
+        "margin_now": np.array([[getattr(margin, name) for name in names] for margin in margins.values()])
+    }
 
 
 def _counts(tallies: Tallies) -> dict[str, NDArray[Any]]:
@@ -118,6 +129,8 @@ def _counts(tallies: Tallies) -> dict[str, NDArray[Any]]:
     counts["liquidatable_now"] = tallies.liquidatable_now
     if tallies.joint is not None:
         counts["joint_liquidations"] = tallies.joint
+    if tallies.all_pools is not None:
+        counts["all_pools_liquidated"] = tallies.all_pools
     return counts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +15,22 @@ from numpy.typing import NDArray
 
 from kernels.jit import hash_sources
 from kernels.simulate import simulate_paths
-from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Book, Clock, Market, create_tally
-from pipeline.blocks import ACCOUNT_SLAB, Block
-from pipeline.lower_book import find_liquidatable, lower_book, lower_clock
+from kernels.structs import (
+    BANKRUPTCY,
+    LIQUIDATION,
+    MARGIN_CALL,
+    MARKS,
+    MOMENTS,
+    Book,
+    Clock,
+    Market,
+    create_tally,
+)
+from pipeline.blocks import Block
+from pipeline.lower_book import find_liquidatable, lower_book, lower_clock, pools_that_matter
 from pipeline.lower_market import lower_market
 from pipeline.plan import Plan, plan_from_document
+from pipeline.slabs import groups_of, keeps_joint, plan_slabs
 from pipeline.tallies import Tallies
 
 # Sources that decide what a plan's numbers are, beside the kernels.
@@ -30,7 +42,11 @@ NUMERIC_SOURCES = (
     "model.py",
     "chain.py",
     "correlation.py",
+    "requirement.py",
+    "pools.py",
+    "slabs.py",
     "margin_now.py",
+    "groups.py",
     "tallies.py",
     "intervals.py",
     "cube.py",
@@ -40,10 +56,15 @@ NUMERIC_LIBRARIES = ("numba", "numpy", "scipy")
 
 
 class Counts(NamedTuple):
-    """What a block counted: first passages by horizon, not yet accumulated over horizons."""
+    """What a block, or all of them, counted. First passages are by horizon, not yet accumulated.
+
+    An array that a plan has no use for has an axis of length zero.
+    """
 
     hits: NDArray[np.int64]  # (mark, scenario, account, leverage, horizon)
-    joint: NDArray[np.int64]  # (scenario, horizon, account, account), accounts 0 where too many
+    joint: NDArray[np.int64]  # (scenario, horizon, account, account): none where accounts are too many
+    last_pool: NDArray[np.int64]  # (scenario, account of several pools, leverage, horizon)
+    groups: NDArray[np.int64]  # (moment, scenario, group, leverage, horizon), at each horizon
 
 
 @lru_cache(maxsize=1)
@@ -61,38 +82,89 @@ def simulate_block(document: str, block: Block) -> Counts:
     """Simulate one block of the plan whose resolved document, as JSON text, is given. Runs on a worker."""
     plan = _read_plan(document)
     market, clock = _lower(document)
-    book = _lower_accounts(document, block.first_account, block.last_account)
+    book = _lower_slab(document, block.slab)
     tally = create_tally(
         len(plan.scenarios),
-        block.last_account - block.first_account,
+        len(book.pools),
         len(plan.simulation.leverage),
         len(plan.simulation.horizons),
         joint=keeps_joint(plan),
+        several=int(book.several.max(initial=-1)) + 1,
+        groups=len(book.members),
     )
     simulate_paths(plan.simulation.seed, block.first_path, block.paths, market, book, clock, tally)
-    return Counts(tally.hits, tally.joint)
+    return Counts(*tally)
 
 
-def keeps_joint(plan: Plan) -> bool:
-    """Whether pairs of accounts are counted: all of them lie in one slab."""
-    return len(plan.accounts) <= ACCOUNT_SLAB
+def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of what a block counts for one slab, by the names of `Counts`."""
+    scenarios, leverages = len(plan.scenarios), len(plan.simulation.leverage)
+    horizons = len(plan.simulation.horizons)
+    pairs = len(slab) if keeps_joint(plan) else 0
+    several = len(accounts_of_several_pools(plan, slab))
+    groups = len(groups_of(plan, slab))
+    return {
+        "hits": (MARKS, scenarios, len(slab), leverages, horizons),
+        "joint": (scenarios, horizons, pairs, pairs),
+        "last_pool": (scenarios, several, leverages, horizons),
+        "groups": (MOMENTS, scenarios, groups, leverages, horizons),
+    }
+
+
+def zero_counts(plan: Plan, slab: tuple[int, ...]) -> Counts:
+    """What a block counts for one slab, all zero."""
+    return Counts(**{name: np.zeros(shape, np.int64) for name, shape in count_shapes(plan, slab).items()})
+
+
+def accounts_of_several_pools(plan: Plan, slab: tuple[int, ...]) -> list[int]:
+    """Which of a slab's accounts have more than one pool that something can happen to, by number."""
+    return [i for i in slab if len(pools_that_matter(plan, plan.accounts[i])) > 1]
 
 
 def liquidatable_now(plan: Plan) -> NDArray[np.bool_]:
     """(scenario, account, leverage): which cells meet the liquidation condition at `as_of` already."""
     market = lower_market(plan)
-    return find_liquidatable(market, lower_book(plan, market, slice(None)))
+    return find_liquidatable(market, _lower_everyone(plan, market))
 
 
-def collect_tallies(hits: NDArray[np.int64], joint: NDArray[np.int64], plan: Plan) -> Tallies:
-    """Tallies of a whole run: hits (mark, scenario, account, leverage, horizon) accumulated over horizons."""
-    by_horizon = np.cumsum(hits, axis=-1)
+def _lower_everyone(plan: Plan, market: Market) -> Book:
+    return lower_book(plan, market, range(len(plan.accounts)))
+
+
+def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
+    """The sum over blocks, each with its slab's number, in the plan's order of accounts and groups."""
+    everyone = tuple(range(len(plan.accounts)))
+    slabs, groups = plan_slabs(plan), groups_of(plan)
+    several = {i: number for number, i in enumerate(accounts_of_several_pools(plan, everyone))}
+    total = zero_counts(plan, everyone)
+    for number, counts in found:
+        slab = slabs[number]
+        total.hits[:, :, list(slab)] += counts.hits
+        total.joint[:] += counts.joint
+        total.last_pool[:, [several[i] for i in slab if i in several]] += counts.last_pool
+        total.groups[:, :, [groups.index(name) for name in groups_of(plan, slab)]] += counts.groups
+    return total
+
+
+def collect_tallies(counts: Counts, plan: Plan) -> Tallies:
+    """Tallies of a whole run: first passages accumulated over horizons."""
+    by_horizon = np.cumsum(counts.hits, axis=-1)
+    market = lower_market(plan)
+    book = _lower_everyone(plan, market)
+    several = accounts_of_several_pools(plan, tuple(range(len(plan.accounts))))
+    all_pools = None
+    if several:
+        all_pools = by_horizon[LIQUIDATION].copy()  # an account of one pool loses it when it is liquidated
+        all_pools[:, several] = np.cumsum(counts.last_pool, axis=-1)
     return Tallies(
         liquidations=by_horizon[LIQUIDATION],
         margin_calls=by_horizon[MARGIN_CALL],
         bankruptcies=by_horizon[BANKRUPTCY],
-        joint=np.cumsum(joint, axis=1) if keeps_joint(plan) else None,
-        liquidatable_now=liquidatable_now(plan),
+        joint=np.cumsum(counts.joint, axis=1) if keeps_joint(plan) else None,
+        all_pools=all_pools,
+        groups=counts.groups if groups_of(plan) else None,
+        quantum=book.quantum,
+        liquidatable_now=find_liquidatable(market, book),
         paths=plan.simulation.paths,
     )
 
@@ -100,7 +172,7 @@ def collect_tallies(hits: NDArray[np.int64], joint: NDArray[np.int64], plan: Pla
 def warm_kernels() -> str:
     """Compile the kernels, or load them from the cache, by simulating one path; returns `hash_numerics()`."""
     plan = plan_from_document(json.loads((Path(__file__).parent / "warm.json").read_text()))
-    simulate_block(json.dumps(plan.document()), Block(0, 0, 1, 0, 1))
+    simulate_block(json.dumps(plan.document()), Block(0, 0, 1, 0))
     return hash_numerics()
 
 
@@ -116,5 +188,6 @@ def _lower(document: str) -> tuple[Market, Clock]:
 
 
 @lru_cache(maxsize=64)
-def _lower_accounts(document: str, first: int, last: int) -> Book:
-    return lower_book(_read_plan(document), _lower(document)[0], slice(first, last))
+def _lower_slab(document: str, slab: int) -> Book:
+    plan = _read_plan(document)
+    return lower_book(plan, _lower(document)[0], plan_slabs(plan)[slab])

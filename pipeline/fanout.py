@@ -22,7 +22,7 @@ def simulate_missing(ledger: Ledger, document: str, cluster: str, progress: Prog
     missing = ledger.missing()
     total = count_paths(ledger.blocks)
     done = total - count_paths(missing)
-    slabs = total // count_paths(block for block in ledger.blocks if block.first_account == 0)
+    slabs = total // count_paths(block for block in ledger.blocks if block.slab == 0)
     if progress is not None:
         progress(done // slabs, total // slabs)
     if not missing:

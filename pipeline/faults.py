@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Loc = tuple[str | int, ...]
@@ -26,13 +26,24 @@ class Part(BaseModel):
     """A part of a plan: immutable, and it refuses keys that it doesn't know.
 
     `later_keys` and `later_values` (by field) are designed, but this version can't do them: refused by name,
-    never ignored.
+    never ignored. A later key without content (null, false, nothing in it) asks for nothing, and is dropped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     later_keys: ClassVar[frozenset[str]] = frozenset()
     later_values: ClassVar[Mapping[str, frozenset[str]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, document: Any) -> Any:
+        if not isinstance(document, dict) or cls.later_keys.isdisjoint(document):
+            return document
+        return {
+            key: value
+            for key, value in document.items()
+            if not (key in cls.later_keys and (value is None or value is False or value in ([], (), {})))
+        }
 
     def document(self) -> dict[str, Any]:
         """Plain JSON-able data that reads back into an equal part."""
@@ -115,3 +126,16 @@ def duplicates(loc: Loc, names: Iterable[Any], kind: str) -> list[Fault]:
             )
         seen.setdefault(name, index)
     return faults
+
+
+def find_name_faults(loc: Loc, parts: Iterable[dict[str, Any]], kind: str) -> list[Fault]:
+    """A fault at each part whose name another has had before."""
+    return [
+        fault._replace(loc=(*fault.loc, "name"))
+        for fault in duplicates(loc, (part.get("name") for part in parts), kind)
+    ]
+
+
+def below(loc: Loc, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Faults of a part as those of the document that holds it at `loc`."""
+    return (fault._replace(loc=(*loc, *fault.loc)) for fault in faults)

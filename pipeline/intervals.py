@@ -56,6 +56,23 @@ def counted(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Bou
     return low, high
 
 
+def of_mean(
+    total: ArrayLike, squares: ArrayLike, trials: int, level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean, and the ends of its two-sided normal interval, from sums of values and of their squares.
+
+    With fewer than two trials nothing is known of the spread, and the ends are NaN.
+    """
+    from scipy.special import ndtri
+
+    mean = np.asarray(total, np.float64) / trials
+    if trials < 2:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    variance = np.maximum(np.asarray(squares, np.float64) / trials - mean**2, 0.0) * trials / (trials - 1)
+    half = ndtri(0.5 + level / 2) * np.sqrt(variance / trials)
+    return mean, mean - half, mean + half
+
+
 def _counts(successes: ArrayLike, trials: ArrayLike, level: float) -> Bounds:
     k, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     if not np.all((n >= 1) & (k >= 0) & (k <= n)):

@@ -8,39 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import zarr
 from zarr.errors import ContainsArrayError
 
-from kernels.structs import MARKS
-from pipeline.blocks import ACCOUNT_SLAB, Block, plan_blocks
-from pipeline.engine import Counts, keeps_joint
+from pipeline.blocks import Block, plan_blocks
+from pipeline.engine import Counts, count_shapes, merge_counts
 from pipeline.errors import RunError
 from pipeline.plan import Plan
+from pipeline.slabs import plan_slabs
 from pipeline.store import Store, run_key
 
-HITS = ("batch", "mark", "scenario", "account", "leverage", "horizon")
-JOINT = ("batch", "scenario", "horizon", "account", "account_other")
+AXES = {
+    "hits": ("mark", "scenario", "account", "leverage", "horizon"),
+    "joint": ("scenario", "horizon", "account", "account_other"),
+    "last_pool": ("scenario", "account_of_several_pools", "leverage", "horizon"),
+    "groups": ("moment", "scenario", "group", "leverage", "horizon"),
+}
 NOT_WRITTEN = -1
 
 
 class Ledger:
-    """The ledger of one run, and the tallies it vouches for."""
+    """The ledger of one run, and the tallies it vouches for: an array for each of `Counts`, a chunk a block."""
 
     def __init__(self, store: Store, run_id: str, plan: Plan, batch_paths: int | None = None) -> None:
         """Open a run's ledger, making its arrays where there are none yet."""
         self.store = store
         self.run_id = run_id
-        self.blocks = plan_blocks(plan.simulation.paths, len(plan.accounts), batch_paths)
+        self.plan = plan
+        slabs = plan_slabs(plan)
+        self.shapes = [count_shapes(plan, slab) for slab in slabs]
+        self.blocks = plan_blocks(plan.simulation.paths, len(slabs), batch_paths)
         batches = self.blocks[-1].batch + 1
-        accounts = len(plan.accounts)
-        slab = min(ACCOUNT_SLAB, accounts)
-        axes = plan.simulation
-        cells = (len(axes.leverage), len(axes.horizons))
-        scenarios = len(plan.scenarios)
-        cut = {"batch_paths": self.blocks[0].paths, "account_slab": slab}
+        cut = {"batch_paths": self.blocks[0].paths, "account_slab": max(map(len, slabs))}
         tallies = store.zarr(run_key(run_id, "tallies.zarr"))
         group = zarr.open_group(tallies, mode="a", zarr_format=3, attributes=dict(cut))
         if dict(group.attrs) != cut:
@@ -49,17 +51,17 @@ class Ledger:
                 "the two can't be mixed. Go on as it was begun, or delete "
                 f"{store.url(run_key(run_id))} to start again."
             )
-        self.hits = _array(
-            group,
-            "hits",
-            (batches, MARKS, scenarios, accounts, *cells),
-            (1, MARKS, scenarios, slab, *cells),
-            HITS,
-        )
-        pairs = (scenarios, cells[1], accounts, accounts)
-        self.joint = (
-            _array(group, "joint", (batches, *pairs), (1, *pairs), JOINT) if keeps_joint(plan) else None
-        )
+        self.arrays: dict[str, zarr.Array] = {}  # type: ignore[type-arg]
+        for name, axes in AXES.items():
+            widest = tuple(map(max, zip(*(shapes[name] for shapes in self.shapes), strict=True)))
+            if 0 not in widest:
+                self.arrays[name] = _array(
+                    group,
+                    name,
+                    (batches, len(slabs), *widest),
+                    (1, 1, *widest),
+                    ("batch", "slab", *axes),
+                )
 
     def missing(self) -> tuple[Block, ...]:
         """The blocks that nobody has finished, in order."""
@@ -68,27 +70,15 @@ class Ledger:
 
     def record(self, block: Block, counts: Counts) -> None:
         """Keep what a block counted; from here on it counts as done."""
-        self.hits[block.batch, :, :, block.first_account : block.last_account] = counts.hits
-        if self.joint is not None:
-            self.joint[block.batch] = counts.joint
+        for name, array in self.arrays.items():
+            counted = getattr(counts, name)
+            array[_cell(block, counted.shape)] = counted
         entry = {"paths": block.paths, "sha256": _digest(counts)}
         self.store.create(self._key(block), json.dumps(entry, sort_keys=True).encode())
 
     def total(self) -> Counts:
         """The sum over all blocks, each held against its hash; RunError where one does not fit."""
-        hits = np.zeros(self.hits.shape[1:], np.int64)
-        joint = np.zeros(self.joint.shape[1:] if self.joint is not None else (0, 0, 0, 0), np.int64)
-        for block, counts in self._read():
-            entry = json.loads(self.store.read(self._key(block)) or b"{}")
-            if entry.get("sha256") != _digest(counts):
-                raise RunError(
-                    f"block {block.key} of run {self.run_id} is damaged: its counts don't fit their hash. "
-                    f"Delete {self.store.url(self._key(block))} and run the same command again."
-                )
-            hits[:, :, block.first_account : block.last_account] += counts.hits
-            if self.joint is not None:
-                joint += counts.joint
-        return Counts(hits, joint)
+        return merge_counts(self.plan, ((block.slab, self._read(block)) for block in self.blocks))
 
     def digest(self) -> str:
         """A hash of every block's hash: two runs that counted the same have the same."""
@@ -97,12 +87,22 @@ class Ledger:
             digest.update(self.store.read(self._key(block)) or b"")
         return digest.hexdigest()
 
-    def _read(self) -> Iterator[tuple[Block, Counts]]:
-        empty = np.zeros((0, 0, 0, 0), np.int64)
-        for block in self.blocks:
-            hits = np.asarray(self.hits[block.batch, :, :, block.first_account : block.last_account])
-            joint = empty if self.joint is None else np.asarray(self.joint[block.batch])
-            yield block, Counts(hits, joint)
+    def _read(self, block: Block) -> Counts:
+        counts = Counts(
+            **{
+                name: np.asarray(self.arrays[name][_cell(block, shape)])
+                if name in self.arrays
+                else np.zeros(shape, np.int64)
+                for name, shape in self.shapes[block.slab].items()
+            }
+        )
+        entry = json.loads(self.store.read(self._key(block)) or b"{}")
+        if entry.get("sha256") != _digest(counts):
+            raise RunError(
+                f"block {block.key} of run {self.run_id} is damaged: its counts don't fit their hash. "
+                f"Delete {self.store.url(self._key(block))} and run the same command again."
+            )
+        return counts
 
     def _key(self, block: Block) -> str:
         return run_key(self.run_id, "ledger", f"{block.key}.json")
@@ -132,10 +132,15 @@ def _array(
         return found
 
 
+def _cell(block: Block, shape: tuple[int, ...]) -> tuple[int | slice, ...]:
+    """Where a block's counts lie: a slab smaller than the widest leaves the rest of its chunk alone."""
+    return (block.batch, block.slab, *(slice(0, length) for length in shape))
+
+
 def _digest(counts: Counts) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(counts.hits, "<i8").tobytes())
-    if counts.joint.size:
-        digest.update(np.ascontiguousarray(counts.joint, "<i8").tobytes())
+    digest = hashlib.sha256()
+    for array in counts:
+        digest.update(np.ascontiguousarray(array, "<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -2,111 +2,262 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from itertools import pairwise
+from math import ceil, log2
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Floats, Market, checked, checked_index
+from kernels.structs import (
+    LIQUIDATION,
+    MARGIN_CALL,
+    MARKS,
+    Book,
+    Clock,
+    Floats,
+    Integers,
+    Kinks,
+    Market,
+    checked,
+    checked_index,
+)
 from pipeline.lower_market import count_steps, funding_intervals, simulated_assets
-from pipeline.margin_now import margin_now
-from pipeline.plan import Account, Plan, Position
+from pipeline.plan import Account, Plan
+from pipeline.pools import Pool, pools_of
+from pipeline.requirement import Kink, Requirement
+from pipeline.slabs import groups_of
 
 # Equity exactly at the requirement stands. Sums of rounded products must not turn a tie into a hit, so the
 # threshold lies this far below, as a share of the notional and equity that went into it.
 TIE = 1e-12
+# A group's money is added up in whole multiples of a 2**24th part of what it holds at the largest leverage.
+MONEY_BITS = 24
+NOTHING = Requirement(0.0)
+
+
+class Labels(NamedTuple):
+    """What the kernel knows by number alone."""
+
+    assets: tuple[str, ...]
+    intervals: tuple[timedelta, ...]
+
+
+class Leg(NamedTuple):
+    """One position as the kernel takes it: a perpetual, or collateral in coins."""
+
+    asset: int
+    interval: int
+    size: float
+    initial: Requirement
+    maintenance: Requirement
+
+
+class Row(NamedTuple):
+    """A pool as the kernel takes it: at all leverages, or (`alone`) at the one of that number."""
+
+    account: int
+    alone: int
+    equity: float
+    legs: list[Leg]
+    at_risk: bool
 
 
 def lower_clock(plan: Plan) -> Clock:
     """The steps of a plan, and the first horizon at or after the end of each."""
     steps = count_steps(plan)
     ends = np.array([horizon // plan.simulation.step for horizon in plan.simulation.horizons])
-    horizon = np.searchsorted(ends, np.arange(1, steps + 1))
-    return Clock(steps, horizon.astype(np.int64), int(plan.simulation.monitoring == "bridge"))
-
-
-def lower_book(plan: Plan, market: Market, accounts: slice) -> Book:
-    """Some of a plan's accounts. Positions of size zero, which risk nothing, are left out."""
-    assets = list(simulated_assets(plan))
-    intervals = list(funding_intervals(plan))
-    chosen = plan.accounts[accounts]
-    held = [_even([p for p in account.positions if p.size != 0]) for account in chosen]
-    flat = [position for positions in held for position in positions]
-    listed = [plan.venue.markets[position.market] for position in flat]
-    count, size = len(flat), len(chosen)
-    start = np.cumsum([0, *map(len, held)])
-    asset = np.array([assets.index(m.asset) for m in listed], np.int64)
-    sizes = np.array([position.size for position in flat], np.float64)
-    gross = np.abs(sizes)
-    initial = gross * [m.initial_margin for m in listed] if flat else gross
-    maintenance = gross * [m.maintenance_margin for m in listed] if flat else gross
-    requirement = np.stack([initial, maintenance, np.zeros(count)])
-    spot = market.spot[asset]
-    rows = [slice(first, last) for first, last in pairwise(start)]
-    threshold, order = _thresholds(plan, chosen, [float((gross * spot)[row].sum()) for row in rows])
-    for p, row in enumerate(rows):
-        if not maintenance[row].any():  # MM = 0: never liquidatable
-            threshold[LIQUIDATION, p] = -np.inf
-    one = list(plan.simulation.leverage).index(1.0)
-    return Book(
-        start=checked_index(start, (size + 1,), 0, count + 1, "start"),
-        asset=checked_index(asset, (count,), 0, len(assets), "asset"),
-        interval=checked_index(
-            [intervals.index(m.funding_interval) for m in listed], (count,), 0, len(intervals), "interval"
-        ),
-        size=checked(sizes, np.float64, (count,), "size"),
-        requirement=checked(requirement, np.float64, (MARKS, count), "requirement"),
-        spread=np.array([_spread(market, asset[row], sizes[row]) for row in rows]),
-        initial=np.array([(initial * spot)[row].sum() for row in rows]),
-        base=np.array([(sizes * spot)[row].sum() for row in rows]),
-        only_asset=np.array([asset[row][0] if len(set(asset[row])) == 1 else -1 for row in rows], np.int64),
-        threshold=threshold,
-        leverage=order,
-        unit=np.array([list(row).index(one) for row in order], np.int64),
+    after = np.arange(1, steps + 1)
+    horizon = np.searchsorted(ends, after)
+    return Clock(
+        steps,
+        horizon.astype(np.int64),
+        np.isin(after, ends).astype(np.int64),
+        int(plan.simulation.monitoring == "bridge"),
     )
 
 
-def _even(positions: list[Position]) -> list[Position]:
-    """The positions, with one of size zero at the end if their number is odd."""
-    if len(positions) % 2 == 0:
-        return positions
-    return [*positions, positions[0].model_copy(update={"size": 0.0})]
+def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
+    """Some of a plan's accounts, by number. Positions of size zero, which risk nothing, are left out."""
+    chosen = [plan.accounts[i] for i in accounts]
+    labels = Labels(simulated_assets(plan), funding_intervals(plan))
+    rows = [row for p, account in enumerate(chosen) for row in _rows(plan, labels, account, p)]
+    legs = [leg for row in rows for leg in row.legs]
+    count, size = len(legs), len(rows)
+    start = np.cumsum([0, *(len(row.legs) for row in rows)])
+    asset = np.array([leg.asset for leg in legs], np.int64)
+    sizes = np.array([leg.size for leg in legs], np.float64)
+    initial = np.array([leg.initial.slope for leg in legs], np.float64)
+    maintenance = np.array([leg.maintenance.slope for leg in legs], np.float64)
+    spot = market.spot[asset]
+    spans = [slice(first, last) for first, last in pairwise(start)]
+    gross = [float((np.abs(sizes) * spot)[span].sum()) for span in spans]
+    threshold, leverage = _thresholds(plan, rows, gross)
+    at_risk = _pools_at_risk(rows, len(chosen))
+    groups = groups_of(plan, tuple(accounts))
+    group = np.array([-1 if a.group is None else groups.index(a.group) for a in chosen], np.int64)
+    return Book(
+        start=checked_index(start, (size + 1,), 0, count + 1, "start"),
+        asset=checked_index(asset, (count,), 0, len(market.spot), "asset"),
+        interval=checked_index([leg.interval for leg in legs], (count,), 0, len(market.due), "interval"),
+        size=checked(sizes, np.float64, (count,), "size"),
+        requirement=checked(
+            np.stack([initial, maintenance, np.zeros(count)]), np.float64, (MARKS, count), "requirement"
+        ),
+        kinks=_lower_kinks(legs, spans),
+        spread=np.array([_spread(market, asset[span], sizes[span]) for span in spans]),
+        initial=np.array(
+            [sum(leg.initial.at(market.spot[leg.asset]) for leg in row.legs) for row in rows], np.float64
+        ),
+        base=np.array([(sizes * spot)[span].sum() for span in spans], np.float64),
+        equity=np.array([row.equity for row in rows], np.float64),
+        only_asset=np.array([asset[s][0] if len(set(asset[s])) == 1 else -1 for s in spans], np.int64),
+        threshold=threshold,
+        leverage=leverage,
+        alone=np.array([row.alone for row in rows], np.int64),
+        multiple=np.array(plan.simulation.leverage),
+        unit=plan.simulation.leverage.index(1.0),
+        account=np.array([row.account for row in rows], np.int64),
+        several=_number_several(rows, len(chosen)),
+        pools=at_risk,
+        group=group,
+        members=np.array([np.sum((group == g) & (at_risk > 0)) for g in range(len(groups))], np.int64),
+        quantum=_quanta(plan, rows, gross, group, len(groups)),
+    )
 
 
-def find_liquidatable(market: Market, book: Book) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def find_liquidatable(market: Market, book: Book) -> NDArray[np.bool_]:
     """(S, P, L): whether an account meets the liquidation condition at `as_of`, after shocks there."""
-    scenarios, (accounts, leverages) = market.shock.shape[0], book.leverage.shape
-    found = np.zeros((scenarios, accounts, leverages), np.bool_)
-    net = book.size - book.requirement[LIQUIDATION]
+    scenarios, leverages = market.shock.shape[0], len(book.multiple)
+    found = np.zeros((scenarios, len(book.pools), leverages), np.bool_)
     for s in range(scenarios):
         shock = market.shock[s, 0]
         price = market.spot * (market.shocks[shock] if shock >= 0 else 1.0)
-        for p in range(accounts):
-            row = slice(book.start[p], book.start[p + 1])
-            margin = float(net[row] @ price[book.asset[row]]) - book.base[p]
-            found[s, p, book.leverage[p]] = margin < book.threshold[LIQUIDATION, p]
+        for r, account in enumerate(book.account):
+            positions = slice(book.start[r], book.start[r + 1])
+            at = price[book.asset[positions]]
+            margin = float((book.size - book.requirement[LIQUIDATION])[positions] @ at) - book.base[r]
+            for n, here in enumerate(at, start=book.start[r]):
+                kinks = book.kinks.terms[slice(*book.kinks.start[LIQUIDATION, n : n + 2])]
+                margin -= Requirement(0.0, tuple(Kink(*terms) for terms in kinks)).at(here)
+            hit = margin < book.threshold[LIQUIDATION, r]
+            found[s, account, book.leverage[r]] |= hit
     return found
 
 
-def _thresholds(
-    plan: Plan, accounts: tuple[Account, ...], gross: list[float]
-) -> tuple[Floats, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
-    """Levels of X (MARKS, P, L) in descending order, and the leverage (P, L) of each.
+def _rows(plan: Plan, labels: Labels, account: Account, number: int) -> list[Row]:
+    """The rows of an account. A pool whose margin is not proportional to leverage has one for each."""
+    rows = []
+    scaled: dict[int, tuple[Pool, ...]] = {}
+    for i, pool in pools_that_matter(plan, account).items():
+        equity = pool.equity(plan.prices)
+        if pool.linear and not pool.coins:
+            rows.append(_row(labels, number, -1, equity, pool))
+            continue
+        for j, multiple in enumerate(plan.simulation.leverage):
+            if j not in scaled:
+                scaled[j] = pools_of(plan, account, multiple)
+            rows.append(_row(labels, number, j, equity, scaled[j][i]))
+    return rows
 
-    At leverage l an account is below a mark iff C + l X < 0, with C its equity at `as_of`.
+
+def pools_that_matter(plan: Plan, account: Account) -> dict[int, Pool]:
+    """The pools, by number, that something can happen to: all but cash that stands apart, and that only where
+    no group's money is counted; at least one."""
+    pools = pools_of(plan, account)
+    grouped = account.group is not None
+    found = {
+        i: pool
+        for i, pool in enumerate(pools)
+        if grouped or pool.coins or pool.cash < 0 or any(holding.size != 0 for holding in pool.holdings)
+    }
+    return found or dict(enumerate(pools[:1]))
+
+
+def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) -> Row:
+    assets, intervals = labels
+    held = [holding for holding in pool.holdings if holding.size != 0]
+    legs = [
+        Leg(assets.index(h.asset), intervals.index(h.interval), h.size, h.initial, h.maintenance)
+        for h in held
+    ]
+    for coin in pool.coins:
+        haircut = Requirement(coin.withheld)
+        legs.append(Leg(assets.index(coin.asset), len(intervals), coin.amount, haircut, haircut))
+    if len(legs) % 2:
+        legs.append(legs[0]._replace(size=0.0, initial=NOTHING, maintenance=NOTHING))
+    return Row(account, alone, equity, legs, any(h.maintenance != NOTHING for h in held))
+
+
+def _pools_at_risk(rows: list[Row], accounts: int) -> Integers:
+    """(P,): pools of each account that can be liquidated; those with a row for each leverage count once."""
+    count = np.zeros(accounts, np.int64)
+    for row in rows:
+        count[row.account] += row.at_risk and row.alone <= 0
+    return count
+
+
+def _number_several(rows: list[Row], accounts: int) -> Integers:
+    """(P,): numbers 0, 1, ... to the accounts of several pools, -1 to the others."""
+    pools = np.zeros(accounts, np.int64)
+    for row in rows:
+        pools[row.account] += row.alone <= 0
+    return np.where(pools > 1, np.cumsum(pools > 1) - 1, -1)
+
+
+def _thresholds(plan: Plan, rows: list[Row], gross: list[float]) -> tuple[Floats, Integers]:
+    """Levels of X (MARKS, R, L) in descending order, and the leverage (R, L) of each.
+
+    At leverage l a pool is below a mark iff C + l X < 0, with C its equity at `as_of`; one that stands for a
+    single leverage iff C + X < 0. Without maintenance margin it is never liquidatable.
     """
-    leverage = np.array(plan.simulation.leverage)
-    margins = margin_now(plan)
-    equity = np.array([margins[account.name].equity for account in accounts]).reshape(-1, 1)
-    slack = TIE * (np.array(gross).reshape(-1, 1) + np.abs(equity) / leverage)
-    level = -equity / leverage - slack
-    order = np.argsort(-level, axis=1, kind="stable")
-    ranked = np.take_along_axis(level, order, axis=1)
-    return np.ascontiguousarray(np.broadcast_to(ranked, (MARKS, *ranked.shape))), order
+    multiples = np.array(plan.simulation.leverage)
+    threshold = np.full((MARKS, len(rows), len(multiples)), -np.inf)
+    leverage = np.zeros((len(rows), len(multiples)), np.int64)
+    for r, row in enumerate(rows):
+        of_row = multiples if row.alone < 0 else np.ones(1)
+        level = -row.equity / of_row - TIE * (gross[r] + abs(row.equity) / of_row)
+        order = np.argsort(-level, kind="stable")
+        threshold[:, r, : len(order)] = level[order]
+        leverage[r] = order if row.alone < 0 else row.alone
+        if not row.at_risk:
+            threshold[LIQUIDATION, r] = -np.inf
+    return threshold, leverage
 
 
-def _spread(market: Market, asset: np.ndarray[tuple[int], np.dtype[np.int64]], size: Floats) -> Floats:
+def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
+    """The kinks of every position by mark, in one list."""
+    start = np.zeros((MARKS - 1, len(legs) + 1), np.int64)
+    terms: list[Kink] = []
+    for mark in (MARGIN_CALL, LIQUIDATION):
+        start[mark, 0] = len(terms)
+        for n, leg in enumerate(legs):
+            terms += (leg.initial if mark == MARGIN_CALL else leg.maintenance).kinks
+            start[mark, n + 1] = len(terms)
+    present = [any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span]) for span in spans]
+    return Kinks(
+        start=start,
+        terms=checked(np.array(terms, np.float64).reshape(-1, 4), np.float64, (len(terms), 4), "kinks"),
+        present=np.array(present, np.int64),
+    )
+
+
+def _spread(market: Market, asset: Integers, size: Floats) -> Floats:
     """(D, K): standard deviation of the positions' value over one step, at `as_of` prices."""
     exposure = np.zeros(len(market.spot))
     np.add.at(exposure, asset, size * market.spot[asset])
     variance = np.einsum("a,dkab,b->dk", exposure, market.covariance, exposure)
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _quanta(plan: Plan, rows: list[Row], gross: list[float], group: Integers, groups: int) -> Floats:
+    """(G,): a power of two near a 2**24th part of each group's equity and notional at the largest leverage."""
+    scale = np.zeros(groups)
+    largest = plan.simulation.leverage[-1]
+    for row, notional in zip(rows, gross, strict=True):
+        g = group[row.account]
+        if g >= 0 and row.alone in (-1, len(plan.simulation.leverage) - 1):
+            scale[g] += abs(row.equity) + notional * (largest if row.alone < 0 else 1.0)
+    return np.array([2.0 ** (ceil(log2(value)) - MONEY_BITS) if value > 0 else 1.0 for value in scale])

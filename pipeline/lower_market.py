@@ -43,19 +43,20 @@ class Shelf(Generic[Item]):
 
 
 def simulated_assets(plan: Plan) -> tuple[str, ...]:
-    """The model's assets that some account holds, in the model's order; the first one if none does."""
-    held = {
-        plan.venue.markets[position.market].asset
-        for account in plan.accounts
-        for position in account.positions
-        if position.size != 0
-    }
+    """The model's assets that some account holds or has as collateral, in the model's order; the first one
+    if none does."""
+    held: set[str] = set()
+    for account in plan.accounts:
+        venue = plan.venue_of(account)
+        held.update(venue.markets[position.market].asset for position in account.positions if position.size)
+        held.update(asset for asset in account.collateral if asset != venue.quote)
     return tuple(asset for asset in plan.model.assets if asset in held) or plan.model.assets[:1]
 
 
 def funding_intervals(plan: Plan) -> tuple[timedelta, ...]:
-    """The funding intervals of the venue's markets, each once, shortest first."""
-    return tuple(sorted({market.funding_interval for market in plan.venue.markets.values()}))
+    """The funding intervals of the venues' markets, each once, shortest first."""
+    venues = (plan.venue, *plan.venues.values())
+    return tuple(sorted({market.funding_interval for venue in venues for market in venue.markets.values()}))
 
 
 def count_steps(plan: Plan) -> int:
@@ -180,13 +181,16 @@ def _of_asset(values: dict[str, float], asset: str, default: float) -> float:
 
 
 def _funding_due(plan: Plan, steps: int) -> Floats:
-    """(I, T): years of funding paid at each step's end: that of the interval's UTC marks within the step."""
+    """(I + 1, T): years of funding paid at each step's end: that of the interval's UTC marks within the step.
+
+    The last row is of what pays none.
+    """
     start, step = plan.as_of.timestamp(), plan.simulation.step.total_seconds()
     due = []
     for interval in funding_intervals(plan):
         marks = np.floor((start + step * np.arange(steps + 1)) / interval.total_seconds())
         due.append(np.diff(marks) * (interval / YEAR))
-    return np.ascontiguousarray(due)
+    return np.ascontiguousarray([*due, np.zeros(steps)])
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ Liquidation, bankruptcy and fillable price are three different things; none stan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import copysign, fsum, inf, isfinite, sqrt
+from math import fsum, inf, isfinite, sqrt
 from typing import Any
 
-from pipeline.margin_now import Margin, margin_now
-from pipeline.plan import MarketModel, Plan, Position
+from pipeline.critical_prices import bankruptcy_prices, liquidation_prices
+from pipeline.margin_now import Margin, PoolMargin, margin_of, pool_margin
+from pipeline.plan import Account, MarketModel, Plan, Venue
+from pipeline.pools import Holding, Pool, pools_of
 from pipeline.venues import Liquidation
 
 DAYS_A_YEAR = 365
@@ -20,34 +23,47 @@ DAYS_A_YEAR = 365
 class PositionMargin:
     """A position at `as_of`: size in base units (negative is short), everything else in quote currency.
 
-    `notional` is size x mark, with the sign of the size. Prices and distances are None where undefined:
+    `pool` names the pool that it stands in, `notional` is size x mark, with the sign of the size. Prices and
+    distances are None where undefined:
 
-    liquidation_price  the mark of this market at which equity equals maintenance margin, all other marks
-                       fixed and the maintenance of the other positions included
-    distance_percent   the adverse move from mark to liquidation price, in percent of the mark: down for a
-                       long, up for a short; negative where the mark is past it, the account liquidatable
+    liquidation_price  the price of the position's asset nearest to the mark at which the equity of its pool
+                       equals maintenance margin, that of the other positions included; all that the pool has
+                       on the asset moves, coins held as collateral too, and other assets stand still
+    distance_percent   the move from mark to liquidation price, whichever way it is, in percent of the mark;
+                       negative where the pool is liquidatable, and would not be from there on
     distance_daily_sd  the same in daily standard deviations of the asset: `daily_deviations`
-    bankruptcy_price   where closing the position uses up its share of equity, shared by maintenance margin
-    fillable_price     the worst price a liquidation order accepts; None where the account isn't liquidatable
+    bankruptcy_price   dydx_v4: where closing the position uses up its share of the pool's equity, shared by
+                       maintenance margin; elsewhere the asset's price at which the pool's equity without
+                       haircuts is zero, other assets standing still
+    fillable_price     dydx_v4 only: the worst price a liquidation order accepts; None where the pool isn't
+                       liquidatable
     """
 
     market: str
+    pool: str
     size: float
     mark: float
     notional: float
+    initial_margin: float
     maintenance_margin: float
     liquidation_price: float | None
     distance_percent: float | None
     distance_daily_sd: float | None
     bankruptcy_price: float | None
     fillable_price: float | None
+    liquidatable: bool
+    """Whether its pool is."""
 
     def document(self) -> dict[str, Any]:
         """The position as plain data, as `seawall margin --json` has it."""
         return {
             "market": self.market,
+            "pool": self.pool,
             "size": self.size,
+            "mark": self.mark,
             "notional": self.notional,
+            "initial_margin": self.initial_margin,
+            "maintenance_margin": self.maintenance_margin,
             "liquidation_price": self.liquidation_price,
             "distance_percent": self.distance_percent,
             "distance_daily_sd": self.distance_daily_sd,
@@ -58,47 +74,51 @@ class PositionMargin:
 
 @dataclass(frozen=True)
 class AccountMargin:
-    """An account at `as_of`: its margin, and its positions in the order of the plan."""
+    """An account at `as_of`, its venue, its margin, and its positions in the order of the plan."""
 
-    name: str
+    account: Account
+    venue: Venue
     margin: Margin
     positions: tuple[PositionMargin, ...]
 
     @property
-    def bankrupt(self) -> bool:
-        """E < 0: all collateral is lost, and more."""
-        return self.margin.equity < 0
+    def name(self) -> str:
+        """The account's name."""
+        return self.account.name
+
+    @property
+    def taker_fee(self) -> float:
+        """What the account pays for taking, as a fraction of notional: its fee tier's, or the venue's."""
+        tier = self.account.fee_tier
+        return self.venue.taker_fee if tier is None else self.venue.fee_tiers[tier].taker
 
     def document(self) -> dict[str, Any]:
         """The account as plain data, as `seawall margin --json` has it: None where a ratio is undefined."""
-        margin = self.margin
+        account, margin = self.account, self.margin
         return {
-            "name": self.name,
+            "name": account.name,
             "equity": margin.equity,
             "initial_margin": margin.initial_margin,
             "maintenance_margin": margin.maintenance_margin,
             "free_collateral": margin.free_collateral,
-            "margin_ratio": margin.margin_ratio if isfinite(margin.margin_ratio) else None,
-            "leverage": margin.leverage if isfinite(margin.leverage) else None,
+            "margin_ratio": _finite(margin.margin_ratio),
+            "leverage": _finite(margin.leverage),
             "liquidatable": margin.liquidatable,
-            "bankrupt": self.bankrupt,
+            "bankrupt": margin.bankrupt,
+            "venue": account.venue or self.venue.name,
+            "group": account.group,
+            "fee_tier": account.fee_tier,
+            "margin": account.margin,
+            "taker_fee": self.taker_fee,
+            "pools": [_pool_document(pool) for pool in margin.pools],
             "positions": [position.document() for position in self.positions],
         }
 
 
 def margin_snapshot(plan: Plan) -> tuple[AccountMargin, ...]:
     """Every account and position of a plan at its prices, before any shock, in the plan's order."""
-    margins, deviations = margin_now(plan), daily_deviations(plan.model)
-    return tuple(
-        AccountMargin(
-            account.name,
-            margins[account.name],
-            tuple(
-                _position(plan, margins[account.name], position, deviations) for position in account.positions
-            ),
-        )
-        for account in plan.accounts
-    )
+    deviations = daily_deviations(plan.model)
+    return tuple(_account(plan, account, deviations) for account in plan.accounts)
 
 
 def daily_deviations(model: MarketModel) -> dict[str, float]:
@@ -115,64 +135,94 @@ def daily_deviations(model: MarketModel) -> dict[str, float]:
     }
 
 
-def liquidation_distance(margin: Margin, notional: float, maintenance_fraction: float) -> float | None:
-    """The adverse move of one mark at which E = MM, as a fraction of the mark; None where there is none.
-
-    p* = (E - s p - M_o) / (|s| m - s) less the mark p, over it: (E - MM) / (|N| (1 - m)) for a long,
-    (E - MM) / (|N| (1 + m)) for a short. So the others' maintenance M_o is nobody's to sum, or to forget.
-    """
-    cushion = abs(notional) * (1.0 - copysign(maintenance_fraction, notional))
-    # with a maintenance margin of zero an account is never liquidatable
-    if cushion <= 0 or margin.maintenance_margin <= 0:
-        return None
-    return (margin.equity - margin.maintenance_margin) / cushion
-
-
-def _position(plan: Plan, margin: Margin, position: Position, deviations: dict[str, float]) -> PositionMargin:
-    market = plan.venue.markets[position.market]
-    mark, fraction = plan.prices[market.asset], market.maintenance_margin
-    notional = position.size * mark
-    distance = liquidation_distance(margin, notional, fraction)
-    liquidation = None if distance is None else _price(mark, notional, distance)
-    if liquidation is None:
-        distance = None  # no positive price lies at it
-    deviation = deviations[market.asset]
-    return PositionMargin(
-        market=position.market,
-        size=position.size,
-        mark=mark,
-        notional=notional,
-        maintenance_margin=abs(notional) * fraction,
-        liquidation_price=liquidation,
-        distance_percent=None if distance is None else 100.0 * distance,
-        distance_daily_sd=None if distance is None or deviation == 0 else distance / deviation,
-        bankruptcy_price=_bankruptcy_price(margin, mark, notional, fraction),
-        fillable_price=_fillable_price(margin, mark, notional, fraction, plan.venue.liquidation),
+def _account(plan: Plan, account: Account, deviations: Mapping[str, float]) -> AccountMargin:
+    venue, pools = plan.venue_of(account), pools_of(plan, account)
+    found = [
+        position
+        for pool in pools
+        for position in _positions(pool, plan.prices, venue.liquidation, deviations)
+    ]
+    # pools hold the cross positions first, then the isolated ones
+    order = sorted(range(len(found)), key=lambda i: account.isolates(account.positions[i]))
+    placed = dict(zip(order, found, strict=True))
+    return AccountMargin(
+        account, venue, margin_of(pools, plan.prices), tuple(placed[i] for i in range(len(found)))
     )
 
 
-def _bankruptcy_price(margin: Margin, mark: float, notional: float, fraction: float) -> float | None:
+def _positions(
+    pool: Pool, prices: dict[str, float], rules: Liquidation | None, deviations: Mapping[str, float]
+) -> list[PositionMargin]:
+    """Those of a pool, in its order; `rules`: how dydx_v4 liquidates, None elsewhere."""
+    margin = pool_margin(pool, prices)
+    liquidation, bankruptcy = liquidation_prices(pool, prices), bankruptcy_prices(pool, prices)
+    found = []
+    for holding in pool.holdings:
+        asset, mark = holding.asset, prices[holding.asset]
+        price = liquidation.get(asset)
+        distance = None if price is None else abs(price - mark) / mark
+        if distance is not None and margin.liquidatable:
+            distance = -distance
+        deviation = deviations[asset]
+        found.append(
+            PositionMargin(
+                market=holding.position.market,
+                pool=pool.name,
+                size=holding.size,
+                mark=mark,
+                notional=holding.size * mark,
+                initial_margin=holding.initial.at(mark),
+                maintenance_margin=holding.maintenance.at(mark),
+                liquidation_price=price,
+                distance_percent=None if distance is None else 100.0 * distance,
+                distance_daily_sd=None if distance is None or deviation == 0 else distance / deviation,
+                bankruptcy_price=bankruptcy.get(asset)
+                if rules is None
+                else _shared_bankruptcy_price(margin, mark, holding),
+                fillable_price=None if rules is None else _fillable_price(margin, mark, holding, rules),
+                liquidatable=margin.liquidatable,
+            )
+        )
+    return found
+
+
+def _shared_bankruptcy_price(margin: PoolMargin, mark: float, holding: Holding) -> float | None:
     """P - E (MM_i / MM) / s, with MM_i = |s| P m. `GetBankruptcyPriceInQuoteQuantums` of the chain."""
-    if notional == 0 or margin.maintenance_margin <= 0:
+    if holding.size == 0 or margin.maintenance_margin <= 0:
         return None
-    return _price(mark, notional, fraction * (margin.equity / margin.maintenance_margin))
+    fraction = holding.maintenance.slope / holding.size
+    return _positive(mark * (1.0 - fraction * (margin.equity / margin.maintenance_margin)))
 
 
-def _fillable_price(
-    margin: Margin, mark: float, notional: float, fraction: float, rules: Liquidation
-) -> float | None:
+def _fillable_price(margin: PoolMargin, mark: float, holding: Holding, rules: Liquidation) -> float | None:
     """P less, for a short plus, rating x spread x P m; rating = adjustment x (1 - E / MM) within [0, 1].
 
     `GetFillablePrice` of the chain.
     """
-    if notional == 0 or not margin.liquidatable:
+    if holding.size == 0 or not margin.liquidatable:
         return None
+    fraction = holding.maintenance.slope / holding.size
     rating = rules.bankruptcy_adjustment * (1.0 - margin.equity / margin.maintenance_margin)
     spread = rules.spread_to_maintenance_margin_ratio * fraction
-    return _price(mark, notional, min(max(rating, 0.0), 1.0) * spread)
+    return _positive(mark * (1.0 - min(max(rating, 0.0), 1.0) * spread))
 
 
-def _price(mark: float, notional: float, adverse: float) -> float | None:
-    """Where an adverse move (a fraction) leads: down for a long, up for a short; None if not positive."""
-    price = mark * (1.0 - copysign(1.0, notional) * adverse)
+def _positive(price: float) -> float | None:
     return price if 0 < price < inf else None
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _pool_document(pool: PoolMargin) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "equity": pool.equity,
+        "initial_margin": pool.initial_margin,
+        "maintenance_margin": pool.maintenance_margin,
+        "free_collateral": pool.free_collateral,
+        "margin_ratio": _finite(pool.margin_ratio),
+        "liquidatable": pool.liquidatable,
+        "bankrupt": pool.bankrupt,
+    }

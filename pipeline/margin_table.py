@@ -11,39 +11,59 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.margin_now import Margin, PoolMargin
 from pipeline.margin_snapshot import AccountMargin, PositionMargin
+from pipeline.pools import CROSS
 from pipeline.wording import money, multiple, ratio
 
 MOST_ROWS = 100
 UNDEFINED = "undefined"
 STYLE = {"stands": "green", "MARGIN CALL": "yellow", "LIQUIDATABLE": "bold red", "BANKRUPT": "bold red"}
-DEFINITIONS = (
-    "LIQUIDATABLE: equity below maintenance margin. MARGIN CALL: below initial margin. BANKRUPT: below zero.",
-    "Liquidation price: where equity equals maintenance margin if this mark alone moves, what the other "
-    "positions need included. Distance: the adverse move to it in percent of the mark, negative where the "
-    "mark is past it; and in daily standard deviations, sqrt(sum of P(regime) x volatility^2 / 365) under "
-    "the model's initial law, without jumps.",
-    "Bankruptcy price: where closing the position uses up its share of equity, by maintenance margin. "
-    "Fillable price: the worst a liquidation accepts, undefined where the account is not liquidatable.",
+STATES = (
+    "LIQUIDATABLE: equity below maintenance margin. MARGIN CALL: below initial margin. BANKRUPT: below zero "
+    "even without haircuts."
+)
+POOLS = (
+    "Pool: collateral and the positions that share it; an isolated position is a pool of its own. An account "
+    "is in the worst state of its pools and has their lowest margin ratio; its other figures are sums."
+)
+PRICES = (
+    "Liquidation price: the asset's price nearest to the mark at which the equity of the pool equals its "
+    "maintenance margin, what the other positions need included. All that the pool has on the asset moves, "
+    "coins held as collateral too; other assets stand still. Distance: the move to it, up or down, in "
+    "percent of the mark, negative where the pool is liquidatable until there; and in daily standard "
+    "deviations, sqrt(sum of P(regime) x volatility^2 / 365) under the model's initial law, without jumps.",
+    "Bankruptcy price: under dydx_v4, where closing the position uses up its share of the pool's equity, by "
+    "maintenance margin; elsewhere, where the pool's equity without haircuts is zero, other assets standing "
+    "still. Fillable price, dydx_v4 only: the worst a liquidation accepts, undefined where the pool is not "
+    "liquidatable.",
 )
 
 
 def margin_table(accounts: Sequence[AccountMargin]) -> RenderableType:
-    """For rich: the accounts, the positions of each, and what the columns mean; in quote currency.
+    """For rich: the accounts, the pools of those that are not one cross pool, the positions, and what the
+    columns mean; in quote currency.
 
-    Of many accounts those with the lowest margin ratio, of many positions those nearest to liquidation.
+    Of many accounts or pools those with the lowest margin ratio, of many positions those nearest to
+    liquidation.
     """
-    shown = _first([_account_rank(account) for account in accounts])
-    held = [(account, position) for account in accounts for position in account.positions]
-    nearest = _first([_position_rank(account, position) for account, position in held])
+    shown = _first([_margin_rank(account.margin) for account in accounts])
     parts: list[RenderableType] = [
-        Text(_title("Accounts", "with the lowest margin ratio", len(shown), len(accounts)), "bold"),
+        _title("Accounts", "with the lowest margin ratio", len(shown), len(accounts)),
         _account_table([accounts[index] for index in shown]),
-        Text("\n" + _title("Positions", "nearest to liquidation", len(nearest), len(held)), "bold"),
     ]
-    for name, group in groupby((held[index] for index in nearest), key=lambda pair: pair[0].name):
-        parts += [Text(name), _position_table([position for _, position in group])]
-    return Group(*parts, *(Text(sentence, "dim") for sentence in DEFINITIONS))
+    pools = [(account, pool) for account in accounts if _has_pools(account) for pool in account.margin.pools]
+    if pools:
+        parts += _pool_parts(pools)
+    held = [(account, position) for account in accounts for position in account.positions]
+    nearest = _first([_position_rank(position) for _, position in held])
+    parts.append(_title("\nPositions", "nearest to liquidation", len(nearest), len(held)))
+    for _, group in groupby((held[index] for index in nearest), key=lambda pair: pair[0].name):
+        rows = list(group)
+        account = rows[0][0]
+        parts += [_heading(account), _position_table(account, [position for _, position in rows])]
+    definitions = (STATES, POOLS, *PRICES) if pools else (STATES, *PRICES)
+    return Group(*parts, *(Text(sentence, "dim") for sentence in definitions))
 
 
 def _first(ranks: Sequence[float]) -> list[int]:
@@ -51,62 +71,90 @@ def _first(ranks: Sequence[float]) -> list[int]:
     return sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:MOST_ROWS])
 
 
-def _account_rank(account: AccountMargin) -> float:
+def _margin_rank(margin: Margin | PoolMargin) -> float:
     """The margin ratio; without one, first if bankrupt and last otherwise."""
-    if isnan(account.margin.margin_ratio):
-        return -inf if account.bankrupt else inf
-    return account.margin.margin_ratio
+    if isnan(margin.margin_ratio):
+        return -inf if margin.bankrupt else inf
+    return margin.margin_ratio
 
 
-def _position_rank(account: AccountMargin, position: PositionMargin) -> float:
-    """The distance; without one, first if the account is liquidatable and last otherwise."""
+def _position_rank(position: PositionMargin) -> float:
+    """The distance; without one, first if its pool is liquidatable and last otherwise."""
     if position.distance_percent is None:
-        return -inf if account.margin.liquidatable else inf
+        return -inf if position.liquidatable else inf
     return position.distance_percent
 
 
-def _title(noun: str, which: str, shown: int, count: int) -> str:
-    return noun if shown == count else f"{noun}: the {shown} of {count:,} {which}; all of them with --json"
+def _has_pools(account: AccountMargin) -> bool:
+    return any(pool.name != CROSS for pool in account.margin.pools)
+
+
+def _title(noun: str, which: str, shown: int, count: int) -> Text:
+    rest = "" if shown == count else f": the {shown} of {count:,} {which}; all of them with --json"
+    return Text(noun + rest, "bold")
+
+
+def _heading(account: AccountMargin) -> Text:
+    """Over the rows of an account: its name, its kind and its venue."""
+    document = account.account
+    return Text.assemble(account.name, (f"  {document.margin} margin, {account.venue.name}", "dim"))
 
 
 def _account_table(accounts: Sequence[AccountMargin]) -> Table:
-    table = _table(
-        "account",
-        "equity",
-        "initial\nmargin",
-        "maintenance\nmargin",
-        "free\ncollateral",
-        "margin\nratio",
-        "leverage",
-    )
-    table.add_column("state")
+    table = _margin_columns("account", "leverage")
     for account in accounts:
-        margin, state = account.margin, _state(account)
-        table.add_row(
-            Text(account.name),
-            money(margin.equity),
-            money(margin.initial_margin),
-            money(margin.maintenance_margin),
-            money(margin.free_collateral),
-            UNDEFINED if isnan(margin.margin_ratio) else ratio(margin.margin_ratio),
-            multiple(margin.leverage),
-            Text(state, STYLE[state]),
-        )
+        leverage = multiple(account.margin.leverage)
+        table.add_row(Text(account.name), *_figures(account.margin), leverage, _state(account.margin))
     return table
 
 
-def _state(account: AccountMargin) -> str:
+def _pool_parts(pools: Sequence[tuple[AccountMargin, PoolMargin]]) -> list[RenderableType]:
+    lowest = _first([_margin_rank(pool) for _, pool in pools])
+    parts: list[RenderableType] = [_title("\nPools", "with the lowest margin ratio", len(lowest), len(pools))]
+    for _, group in groupby((pools[index] for index in lowest), key=lambda pair: pair[0].name):
+        rows = list(group)
+        table = _margin_columns("pool")
+        for _, pool in rows:
+            table.add_row(Text(pool.name), *_figures(pool), _state(pool))
+        parts += [_heading(rows[0][0]), table]
+    return parts
+
+
+def _margin_columns(first: str, *more: str) -> Table:
+    table = _table(
+        first, "equity", "initial\nmargin", "maintenance\nmargin", "free\ncollateral", "margin\nratio", *more
+    )
+    table.add_column("state")
+    return table
+
+
+def _figures(margin: Margin | PoolMargin) -> list[str]:
+    return [
+        money(margin.equity),
+        money(margin.initial_margin),
+        money(margin.maintenance_margin),
+        money(margin.free_collateral),
+        UNDEFINED if isnan(margin.margin_ratio) else ratio(margin.margin_ratio),
+    ]
+
+
+def _state(margin: Margin | PoolMargin) -> Text:
     """The worst that is true of it."""
-    if account.bankrupt:
-        return "BANKRUPT"
-    if account.margin.liquidatable:
-        return "LIQUIDATABLE"
-    return "stands" if account.margin.free_collateral >= 0 else "MARGIN CALL"
+    if margin.bankrupt:
+        state = "BANKRUPT"
+    elif margin.liquidatable:
+        state = "LIQUIDATABLE"
+    else:
+        state = "MARGIN CALL" if margin.called else "stands"
+    return Text(state, STYLE[state])
 
 
-def _position_table(positions: Sequence[PositionMargin]) -> Table:
+def _position_table(account: AccountMargin, positions: Sequence[PositionMargin]) -> Table:
+    """Pools are named where there are several, fillable prices where the venue has any."""
+    pools, fillable = _has_pools(account), account.venue.liquidation is not None
     table = _table(
         "market",
+        *(["pool"] if pools else []),
         "size",
         "mark",
         "notional",
@@ -115,11 +163,12 @@ def _position_table(positions: Sequence[PositionMargin]) -> Table:
         "distance\n%",
         "daily\nsd",
         "bankruptcy\nprice",
-        "fillable\nprice",
+        *(["fillable\nprice"] if fillable else []),
     )
     for position in positions:
         table.add_row(
             Text(position.market),
+            *([CROSS if position.pool == CROSS else "isolated"] if pools else []),
             f"{position.size:,.6g}".replace("-", "−"),
             _price(position.mark),
             money(position.notional),
@@ -128,7 +177,7 @@ def _position_table(positions: Sequence[PositionMargin]) -> Table:
             _decimals(position.distance_percent, 2),
             _decimals(position.distance_daily_sd, 1),
             _price(position.bankruptcy_price),
-            _price(position.fillable_price),
+            *([_price(position.fillable_price)] if fillable else []),
         )
     return table
 

@@ -39,7 +39,18 @@ class Cells(NamedTuple):
         return self.name if place is None else f"{self.name}: {place}"
 
 
-Origins = dict[Loc, Origin | Cells]
+class Moved(NamedTuple):
+    """A part that stands elsewhere in the document than where it was written: at `loc` of `origin`."""
+
+    origin: Origin | Cells | Moved
+    loc: Loc
+
+    def where(self, loc: Loc) -> str:
+        """Where it was written."""
+        return self.origin.where((*self.loc, *loc))
+
+
+Origins = dict[Loc, Origin | Cells | Moved]
 
 
 def format_path(loc: Loc) -> str:
@@ -55,11 +66,16 @@ def format_path(loc: Loc) -> str:
     return text
 
 
+def enclosing(loc: Loc, origins: Origins) -> Moved:
+    """The place in the innermost part that holds `loc`."""
+    split = next(n for n in range(len(loc), -1, -1) if loc[:n] in origins)
+    return Moved(origins[loc[:split]], loc[split:])
+
+
 def locate(fault: Fault, origins: Origins) -> Problem:
     """The fault as a person reads it, by the origin of the innermost part that holds it."""
-    loc = fault.loc
-    split = next(n for n in range(len(loc), -1, -1) if loc[:n] in origins)
-    return Problem(origins[loc[:split]].where(loc[split:]), fault.expected, fault.got, fault.fix)
+    where = enclosing(fault.loc, origins).where(())
+    return Problem(where, fault.expected, fault.got, fault.fix)
 
 
 def read_part(

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.book import (
-    Account,
-    Limit,
-    Position,
-    find_account_faults,
-    find_limit_faults,
-    find_name_faults,
-    find_notional_faults,
-    find_price_faults,
-)
+from pipeline.account_faults import find_account_faults, find_notional_faults, find_price_faults
+from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
-from pipeline.faults import Fault, Loc, Part, show, unknown
+from pipeline.faults import Fault, Loc, Part, below, find_name_faults, show, unknown
 from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
+from pipeline.plan_warnings import find_warnings
 from pipeline.scenarios import Scenario, find_scenario_faults
 from pipeline.structure import find_faults, is_within
-from pipeline.units import Duration, FileName, Instant, Positive, format_duration, parse_duration
-from pipeline.venues import Market, Venue, find_venue_faults
+from pipeline.units import Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
+from pipeline.venue_faults import find_venue_faults
+from pipeline.venues import Market, Venue
 from pipeline.yaml_text import load_text
 
 __all__ = [
@@ -81,6 +74,7 @@ class Plan(Part):
     as_of: Instant
     simulation: Simulation
     venue: Venue
+    venues: dict[Name, Venue] = Field(default={})
     prices: dict[str, Positive]
     model: MarketModel
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)]
@@ -89,13 +83,18 @@ class Plan(Part):
 
     @model_validator(mode="after")
     def _order(self) -> Self:
-        # the order of prices means nothing, so equal plans get equal documents
+        # the order of prices and venues means nothing, so equal plans get equal documents
         object.__setattr__(self, "prices", dict(sorted(self.prices.items())))
+        object.__setattr__(self, "venues", dict(sorted(self.venues.items())))
         return self
+
+    def venue_of(self, account: Account) -> Venue:
+        """The venue that an account is on."""
+        return self.venue if account.venue is None else self.venues[account.venue]
 
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the result should know about this plan, though it can be run: a sentence each."""
-        return tuple(_warn(self))
+        return tuple(find_warnings(self))
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -119,9 +118,9 @@ def _resolve(document: Any, base: Path, origin: Origin, problems: list[Problem])
     faults = [
         fault
         for fault in find_faults(Plan, parts.document, find_plan_faults)
-        if not any(is_within(fault.loc, loc) for loc in parts.unread)
+        if not any(is_within(fault.loc, loc) for loc in parts.reader.unread)
     ]
-    problems = [*problems, *parts.problems, *(locate(fault, parts.origins) for fault in faults)]
+    problems = [*problems, *parts.reader.problems, *(locate(fault, parts.reader.origins) for fault in faults)]
     if problems:
         raise PlanError(problems)
     return Plan.model_validate(parts.document)
@@ -130,28 +129,37 @@ def _resolve(document: Any, base: Path, origin: Origin, problems: list[Problem])
 def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     """What is wrong between the values of a plan's document; any key may be missing."""
     simulation, venue, model = plan.get("simulation", {}), plan.get("venue", {}), plan.get("model", {})
-    scenarios, accounts = plan.get("scenarios", ()), plan.get("accounts", ())
-    assets, regimes = model.get("assets"), model.get("regimes")
-    yield from _below(("simulation",), _axis_faults(simulation))
+    scenarios, accounts, venues = plan.get("scenarios", ()), plan.get("accounts", ()), plan.get("venues", {})
+    assets, regimes, prices = model.get("assets"), model.get("regimes"), plan.get("prices", {})
+    yield from below(("simulation",), _axis_faults(simulation))
     yield from _step_faults(plan)
-    yield from _below(("venue",), find_venue_faults(venue))
-    yield from _below(("model",), find_model_faults(model))
-    listed = [market.get("asset") for market in venue.get("markets", {}).values()]
-    if assets is not None:
-        for asset in plan.get("prices", {}):
-            if asset not in assets and asset not in listed:
-                yield unknown(("prices", asset), "an asset of the model or the venue", asset, assets)
+    yield from below(("venue",), find_venue_faults(venue))
+    for name, other in venues.items():
+        yield from below(("venues", name), find_venue_faults(other))
+    yield from below(("model",), find_model_faults(model))
+    listed = {
+        market.get("asset")
+        for each in (venue, *venues.values())
+        for market in each.get("markets", {}).values()
+    }
+    for asset in prices if assets is not None else ():
+        if asset not in assets and asset not in listed:
+            yield unknown(("prices", asset), "an asset of the model or the venue", asset, assets)
     yield from find_name_faults(("scenarios",), scenarios, "scenario")
     names = [scenario.get("name") for scenario in scenarios]
     if scenarios and None not in names and "baseline" not in names:
         yield Fault(("scenarios",), "`baseline` among the scenarios", ", ".join(names[:20]), "add `baseline`")
     for i, scenario in enumerate(scenarios):
-        yield from _below(("scenarios", i), find_scenario_faults(scenario, assets, regimes))
+        yield from below(("scenarios", i), find_scenario_faults(scenario, assets, regimes))
     yield from find_name_faults(("accounts",), accounts, "account")
-    for i, account in enumerate(accounts):
-        yield from _below(("accounts", i), find_account_faults(account, venue, assets))
-    yield from find_price_faults(accounts, venue, assets or (), plan.get("prices", {}))
-    yield from find_notional_faults(accounts, venue, plan.get("prices", {}))
+    placed = [
+        (account, venue if account.get("venue") is None else venues.get(account["venue"], {}))
+        for account in accounts
+    ]
+    for i, (account, its_venue) in enumerate(placed):
+        yield from below(("accounts", i), find_account_faults(account, its_venue, assets))
+    yield from find_price_faults(placed, assets or (), prices)
+    yield from find_notional_faults(placed, prices)
     axes = {
         "scenario": [name for name in names if name is not None] or None,
         "account": [account["name"] for account in accounts if "name" in account] or None,
@@ -159,11 +167,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
         "horizon": simulation.get("horizons"),
     }
     for i, limit in enumerate(plan.get("limits", ())):
-        yield from _below(("limits", i), find_limit_faults(limit, axes))
-
-
-def _below(loc: Loc, faults: Iterable[Fault]) -> Iterator[Fault]:
-    return (fault._replace(loc=(*loc, *fault.loc)) for fault in faults)
+        yield from below(("limits", i), find_limit_faults(limit, axes))
 
 
 def _axis_faults(simulation: dict[str, Any]) -> Iterator[Fault]:
@@ -215,27 +219,6 @@ def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
                     )
 
 
-def _warn(plan: Plan) -> Iterator[str]:
-    model, last = plan.model, plan.simulation.horizons[-1]
-    filtered = model.filtered
-    if model.initial == "filtered" and filtered is not None:
-        age = plan.as_of - filtered.as_of
-        if age < timedelta(0):
-            yield f"the model's filtered law looks ahead: it is of {filtered.as_of:%Y-%m-%d %H:%M}"
-        elif age > timedelta(days=1):
-            yield f"the model's filtered law is {age / timedelta(days=1):.1f} days older than as_of"
-    for name, regime in model.regimes.items():
-        if regime.repair_distance:
-            moved = f"moved by {regime.repair_distance:.3g} (Frobenius)"
-            yield f"regime {name}: correlation repaired to the nearest valid one, {moved}"
-    silent = [name for name, regime in model.regimes.items() if regime.funding is None]
-    if silent:
-        yield f"funding is not modelled in regime {', '.join(silent)}"
-    for scenario in plan.scenarios:
-        if any(effect.at >= last for effect in scenario.effects):
-            yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
-
-
 def json_schema() -> dict[str, Any]:
     """JSON Schema of what a person writes: parts inline or by name or path, defaults left out."""
     schema = Plan.model_json_schema(by_alias=True, mode="validation")
@@ -243,6 +226,14 @@ def json_schema() -> dict[str, Any]:
     named = {"type": "string", "description": "the name of something shipped, or a path relative to the plan"}
     for field in ("venue", "model"):
         fields[field] = {"anyOf": [named, fields[field]]}
+    fields["venues"]["additionalProperties"] = {"anyOf": [named, fields["venues"]["additionalProperties"]]}
+    kinds["Account"]["properties"]["venue"] = {
+        "anyOf": [
+            {"type": "string", "description": "a key of `venues`, the name of a shipped venue, or a path"},
+            {"$ref": "#/$defs/Venue"},
+            {"type": "null"},
+        ]
+    }
     fields["scenarios"]["items"] = {"anyOf": [named, fields["scenarios"]["items"]]}
     fields["accounts"] = {
         "anyOf": [{"type": "string", "description": "a path: YAML, CSV or Parquet"}, fields["accounts"]]
@@ -261,9 +252,7 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     fields["prices"] = {"anyOf": [bars, fields["prices"]]}
-    # filled in on reading: pipeline.venues.complete_venue, pipeline.model.complete_model
-    kinds["Venue"]["required"] = [
-        name for name in kinds["Venue"]["required"] if name not in ("liquidation", "taker_fee")
-    ]
+    # filled in on reading: pipeline.venue_completion.complete_venue, pipeline.model.complete_model
+    kinds["Venue"]["required"].remove("taker_fee")
     kinds["MarketModel"]["required"].remove("initial")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Seawall plan", **schema}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from math import fsum
@@ -72,9 +73,9 @@ def pools_of(plan: Plan, account: Account, multiple: float = 1.0) -> tuple[Pool,
     """The pools of an account, its positions at that multiple of their size.
 
     First the cross pool, if there is collateral or a cross position in it (in an isolated account: what is
-    not assigned to a position, and at no risk); then each isolated position, named by its market, in the
-    book's order. `Pool.equity` is that of the book at multiple 1, whatever the multiple: profit made by
-    `as_of` does not scale.
+    not assigned to a position, and at no risk); then each isolated position in the book's order, named by its
+    market, and by its side where both are held. `Pool.equity` is that of the book at multiple 1, whatever the
+    multiple: profit made by `as_of` does not scale.
     """
     venue = plan.venue_of(account)
     cash = account.collateral.get(venue.quote, 0.0)
@@ -84,13 +85,16 @@ def pools_of(plan: Plan, account: Account, multiple: float = 1.0) -> tuple[Pool,
         if asset != venue.quote
     )
     shared = [position for position in account.positions if not account.isolates(position)]
+    alone = [position for position in account.positions if account.isolates(position)]
+    held = Counter(position.market for position in alone)
     pools = []
     if account.collateral or shared:
         pools.append(_pool(plan, account, CROSS, cash, coins, shared, multiple))
-    for position in account.positions:
-        if account.isolates(position):
-            assert position.collateral is not None
-            pools.append(_pool(plan, account, position.market, position.collateral, (), [position], multiple))
+    for position in alone:
+        assert position.collateral is not None
+        side = "" if held[position.market] == 1 else " short" if position.size < 0 else " long"
+        name = position.market + side
+        pools.append(_pool(plan, account, name, position.collateral, (), [position], multiple))
     return tuple(pools)
 
 

@@ -103,8 +103,7 @@ def simulate_run(
 
 def _publish(run: Run, ledger: Ledger) -> None:
     """Write the cube, and last the manifest: the one moment at which readers see the run."""
-    counts = ledger.total()
-    cube = build_cube(collect_tallies(counts.hits, counts.joint, run.plan), run.plan, _provenance(run))
+    cube = build_cube(collect_tallies(ledger.total(), run.plan), run.plan, _provenance(run))
     _write_cube(run, cube)
     manifest = {
         "run_id": run.run_id,
@@ -190,7 +189,7 @@ def _provenance(run: Run) -> Provenance:
         run_id=run.run_id,
         plan_hash=_hash(plan),
         model_hash=_hash(plan["model"]),
-        venue_hash=_hash(plan["venue"]),
+        venue_hash=_hash({key: plan[key] for key in ("venue", "venues")}),
         versions={
             **{name: _version(name) for name in REPORTED_VERSIONS},
             "python": platform.python_version(),

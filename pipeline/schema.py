@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 CELL: Final = ("scenario", "account", "leverage", "horizon")
+GROUP_CELL: Final = ("scenario", "group", "leverage", "horizon")
 LEVEL: Final = 0.95  # of every interval
 MOST_JOINT_ACCOUNTS: Final = 256  # pairs grow with the square of the accounts
 
@@ -51,16 +52,24 @@ EVENTS: Final = (
 )
 
 QUANTITIES: Final = (
-    Quantity("equity", "USD", "collateral plus unrealised profit: sum of size × (price − entry)"),
-    Quantity("initial_margin", "USD", "IM, sum of |size| × price × initial margin fraction"),
-    Quantity("maintenance_margin", "USD", "MM, sum of |size| × price × maintenance margin fraction"),
+    Quantity(
+        "equity",
+        "USD",
+        "collateral less haircuts, plus unrealised profit: sum of size × (price − entry); over all pools",
+    ),
+    Quantity("initial_margin", "USD", "IM, what the venue asks for to open these positions; over all pools"),
+    Quantity("maintenance_margin", "USD", "MM, what it asks for to let them stand; over all pools"),
     Quantity("free_collateral", "USD", "equity less initial margin"),
-    Quantity("margin_ratio", "1", "equity over maintenance margin; undefined where none is required"),
+    Quantity(
+        "margin_ratio",
+        "1",
+        "equity over maintenance margin, of the pool where it is lowest; undefined where none is required",
+    ),
     Quantity("gross_notional", "USD", "sum of |size| × price"),
     Quantity("net_notional", "USD", "sum of size × price"),
     Quantity("leverage", "1", "gross notional over equity; infinite where no equity carries it"),
     Quantity("utilisation", "1", "initial margin over equity; infinite where no equity carries it"),
-    Quantity("concentration", "1", "initial margin of the largest position over equity"),
+    Quantity("concentration", "1", "largest initial margin of a position over equity"),
 )
 
 COORDINATES: Final = (
@@ -75,6 +84,7 @@ COORDINATES: Final = (
         "Every position's size times this; collateral and equity at as_of stay. 1 is the book as it stands.",
     ),
     Variable("horizon", ("horizon",), "timedelta64[ns]", "ns", "horizon", "Time since as_of, inclusive."),
+    Variable("group", ("group",), "str", "1", "group", "Accounts of the book that belong together."),
     Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
     Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
     Variable(
@@ -133,6 +143,76 @@ def _of_event(event: Event) -> tuple[Variable, ...]:
     )
 
 
+def _with_ends(name: str, units: str, long_name: str, definition: str, interval: str) -> tuple[Variable, ...]:
+    """An estimate for groups, and the two ends of its interval."""
+    return tuple(
+        Variable(f"{name}{suffix}", GROUP_CELL, "float64", units, f"{long_name}{which}", text)
+        for suffix, which, text in (
+            ("", "", definition),
+            ("_low", ", lower end", f"Lower end of the 95 % interval of {name}: {interval}."),
+            ("_high", ", upper end", f"Upper end of the 95 % interval of {name}: {interval}."),
+        )
+    )
+
+
+_COUNTED: Final = "Wilson; Clopper-Pearson where it happened on none or on all of the paths"
+_OF_GROUPS: Final = (
+    Variable(
+        "group_any_liquidated",
+        GROUP_CELL,
+        "int64",
+        "1",
+        "paths with an account of the group liquidated",
+        "Paths on which at least one account of the group was liquidated by the horizon.",
+    ),
+    Variable(
+        "group_all_liquidated",
+        GROUP_CELL,
+        "int64",
+        "1",
+        "paths with all accounts of the group liquidated",
+        "Paths on which every account of the group that has maintenance margin was liquidated by the horizon.",
+    ),
+    *_with_ends(
+        "p_group_any",
+        "1",
+        "P(any account of the group is liquidated)",
+        "Estimated probability that at least one account of the group is liquidated by the horizon.",
+        _COUNTED,
+    ),
+    *_with_ends(
+        "p_group_all",
+        "1",
+        "P(all accounts of the group are liquidated)",
+        "Estimated probability that every account of the group that has maintenance margin is liquidated by "
+        "the horizon.",
+        _COUNTED,
+    ),
+    *_with_ends(
+        "group_liquidated_mean",
+        "1",
+        "accounts of the group liquidated",
+        "Mean number of the group's accounts liquidated by the horizon.",
+        "normal; where none was, up to what p_group_any_high allows for",
+    ),
+    *_with_ends(
+        "group_equity_mean",
+        "USD",
+        "equity of the group",
+        "Mean equity of the group's accounts at the horizon, debts counted, of a book that nobody touches: "
+        "positions stay open after liquidation would have closed them.",
+        "normal",
+    ),
+    *_with_ends(
+        "group_shortfall_mean",
+        "USD",
+        "shortfall of the group",
+        "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, in "
+        "a book that nobody touches.",
+        "normal; no upper end where no path had any",
+    ),
+)
+
 VARIABLES: Final = (
     Variable("paths", CELL, "int64", "1", "paths", "Simulated paths behind the numbers of this cell."),
     *(variable for event in EVENTS for variable in _of_event(event)),
@@ -145,6 +225,16 @@ VARIABLES: Final = (
         "Paths on which both accounts were liquidated by the horizon, at leverage 1."
         f" Absent in books of more than {MOST_JOINT_ACCOUNTS} accounts.",
     ),
+    Variable(
+        "all_pools_liquidated",
+        CELL,
+        "int64",
+        "1",
+        "paths with all pools liquidated",
+        "Paths on which every pool of the account that has maintenance margin was liquidated by the horizon;"
+        " liquidations has those with any. Absent where every account is one pool.",
+    ),
+    *_OF_GROUPS,
     Variable(
         "liquidatable_now",
         ("scenario", "account", "leverage"),

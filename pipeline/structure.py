@@ -155,6 +155,8 @@ def _locate(part: type[Part], loc: Loc) -> Place:
     path: list[str | int] = []
     field = ""
     for key in loc:
+        if key == "[key]":
+            continue  # pydantic's mark for the key itself, which the path ends in already
         parts = _parts_of(annotation)
         if len(parts) > 1:
             annotation = next((kind for kind in parts if _tag(kind) == key), None)

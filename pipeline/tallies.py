@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.structs import MOMENTS
+
 Counts = NDArray[np.int64]
+OPTIONAL = ("joint", "all_pools", "groups")  # kept by some plans only
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +20,10 @@ class Tallies:
     `liquidations`, `margin_calls`, `bankruptcies`: int64 (scenario, account, leverage, horizon), paths on
     which the event happened in (as_of, as_of + horizon]. `joint`: int64 (scenario, horizon, account,
     account), paths on which both accounts were liquidated at leverage 1; None where accounts are too many
-    to keep pairs. `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
+    to keep pairs. `all_pools`: as `liquidations`, paths on which every pool of the account was liquidated;
+    None where no account has more than one. `groups`: int64 (moment, scenario, group, leverage, horizon), sums
+    over paths of the moments of `kernels.structs`, money in units of `quantum` (group); None without groups.
+    `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. Raises ValueError where shapes or dtypes don't fit together.
     """
 
@@ -27,6 +33,9 @@ class Tallies:
     joint: Counts | None
     liquidatable_now: NDArray[np.bool_]
     paths: int
+    all_pools: Counts | None = None
+    groups: Counts | None = None
+    quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         shape = self.liquidations.shape
@@ -38,11 +47,13 @@ class Tallies:
             "margin_calls": shape,
             "bankruptcies": shape,
             "joint": (scenarios, horizons, accounts, accounts),
+            "all_pools": shape,
+            "groups": (MOMENTS, scenarios, len(self.quantum), leverages, horizons),
             "liquidatable_now": (scenarios, accounts, leverages),
         }
         for name, wanted in expected.items():
             array = getattr(self, name)
-            if array is None and name == "joint":
+            if array is None and name in OPTIONAL:
                 continue
             dtype = np.bool_ if name == "liquidatable_now" else np.int64
             if array.shape != wanted or array.dtype != dtype:
@@ -54,13 +65,24 @@ class Tallies:
         """The tallies of both sets of paths together: integer addition, hence associative and commutative."""
         if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
             raise ValueError("tallies of different plans: liquidatable_now differs")
-        if (self.joint is None) != (other.joint is None):
-            raise ValueError("tallies of different plans: only one keeps joint counts")
+        if not np.array_equal(self.quantum, other.quantum):
+            raise ValueError("tallies of different plans: quantum differs")
         return Tallies(
             liquidations=self.liquidations + other.liquidations,
             margin_calls=self.margin_calls + other.margin_calls,
             bankruptcies=self.bankruptcies + other.bankruptcies,
-            joint=None if self.joint is None or other.joint is None else self.joint + other.joint,
+            joint=_add(self.joint, other.joint),
+            all_pools=_add(self.all_pools, other.all_pools),
+            groups=_add(self.groups, other.groups),
+            quantum=self.quantum,
             liquidatable_now=self.liquidatable_now,
             paths=self.paths + other.paths,
         )
+
+
+def _add(first: Counts | None, second: Counts | None) -> Counts | None:
+    if first is None and second is None:
+        return None
+    if first is None or second is None:
+        raise ValueError("tallies of different plans: only one keeps all these counts")
+    return np.asarray(first + second)

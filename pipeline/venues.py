@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.faults import Fault, Loc, Part
+from pipeline.faults import Part
 from pipeline.origin import Origin, read_part
-from pipeline.units import Day, Duration, Fraction, Name, NonNegative, Positive, parse_duration
+from pipeline.units import Day, Duration, Finite, Fraction, Name, NonNegative, Positive, parse_duration
+from pipeline.venue_completion import VENUES, complete_venue
+from pipeline.venue_faults import find_venue_faults
 from pipeline.yaml_text import load_text
 
-VENUES = Path(__file__).parent / "venues"
-# whose liquidation parameters and fee an inline dydx_v4 venue takes where it says nothing
-DEFAULTS = "dydx-v4-2026-03"
+FeeRate = Annotated[Finite, Field(ge=-1, le=1)]
+
+
+class Bracket(Part):
+    """Margin of a tiered market while notional lies below `up_to` and not in an earlier bracket. Quote units.
+
+    Maintenance margin is notional x `maintenance_margin` - `cum`, the figure that venues publish as the
+    maintenance amount: it makes the rule continuous, and is worked out where it is left out. Only the last
+    bracket may leave out `up_to`; there it is the largest position.
+    """
+
+    up_to: Positive | None = None
+    maintenance_margin: Fraction
+    max_leverage: Annotated[Positive, Field(ge=1)]
+    cum: NonNegative = 0.0
+
+
+class Tier(Part):
+    """A liquidity tier of dydx_v4: fractions of notional, and open interest in quote units.
+
+    Maintenance margin is `initial_margin` x `maintenance_fraction`. Initial margin rises from
+    `initial_margin` at the lower cap of open interest to all of the notional at the upper; without an upper
+    cap it stays.
+    """
+
+    initial_margin: Fraction
+    maintenance_fraction: Fraction
+    impact_notional: Positive | None = None
+    open_interest_lower_cap: NonNegative = 0.0
+    open_interest_upper_cap: NonNegative = 0.0
 
 
 class Market(Part):
-    """A perpetual: its asset, margin as fractions of notional, and how often funding is paid."""
+    """A perpetual: its asset, its margin, and how often funding is paid.
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        (
-            "open_interest",
-            "open_interest_lower_cap",
-            "open_interest_upper_cap",
-            "brackets",
-            "isolated",
-            "tick",
-            "step",
-        )
-    )
-    later_values: ClassVar[Mapping[str, frozenset[str]]] = {
-        "type": frozenset(("spot", "future", "option", "isolated_perpetual"))
-    }
+    Once read, margin of a dydx_v4 market is its two fractions of notional, whatever tier they came from, and
+    that of a tiered market its brackets. `open_interest` is in coins, one side. A pool that holds an
+    `isolated` market holds nothing else.
+    """
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(("tick", "step"))
+    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"type": frozenset(("spot", "future", "option"))}
 
     asset: Name
     type: Literal["perpetual"] = "perpetual"
-    initial_margin: Fraction
-    maintenance_margin: Fraction
-    funding_interval: Duration = parse_duration("1h")
     tier: Name | None = None
+    initial_margin: Fraction | None = None
+    maintenance_margin: Fraction | None = None
+    brackets: tuple[Bracket, ...] = ()
+    funding_interval: Duration = parse_duration("1h")
+    open_interest: NonNegative | None = None
+    isolated: Annotated[bool, Field(strict=True)] = False
+
+
+class FeeTier(Part):
+    """Trading fees as fractions of notional; negative: the venue pays."""
+
+    taker: FeeRate
+    maker: FeeRate
 
 
 class Liquidation(Part):
@@ -65,56 +95,26 @@ class Liquidation(Part):
 
 
 class Venue(Part):
-    """A venue's rules as of a day. Margins and fees are fractions of notional, in the quote currency."""
+    """A venue's rules as of a day. Margins and fees are fractions of notional, in the quote currency.
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("haircuts", "insurance_fund", "scan", "adders", "tiers")
-    )
-    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"rules": frozenset(("tiered", "scan"))}
+    `haircuts` names the assets taken as collateral besides the quote currency, and the part of their value
+    that doesn't count. `liquidation` is None for tiered venues.
+    """
+
+    later_keys: ClassVar[frozenset[str]] = frozenset(("insurance_fund", "scan", "adders"))
+    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"rules": frozenset(("scan",))}
 
     name: Name = "inline"
-    rules: Literal["dydx_v4"]
+    rules: Literal["dydx_v4", "tiered"]
     as_of: Day
     source: Annotated[str, Field(strict=True)] | None = None
     quote: Name = "USDC"
     taker_fee: Fraction
+    fee_tiers: dict[Name, FeeTier] = Field(default={})
+    haircuts: dict[Name, Fraction] = Field(default={})
+    tiers: dict[Name, Tier] = Field(default={})
     markets: Annotated[dict[str, Market], Field(min_length=1)]
-    liquidation: Liquidation
-
-
-@cache
-def _shipped_defaults() -> dict[str, Any]:
-    shipped: dict[str, Any] = load_text(VENUES / f"{DEFAULTS}.yaml").content
-    return {key: shipped[key] for key in ("liquidation", "taker_fee")}
-
-
-def complete_venue(document: Any) -> Any:
-    """A venue's document with the shipped liquidation parameters and fee where it names none."""
-    return {**_shipped_defaults(), **document} if isinstance(document, dict) else document
-
-
-def find_venue_faults(venue: dict[str, Any]) -> Iterator[Fault]:
-    """What is wrong between the values of a venue's document."""
-    for name, market in venue.get("markets", {}).items():
-        loc: Loc = ("markets", name)
-        if not name.strip():
-            yield Fault(loc, "the name of a market", "an empty key", "name it, such as BTC-USD")
-        initial, maintenance = market.get("initial_margin"), market.get("maintenance_margin")
-        if initial is not None and maintenance is not None and maintenance > initial:
-            expected = f"at most the initial margin, {initial:g}"
-            yield Fault(
-                (*loc, "maintenance_margin"),
-                expected,
-                f"{maintenance:g}",
-                "check the two: fractions of notional",
-            )
-        if market.get("asset") is not None and market["asset"] == venue.get("quote", "USDC"):
-            yield Fault(
-                (*loc, "asset"),
-                "an asset other than the quote currency",
-                market["asset"],
-                "name the asset traded",
-            )
+    liquidation: Liquidation | None = None
 
 
 def load_venue(name: str) -> Venue:

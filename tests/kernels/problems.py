@@ -17,7 +17,7 @@ from scipy.stats import poisson
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.simulate import simulate_paths
-from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Market, Tally, create_tally
+from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Kinks, Market, Tally, create_tally
 
 Floats = NDArray[np.float64]
 COMPILED = not numba.config.DISABLE_JIT
@@ -255,7 +255,8 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
     """The kernels' arrays for a problem."""
     market = _lower_market(problem)
     horizon = np.searchsorted(problem.horizons, np.arange(1, problem.steps + 1)).astype(np.int64)
-    clock = Clock(problem.steps, horizon, int(problem.bridge))
+    ends = np.isin(np.arange(1, problem.steps + 1), problem.horizons).astype(np.int64)
+    clock = Clock(problem.steps, horizon, ends, int(problem.bridge))
     return market, _lower_book(problem, market), clock
 
 
@@ -374,11 +375,25 @@ def _lower_book(problem: Problem, market: Market) -> Book:
         interval=np.array([p.interval for p in positions], np.int64),
         size=size,
         requirement=requirement,
+        kinks=Kinks(
+            np.zeros((MARKS - 1, len(positions) + 1), np.int64),
+            np.zeros((0, 4)),
+            np.zeros(len(accounts), np.int64),
+        ),
+        equity=np.array([account.collateral for account in accounts]),
         spread=np.sqrt(np.einsum("pa,dkab,pb->pdk", exposure, market.covariance, exposure)),
         initial=margin,
         base=exposure.sum(axis=1),
         only_asset=only,
         threshold=threshold,
         leverage=leverage,
-        unit=np.argmax(leverage == problem.leverages.index(1.0), axis=1),
+        alone=np.full(len(accounts), -1, np.int64),
+        multiple=np.array(problem.leverages),
+        unit=problem.leverages.index(1.0),
+        account=np.arange(len(accounts)),
+        several=np.full(len(accounts), -1, np.int64),
+        pools=np.ones(len(accounts), np.int64),
+        group=np.full(len(accounts), -1, np.int64),
+        members=np.zeros(0, np.int64),
+        quantum=np.zeros(0),
     )

@@ -6,22 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.blocks import ACCOUNT_SLAB, LANES, LARGEST_BATCH, PATH_BATCHES, Block, plan_blocks
+from pipeline.blocks import LANES, LARGEST_BATCH, PATH_BATCHES, Block, plan_blocks
 
 
-@given(
-    paths=st.integers(1, 10**7), accounts=st.integers(1, 700), size=st.none() | st.integers(100_000, 10**7)
-)
-def test_plan_blocks__covers_every_path_of_every_account_once(
-    paths: int, accounts: int, size: int | None
-) -> None:
-    blocks = plan_blocks(paths, accounts, size)
-    slabs = -(-accounts // ACCOUNT_SLAB)
+@given(paths=st.integers(1, 10**7), slabs=st.integers(1, 7), size=st.none() | st.integers(100_000, 10**7))
+def test_plan_blocks__covers_every_path_of_every_slab_once(paths: int, slabs: int, size: int | None) -> None:
+    blocks = plan_blocks(paths, slabs, size)
     assert len({block.key for block in blocks}) == len(blocks)
     assert list(blocks) == sorted(blocks)
     for slab in range(slabs):
-        mine = [b for b in blocks if b.first_account == slab * ACCOUNT_SLAB]
-        assert {b.last_account for b in mine} == {min((slab + 1) * ACCOUNT_SLAB, accounts)}
+        mine = [b for b in blocks if b.slab == slab]
         assert mine[0].first_path == 0
         assert all(b.first_path + b.paths == after.first_path for b, after in pairwise(mine))
         assert mine[-1].first_path + mine[-1].paths == paths
@@ -41,7 +35,7 @@ def test_plan_blocks__covers_every_path_of_every_account_once(
     ],
 )
 def test_plan_blocks__cuts_into_at_most_32_batches_of_whole_lanes(paths: int, sizes: list[int]) -> None:
-    assert [block.paths for block in plan_blocks(paths, 3)] == sizes
+    assert [block.paths for block in plan_blocks(paths, 1)] == sizes
 
 
 def test_plan_blocks__has_more_batches_rather_than_longer_ones() -> None:
@@ -51,4 +45,4 @@ def test_plan_blocks__has_more_batches_rather_than_longer_ones() -> None:
 
 
 def test_block__key_names_batch_and_slab() -> None:
-    assert Block(3, 192, 64, 256, 300).key == "000003-000256"
+    assert Block(3, 192, 64, 2).key == "000003-000002"

@@ -24,7 +24,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def refused(tmp_path: Path, text: str) -> dict[str, str]:
     path = write(tmp_path, text)
     with pytest.raises(PlanError) as caught:
-        load_book(path, "USDC")
+        load_book(path)
     return {
         problem.where.removeprefix(str(path)).removeprefix(": "): str(problem)
         for problem in caught.value.problems
@@ -33,10 +33,10 @@ def refused(tmp_path: Path, text: str) -> dict[str, str]:
 
 def test_load_book__accounts_in_order_of_rows(tmp_path: Path) -> None:
     text = HEADER + "b,BTC-USD,1,60000,100\na,ETH-USD,-2,3000,50\n\nb,ETH-USD,3e0,3000,\n"
-    assert load_book(write(tmp_path, text), "USDC").accounts == [
+    assert load_book(write(tmp_path, text)).accounts == [
         {
             "name": "b",
-            "collateral": {"USDC": 100.0},
+            "collateral": 100.0,
             "positions": [
                 {"market": "BTC-USD", "size": 1.0, "entry": 60000.0},
                 {"market": "ETH-USD", "size": 3.0, "entry": 3000.0},
@@ -44,15 +44,15 @@ def test_load_book__accounts_in_order_of_rows(tmp_path: Path) -> None:
         },
         {
             "name": "a",
-            "collateral": {"USDC": 50.0},
+            "collateral": 50.0,
             "positions": [{"market": "ETH-USD", "size": -2.0, "entry": 3000.0}],
         },
     ]
 
 
 def test_load_book__account_without_positions(tmp_path: Path) -> None:
-    (account,) = load_book(write(tmp_path, HEADER + "idle,,,,100\n"), "USD").accounts
-    assert account == {"name": "idle", "collateral": {"USD": 100.0}, "positions": []}
+    (account,) = load_book(write(tmp_path, HEADER + "idle,,,,100\n")).accounts
+    assert account == {"name": "idle", "collateral": 100.0, "positions": []}
 
 
 def test_load_book__parquet(tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_load_book__parquet(tmp_path: Path) -> None:
     ]
     path = tmp_path / "book.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
-    table = load_book(path, "USDC")
+    table = load_book(path)
     assert table.accounts == [
         {
             "name": "a",
-            "collateral": {"USDC": 100.0},
+            "collateral": 100.0,
             "group": "g",
             "positions": [
                 {"market": "BTC-USD", "size": 1.0, "entry": 60000.0},
@@ -122,4 +122,4 @@ def test_load_book__refuses_unreadable_files(tmp_path: Path, name: str) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and then nothing")
     (tmp_path / "bytes.csv").write_bytes(b"account\xff\xfe")
     with pytest.raises(PlanError, match="check the file"):
-        load_book(tmp_path / name, "USDC")
+        load_book(tmp_path / name)

@@ -11,7 +11,18 @@ import pytest
 import pipeline
 from kernels.jit import hash_sources
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
-from pipeline import correlation, engine, lower_book, lower_market, margin_now, mixing
+from pipeline import (
+    correlation,
+    engine,
+    groups,
+    lower_book,
+    lower_market,
+    margin_now,
+    mixing,
+    pools,
+    requirement,
+    slabs,
+)
 from pipeline.blocks import Block
 from pipeline.chain import stationary_law
 from pipeline.engine import (
@@ -19,9 +30,10 @@ from pipeline.engine import (
     Counts,
     collect_tallies,
     hash_numerics,
-    keeps_joint,
+    merge_counts,
     simulate_block,
     warm_kernels,
+    zero_counts,
 )
 from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
@@ -31,9 +43,8 @@ from tests.runs import hit_document
 def counted(document: dict[str, Any], *pieces: tuple[int, int]) -> Counts:
     """Hits and joint counts of paths first .. first + count - 1, summed over the pieces."""
     text = json.dumps(plan_from_document(document).document())
-    accounts = len(document["accounts"])
-    found = [simulate_block(text, Block(0, first, count, 0, accounts)) for first, count in pieces]
-    return Counts(np.sum([c.hits for c in found], axis=0), np.sum([c.joint for c in found], axis=0))
+    found = [simulate_block(text, Block(0, first, count, 0)) for first, count in pieces]
+    return merge_counts(plan_from_document(document), [(0, counts) for counts in found])
 
 
 def test_simulate_block__is_the_same_however_paths_are_cut() -> None:
@@ -45,15 +56,46 @@ def test_simulate_block__is_the_same_however_paths_are_cut() -> None:
     assert whole.hits[LIQUIDATION, 0, 1].any()
 
 
-def test_simulate_block__is_the_same_however_accounts_are_cut() -> None:
+def test_simulate_block__is_the_same_however_accounts_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     document = hit_document(300)
     document["accounts"][0]["collateral"]["USDC"] = 12_000
+    whole = counted(document, (0, 300)).hits
+    monkeypatch.setattr(slabs, "ACCOUNT_SLAB", 1)
+    document["name"] = "in slabs of one"  # lowered books are remembered by the plan's text
     text = json.dumps(plan_from_document(document).document())
-    whole = simulate_block(text, Block(0, 0, 300, 0, 2)).hits
     for account in range(2):
-        part = simulate_block(text, Block(0, 0, 300, account, account + 1)).hits
+        part = simulate_block(text, Block(0, 0, 300, account)).hits
         np.testing.assert_array_equal(part[:, :, 0], whole[:, :, account])
         assert part[LIQUIDATION].any()
+
+
+def test_merge_counts__puts_accounts_and_groups_in_the_plans_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = hit_document(300)
+    account = document["accounts"][1]
+    isolated = {
+        "name": "alone",
+        "margin": "isolated",
+        "positions": [
+            {"market": "BTC-USD", "size": 1, "entry": 61_250, "margin": "isolated", "collateral": 3_000},
+            {"market": "ETH-USD", "size": -20, "entry": 3_020, "margin": "isolated", "collateral": 3_000},
+        ],
+    }
+    document["accounts"] = [
+        {**account, "name": "first", "group": "b"},
+        isolated,
+        {**account, "name": "second", "group": "a"},
+        {**account, "name": "third", "group": "b", "collateral": {"USDC": 15_000}},
+    ]
+    whole = counted(document, (0, 300))
+    monkeypatch.setattr(slabs, "ACCOUNT_SLAB", 2)
+    document["name"] = "in slabs of two"
+    plan = plan_from_document(document)
+    text = json.dumps(plan.document())
+    assert slabs.plan_slabs(plan) == ((0, 3), (1, 2))
+    cut = merge_counts(plan, [(slab, simulate_block(text, Block(0, 0, 300, slab))) for slab in range(2)])
+    for name in ("hits", "last_pool", "groups"):
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
+        assert getattr(cut, name).any()
 
 
 def test_simulate_block__other_seed_other_paths() -> None:
@@ -70,7 +112,7 @@ def test_collect_tallies__accumulates_over_horizons() -> None:
     plan = plan_from_document(hit_document())
     hits = np.arange(3 * 3 * 2 * 3 * 3).reshape(3, 3, 2, 3, 3)
     joint = np.arange(3 * 3 * 2 * 2).reshape(3, 3, 2, 2)
-    tallies = collect_tallies(hits, joint, plan)
+    tallies = collect_tallies(zero_counts(plan, (0, 1))._replace(hits=hits, joint=joint), plan)
     assert tallies.margin_calls[0, 0].tolist() == [[0, 1, 3], [3, 7, 12], [6, 13, 21]]
     for mark, name in ((MARGIN_CALL, "margin_calls"), (LIQUIDATION, "liquidations")):
         assert (getattr(tallies, name)[..., 2] == hits[mark].sum(axis=-1)).all()
@@ -78,18 +120,6 @@ def test_collect_tallies__accumulates_over_horizons() -> None:
     assert tallies.joint is not None
     assert (tallies.joint[:, 2] == joint.sum(axis=1)).all()
     assert tallies.paths == 2_048
-
-
-def test_keeps_joint__while_all_accounts_lie_in_one_slab() -> None:
-    document = hit_document()
-    account = document["accounts"][1]
-    document["accounts"] = [{**account, "name": f"a{i}"} for i in range(256)]
-    assert keeps_joint(plan_from_document(document))
-    document["accounts"].append({**account, "name": "one more"})
-    plan = plan_from_document(document)
-    assert not keeps_joint(plan)
-    tallies = collect_tallies(np.zeros((3, 3, 257, 3, 3), int), np.zeros((0, 0, 0, 0), int), plan)
-    assert tallies.joint is None
 
 
 @pytest.mark.parametrize(
@@ -101,6 +131,10 @@ def test_keeps_joint__while_all_accounts_lie_in_one_slab() -> None:
         mixing,
         correlation,
         margin_now,
+        pools,
+        requirement,
+        slabs,
+        groups,
         MarketModel.initial_law,
         MarketModel.regime_named,
         stationary_law,
@@ -130,3 +164,19 @@ def test_hash_numerics__changes_with_any_source(tmp_path: Path, monkeypatch: pyt
 
 def test_warm_kernels__names_the_sources_it_ran() -> None:
     assert warm_kernels() == hash_numerics() != hash_sources()
+
+
+def test_collect_tallies__keeps_what_only_some_plans_have() -> None:
+    document = hit_document()
+    plain = plan_from_document(document)
+    assert collect_tallies(zero_counts(plain, (0, 1)), plain).all_pools is None
+    document["accounts"][0]["positions"][0] |= {"margin": "isolated", "collateral": 30_000}
+    document["accounts"][1]["group"] = "desk"
+    plan = plan_from_document(document)
+    tallies = collect_tallies(counted(document, (0, 500)), plan)
+    assert tallies.all_pools is not None
+    assert tallies.groups is not None
+    assert tallies.quantum.shape == (1,)
+    np.testing.assert_array_equal(tallies.all_pools[:, 1], tallies.liquidations[:, 1])
+    assert (tallies.all_pools[:, 0] < tallies.liquidations[:, 0]).any()
+    assert not (tallies.all_pools[:, 0] > tallies.liquidations[:, 0]).any()

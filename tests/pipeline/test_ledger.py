@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.blocks import Block
-from pipeline.engine import Counts
+from pipeline.engine import Counts, zero_counts
 from pipeline.errors import RunError
 from pipeline.ledger import NOT_WRITTEN, Ledger, count_paths
 from pipeline.plan import Plan, plan_from_document
+from pipeline.slabs import plan_slabs
 from pipeline.store import Store
 from tests.pipeline.conftest import on_local
 from tests.runs import hit_document
@@ -23,7 +24,8 @@ def plan() -> Plan:
 def made_up(block: Block) -> Counts:
     """Counts of the right shape that differ from block to block."""
     hits = np.arange(3 * 3 * 2 * 3 * 3).reshape(3, 3, 2, 3, 3) + 1_000 * block.batch
-    return Counts(hits, np.full((3, 3, 2, 2), 7 * (block.batch + 1)))
+    none = zero_counts(plan_from_document(hit_document(256)), (0, 1))
+    return none._replace(hits=hits, joint=np.full((3, 3, 2, 2), 7 * (block.batch + 1)))
 
 
 def test_ledger__what_is_recorded_is_not_missing_and_adds_up(store: Store, plan: Plan) -> None:
@@ -59,7 +61,7 @@ def test_ledger__digest_knows_every_count_but_not_the_order(store: Store, plan: 
 def test_ledger__a_block_not_written_is_no_zero(store: Store, plan: Plan) -> None:
     ledger = Ledger(store, "a", plan)
     ledger.record(ledger.blocks[0], made_up(ledger.blocks[0]))
-    assert (ledger.hits[1] == NOT_WRITTEN).all()
+    assert (np.asarray(ledger.arrays["hits"][1]) == NOT_WRITTEN).all()
     with pytest.raises(RunError, match="block 000001-000000 of run a is damaged"):
         ledger.total()
 
@@ -121,20 +123,19 @@ def test_ledger__more_accounts_than_a_slab_keep_no_pairs(store: Store) -> None:
     document = hit_document(100)
     account = document["accounts"][1]
     document["accounts"] = [{**account, "name": f"a{i}"} for i in range(300)]
-    ledger = Ledger(store, "a", plan_from_document(document))
-    assert [block.key for block in ledger.blocks] == [
-        f"00000{b}-000{a}" for b in range(2) for a in ("000", "256")
-    ]
-    none = np.zeros((0, 0, 0, 0), np.int64)
+    plan = plan_from_document(document)
+    ledger = Ledger(store, "a", plan)
+    assert [block.key for block in ledger.blocks] == [f"00000{b}-00000{a}" for b in range(2) for a in (0, 1)]
     for block in ledger.blocks:
-        width = block.last_account - block.first_account
-        ledger.record(block, Counts(np.full((3, 3, width, 3, 3), 1 + block.first_account), none))
+        counts = zero_counts(plan, plan_slabs(plan)[block.slab])
+        counts.hits[:] = 1 + block.slab
+        ledger.record(block, counts)
     total = ledger.total()
     assert (total.hits[:, :, :256] == 2).all()
-    assert (total.hits[:, :, 256:] == 2 * 257).all()
+    assert (total.hits[:, :, 256:] == 4).all()
     assert total.joint.size == 0
 
 
 def test_count_paths__counts_each_block() -> None:
-    assert count_paths((Block(0, 0, 64, 0, 2), Block(1, 64, 10, 0, 2))) == 74
+    assert count_paths((Block(0, 0, 64, 0), Block(1, 64, 10, 0))) == 74
     assert count_paths(()) == 0

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.margin_now import Margin, margin_now
-from pipeline.plan import Account, Position
+from pipeline.margin_now import Margin, margin_now, openable
+from pipeline.plan import Account, Plan, Position, plan_from_document
 from tests.cubes import plan_document, small_plan
+from tests.pipeline.pool_books import BRACKETS, Document, document_of, tiered_venue
 
 PLAN = small_plan()
 
 
-def margin_of(collateral: float, positions: list[tuple[str, float, float]]) -> Margin:
+def plan_of(collateral: float, positions: list[tuple[str, float, float]]) -> Plan:
     account = Account(
         name="desk",
         collateral={"USDC": float(collateral)},
@@ -24,7 +25,11 @@ def margin_of(collateral: float, positions: list[tuple[str, float, float]]) -> M
             for asset, size, entry in positions
         ),
     )
-    return margin_now(PLAN.model_copy(update={"accounts": (account,)}))["desk"]
+    return PLAN.model_copy(update={"accounts": (account,)})
+
+
+def margin_of(collateral: float, positions: list[tuple[str, float, float]]) -> Margin:
+    return margin_now(plan_of(collateral, positions))["desk"]
 
 
 def test_margin_now__worked_by_hand() -> None:
@@ -74,9 +79,124 @@ def test_margin_now__no_equity_carries_infinite_leverage() -> None:
 
 
 def test_openable__needs_initial_margin_at_the_multiple() -> None:
-    margin = margin_of(2_400, [("BTC", 1, 60_000)])
-    assert margin.openable(2)
-    assert not margin.openable(2.001)
+    plan = plan_of(2_400, [("BTC", 1, 60_000)])
+    assert openable(plan, plan.accounts[0], 2)
+    assert not openable(plan, plan.accounts[0], 2.001)
+
+
+def tiered_plan(*accounts: Document, haircuts: dict[str, float] | None = None) -> Plan:
+    """One market, BTC-PERP, at 60,000; brackets as in `BRACKETS`."""
+    venue = tiered_venue({"BTC-PERP": {"asset": "BTC", "brackets": BRACKETS}}, haircuts)
+    return plan_from_document(document_of(venue, {"BTC": 60_000.0}, *accounts))
+
+
+def test_openable__steps_from_bracket_to_bracket() -> None:
+    # notional 480,000 over 50; at twice the size 960,000 over 10
+    account = {
+        "name": "desk",
+        "collateral": {"USD": 95_999},
+        "positions": [{"market": "BTC-PERP", "size": 8, "entry": 60_000}],
+    }
+    plan = tiered_plan(account)
+    assert margin_now(plan)["desk"].initial_margin == pytest.approx(9_600)
+    assert openable(plan, plan.accounts[0], 1.04)
+    assert not openable(plan, plan.accounts[0], 2)
+    enough = tiered_plan(account | {"collateral": {"USD": 96_000}})
+    assert openable(enough, enough.accounts[0], 2)
+
+
+def test_openable__every_pool_must_be() -> None:
+    account = {
+        "name": "desk",
+        "margin": "isolated",
+        "position_mode": "hedge",
+        "positions": [
+            {"market": "BTC-PERP", "size": 1, "entry": 60_000, "collateral": 1_200},
+            {"market": "BTC-PERP", "size": -1, "entry": 60_000, "collateral": 1e6},
+        ],
+    }
+    plan = tiered_plan(account)
+    assert openable(plan, plan.accounts[0], 1)
+    assert not openable(plan, plan.accounts[0], 1.001)
+
+
+def test_margin_now__brackets_worked_by_hand() -> None:
+    (margin,) = margin_now(
+        tiered_plan(
+            {
+                "name": "desk",
+                "collateral": {"USD": 50_000},
+                "positions": [{"market": "BTC-PERP", "size": -10, "entry": 61_000, "leverage": 5}],
+            }
+        )
+    ).values()
+    # 600,000 lies in the last bracket: 0.05 x 600,000 - 20,300, and 600,000 / 5
+    assert margin.equity == 60_000
+    assert margin.maintenance_margin == pytest.approx(9_700)
+    assert margin.initial_margin == pytest.approx(120_000)
+    assert margin.called
+    assert not margin.liquidatable
+
+
+def test_margin_now__haircuts_count_against_margin_and_not_against_bankruptcy() -> None:
+    account: Document = {
+        "name": "desk",
+        "collateral": {"BTC": 1, "USD": 1_000},
+        "positions": [{"market": "BTC-PERP", "size": 1, "entry": 120_000}],
+    }
+    haircuts = {"BTC": 0.1}
+    # 60,000 less 6,000, 1,000, and a loss of 60,000
+    margin = margin_now(tiered_plan(account, haircuts=haircuts))["desk"]
+    assert margin.equity == -5_000
+    assert margin.pools[0].full_equity == 1_000
+    assert (margin.liquidatable, margin.bankrupt) == (True, False)
+    assert margin.net_notional == 60_000  # of positions only
+    account["collateral"]["USD"] = -1
+    assert margin_now(tiered_plan(account, haircuts=haircuts))["desk"].bankrupt
+    # coins owed are owed in full
+    account["collateral"] = {"BTC": -1, "USD": 200_000}
+    assert margin_now(tiered_plan(account, haircuts=haircuts))["desk"].equity == 80_000
+
+
+def test_margin_now__pools_stand_and_fall_by_themselves() -> None:
+    account: Document = {
+        "name": "desk",
+        "margin": "mixed",
+        "position_mode": "hedge",
+        "collateral": {"USD": 500_000},
+        "positions": [
+            {"market": "BTC-PERP", "size": 2, "entry": 60_000, "margin": "isolated", "collateral": 899},
+            {"market": "BTC-PERP", "size": 2, "entry": 60_000},
+            {"market": "BTC-PERP", "size": -2, "entry": 60_000, "margin": "isolated", "collateral": 1_800},
+        ],
+    }
+    margin = margin_now(tiered_plan(account))["desk"]
+    assert [pool.name for pool in margin.pools] == ["cross", "BTC-PERP long", "BTC-PERP short"]
+    # each of them 120,000: 0.01 x 120,000 - 300
+    assert [pool.maintenance_margin for pool in margin.pools] == pytest.approx([900, 900, 900])
+    assert [pool.liquidatable for pool in margin.pools] == [False, True, False]
+    assert margin.liquidatable
+    assert margin.margin_ratio == pytest.approx(899 / 900)
+    assert margin.equity == 502_699
+    assert margin.maintenance_margin == pytest.approx(2_700)
+    assert margin.free_collateral == pytest.approx(502_699 - 3 * 2_400)
+    assert (margin.gross_notional, margin.net_notional) == (360_000, 120_000)
+    assert not margin.bankrupt
+    account["positions"][0]["collateral"] = -1
+    assert margin_now(tiered_plan(account))["desk"].bankrupt
+
+
+def test_margin_now__account_on_a_venue_of_its_own() -> None:
+    account = {"name": "desk", "collateral": {"USDC": 720}, "positions": []}
+    account["positions"] = [{"market": "BTC-USD", "size": 1, "entry": 60_000}]
+    other = tiered_venue({"BTC-USD": {"asset": "BTC", "brackets": BRACKETS}}) | {"quote": "USDC"}
+    document = plan_document() | {
+        "venues": {"other": other},
+        "accounts": [account, account | {"name": "elsewhere", "venue": "other"}],
+    }
+    margins = margin_now(plan_from_document(document))
+    assert margins["desk"].maintenance_margin == pytest.approx(720)
+    assert margins["elsewhere"].maintenance_margin == pytest.approx(300)
 
 
 def test_margin_now__accounts_in_the_order_of_the_plan() -> None:

@@ -21,6 +21,7 @@ from pipeline.model import model_from_document
 from pipeline.plan import Plan, plan_from_document
 from tests.pipeline.documents import small_document
 from tests.pipeline.dydx.exchange import MAINNET
+from tests.pipeline.pool_books import BRACKETS, Document, tiered_venue
 
 USDC = 10**6  # quote quantums
 
@@ -73,7 +74,7 @@ def test_margin_snapshot__two_sided_book_worked_by_hand() -> None:
     btc, eth = account.positions
     assert account.margin.maintenance_margin == pytest.approx(14_400, rel=1e-15)
     assert account.margin.liquidatable
-    assert not account.bankrupt
+    assert not account.margin.bankrupt
     assert (btc.notional, eth.notional) == (600_000, -600_000)
     assert (btc.mark, eth.mark) == (60_000, 3_000)
     assert btc.maintenance_margin == eth.maintenance_margin == 7_200
@@ -117,7 +118,7 @@ def test_margin_snapshot__short_that_no_fall_can_mend_has_no_liquidation_price()
     account = account_of(-3_100, (-1, 3_000, 0.05), (1, 60_000, 0.012))
     short, long = account.positions
     assert account.margin.liquidatable
-    assert account.bankrupt
+    assert account.margin.bankrupt
     assert (short.liquidation_price, short.distance_percent) == (None, None)
     assert long.liquidation_price == pytest.approx((60_000 + 3_100 + 150) / 0.988, rel=1e-12)
     assert long.distance_percent is not None
@@ -161,8 +162,8 @@ def test_margin_snapshot__position_of_no_size_has_no_prices() -> None:
 
 
 def test_bankrupt__only_below_zero() -> None:
-    assert not account_of(0, (1, 100, 0.05)).bankrupt
-    assert account_of(-1e-9, (1, 100, 0.05)).bankrupt
+    assert not account_of(0, (1, 100, 0.05)).margin.bankrupt
+    assert account_of(-1e-9, (1, 100, 0.05)).margin.bankrupt
 
 
 def test_margin_snapshot__tiny_positions_are_undefined_rather_than_infinite() -> None:
@@ -208,25 +209,109 @@ def test_document__keys_and_nulls() -> None:
     document = account.document()
     assert list(document) == [
         *("name", "equity", "initial_margin", "maintenance_margin", "free_collateral", "margin_ratio"),
-        *("leverage", "liquidatable", "bankrupt", "positions"),
+        *("leverage", "liquidatable", "bankrupt", "venue", "group", "fee_tier", "margin", "taker_fee"),
+        *("pools", "positions"),
     ]
     assert document["leverage"] is None  # no equity to carry it
     assert document["margin_ratio"] == pytest.approx(-0.2)
     assert (document["liquidatable"], document["bankrupt"]) == (True, True)
     assert list(document["positions"][0]) == [
-        *("market", "size", "notional", "liquidation_price", "distance_percent", "distance_daily_sd"),
+        *("market", "pool", "size", "mark", "notional", "initial_margin", "maintenance_margin"),
+        *("liquidation_price", "distance_percent", "distance_daily_sd"),
         *("bankruptcy_price", "fillable_price"),
     ]
+    (pool,) = document["pools"]
+    assert list(pool) == [
+        *("name", "equity", "initial_margin", "maintenance_margin", "free_collateral", "margin_ratio"),
+        *("liquidatable", "bankrupt"),
+    ]
+    assert (pool["name"], document["positions"][0]["pool"]) == ("cross", "cross")
 
 
 def test_document__account_without_positions_has_no_margin_ratio() -> None:
     plan = plan_of(-1, [(1, 100, 0.05)])
     emptied = plan.accounts[0].model_copy(update={"positions": ()})
-    assert margin_snapshot(plan.model_copy(update={"accounts": (emptied,)}))[0].document() == {
-        **{"name": "desk", "equity": -1.0, "initial_margin": 0.0, "maintenance_margin": 0.0},
-        **{"free_collateral": -1.0, "margin_ratio": None, "leverage": 0.0},
-        **{"liquidatable": False, "bankrupt": True, "positions": []},
+    figures = {
+        **{"equity": -1.0, "initial_margin": 0.0, "maintenance_margin": 0.0, "free_collateral": -1.0},
+        **{"margin_ratio": None, "liquidatable": False, "bankrupt": True},
     }
+    assert margin_snapshot(plan.model_copy(update={"accounts": (emptied,)}))[0].document() == {
+        **{"name": "desk", **figures, "leverage": 0.0, "venue": "inline", "group": None, "fee_tier": None},
+        **{"margin": "cross", "taker_fee": 0.0005, "pools": [{"name": "cross", **figures}], "positions": []},
+    }
+
+
+def mixed_account(*positions: Document) -> Document:
+    """On a tiered venue beside the plan's own; the cross pool holds 1 BTC, of which 10 % don't count."""
+    return {
+        "name": "mixed",
+        "margin": "mixed",
+        "position_mode": "hedge",
+        "venue": "tiers",
+        "fee_tier": "vip",
+        "group": "basis",
+        "collateral": {"BTC": 1, "USD": 1_000},
+        "positions": [{"market": "BTC-PERP", "entry": 60_000, **position} for position in positions],
+    }
+
+
+def mixed_plan(*positions: Document) -> Plan:
+    """The small plan, and the mixed account as its last."""
+    venue = tiered_venue({"BTC-PERP": {"asset": "BTC", "brackets": BRACKETS}}, {"BTC": 0.1})
+    venue["fee_tiers"] = {"vip": {"taker": 0.0003, "maker": -0.0001}}
+    document = small_document()
+    return plan_from_document(
+        document
+        | {
+            "venues": {"tiers": venue},
+            "prices": {"BTC": 60_000, "ETH": 3_000},
+            "accounts": [*document["accounts"], mixed_account(*positions)],
+        }
+    )
+
+
+def test_margin_snapshot__pools_of_a_mixed_account_worked_by_hand() -> None:
+    account = margin_snapshot(
+        mixed_plan(
+            {"size": 2, "margin": "isolated", "collateral": 10_000},
+            {"size": 1, "leverage": 4},
+            {"size": -1, "margin": "isolated", "collateral": 100},
+        )
+    )[-1]
+    document = account.document()
+    keys = ("venue", "group", "fee_tier", "margin", "taker_fee")
+    assert [document[key] for key in keys] == ["tiers", "basis", "vip", "mixed", 0.0003]
+    long, shared, short = account.positions
+    # in the order of the plan, each in its own pool
+    assert [position.pool for position in account.positions] == ["BTC-PERP long", "cross", "BTC-PERP short"]
+    assert (long.size, shared.size, short.size) == (2, 1, -1)
+    # 10,000 + 2 (p - 60,000) = 0.01 x 2 p - 300
+    assert long.liquidation_price == pytest.approx(109_700 / 1.98)
+    assert long.bankruptcy_price == pytest.approx(55_000)
+    # 1,000 + 0.9 p + (p - 60,000) = 0.004 p, notional below 50,000
+    assert shared.liquidation_price == pytest.approx(59_000 / 1.896)
+    assert shared.bankruptcy_price == pytest.approx(59_000 / 2)
+    assert (shared.initial_margin, shared.maintenance_margin) == pytest.approx((15_000, 300))
+    # 100 behind 300: 100 - (p - 60,000) = 0.01 p - 300
+    assert short.liquidation_price == pytest.approx(60_400 / 1.01)
+    assert short.distance_percent == pytest.approx(100 * (60_400 / 1.01 / 60_000 - 1))
+    assert short.bankruptcy_price == pytest.approx(60_100)
+    assert [pool["liquidatable"] for pool in document["pools"]] == [False, False, True]
+    assert document["liquidatable"]
+    assert document["margin_ratio"] == pytest.approx(100 / 300)
+    assert {position.fillable_price for position in account.positions} == {None}
+
+
+def test_margin_snapshot__long_in_a_pool_that_is_short_is_liquidated_by_a_rise() -> None:
+    # 1,000 + 0.9 p + (1 - 3) (p - 60,000): above 500,000 / 3 the short is in the last bracket
+    account = margin_snapshot(mixed_plan({"size": 1}, {"size": -3}))[-1]
+    long, short = account.positions
+    # 121,000 - 1.1 p = 0.01 x 4 p - 600
+    assert long.liquidation_price == short.liquidation_price == pytest.approx(121_600 / 1.14)
+    assert long.distance_percent == short.distance_percent == pytest.approx(100 * (12_160 / 11.4 / 600 - 1))
+    assert long.distance_percent > 0
+    assert long.distance_daily_sd is not None
+    assert long.distance_daily_sd > 0
 
 
 marks = st.floats(1e-3, 1e5)

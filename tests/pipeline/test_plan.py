@@ -81,6 +81,21 @@ def test_plan_from_document__account_without_positions() -> None:
     assert plan.accounts[1].positions == ()
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("accounts", 0, "policies"), []),
+        (("accounts", 0, "equity"), None),
+        ((*REGIME, "wick"), None),
+        ((*POSITION, "strike"), None),
+        (("keep",), {}),
+        (("parameter_uncertainty",), False),
+    ],
+)
+def test_plan_from_document__later_keys_that_ask_for_nothing(path: tuple[str | int, ...], value: Any) -> None:
+    assert plan_from_document(spoil(small_document(), path, value)) == plan_from_document(small_document())
+
+
 def test_plan_from_document__price_of_unheld_asset_may_be_missing() -> None:
     document = spoil(small_document(), ("accounts", 0, "positions", 1), ...)
     plan = plan_from_document(spoil(document, ("prices", "ETH"), ...))
@@ -97,15 +112,12 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("venue", "markets", "BTC-USD", "initial"), 1, "venue.markets.BTC-USD.initial", "`initial_margin`"),
     ((*SCENARIO, "effects", 0, "until"), "4h", "scenarios[2].effects[0].until", "effect, force"),
     (("limits", 0, "maximum"), 1, "limits[0].maximum", "known key"),
-    (("market_state",), {}, "market_state", "not supported yet"),
-    (("simulation", "precision"), {}, "simulation.precision", "not supported yet"),
+    (("market_state",), {"BTC": 1}, "market_state", "not supported yet"),
+    (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
     (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
-    (("accounts", 0, "policies"), [], "accounts[0].policies", "not supported yet"),
-    (("accounts", 0, "venue"), "x", "accounts[0].venue", "not supported yet"),
-    (("accounts", 0, "margin"), "isolated", "accounts[0].margin", "`isolated` is not supported yet"),
-    ((*POSITION, "margin"), "isolated", "accounts[1].positions[0].margin", "not supported yet"),
-    ((*REGIME, "wick"), {}, "model.regimes.calm.wick", "not supported yet"),
-    (("venue", "rules"), "tiered", "venue.rules", "`tiered` is not supported yet"),
+    (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),
+    (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
+    ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "not supported yet"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
     (("scenarios", 1), "flash-crash", "scenarios[1]", "`flash-crash` is not supported yet"),
     ((*SCENARIO, "effects", 0, "effect"), "halt", "scenarios[2].effects[0].effect", "not supported yet"),
@@ -122,6 +134,13 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     ((*SCENARIO, "effects", 1, "multiply"), {"BTCC": 2}, "effects[1].multiply.BTCC", "`BTC`?"),
     (("scenarios", 1), "gap-down10", "scenarios[1]", "did you mean `gap-down-10`?"),
     (("venue",), "dydx-v4-2026", "venue", "did you mean `dydx-v4-2026-03`?"),
+    (("venues",), {"perps": "dydx-v4-2026"}, "venues.perps", "did you mean `dydx-v4-2026-03`?"),
+    (("accounts", 0, "venue"), "dydx-v4-2026", "accounts[0].venue", "did you mean `dydx-v4-2026-03`?"),
+    (("accounts", 0, "venue"), 3, "accounts[0].venue", "a venue"),
+    (("accounts", 0, "fee_tier"), "vip", "accounts[0].fee_tier", "no `fee_tier`, as the venue has none"),
+    (("accounts", 0, "margin"), "isolate", "accounts[0].margin", "did you mean `isolated`?"),
+    (("venue", "fee_tiers"), {" ": {"taker": 0, "maker": 0}}, "venue.fee_tiers[' ']", "a name"),
+    (("venues",), [], "venues", "a mapping"),
     (("model",), "crypto-minors", "model", "a path that ends in .yaml"),
     (("limits", 0, "metric"), "p_liq", "limits[0].metric", "did you mean `p_liquidation`?"),
     (("limits", 0, "scenario"), "base", "limits[0].scenario", "did you mean `baseline`?"),
@@ -222,6 +241,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("model", "regimes"), {}, "model.regimes", "at least 1"),
     (("venue", "markets"), {}, "venue.markets", "at least 1"),
     (("accounts", 0, "collateral"), {}, "accounts[0].collateral", "at least 1"),
+    (("accounts", 0, "collateral"), ..., "accounts[0].collateral", "at least 1"),
     (("accounts", 0, "name"), "", "accounts[0].name", "a name"),
     (("name",), "  ", "name", "a name"),
     # twice

@@ -9,6 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from kernels.structs import MOMENTS
 from pipeline.tallies import Tallies
 
 SHAPE = (2, 3, 2, 4)
@@ -18,7 +19,15 @@ def draw_tallies(seed: int, paths: int = 1_000) -> Tallies:
     generator = np.random.default_rng(seed)
     counts = [generator.integers(0, paths, SHAPE) for _ in range(3)]
     joint = generator.integers(0, paths, (2, 4, 3, 3))
-    return Tallies(*counts, joint, np.zeros(SHAPE[:3], np.bool_), paths)
+    return Tallies(
+        *counts,
+        joint,
+        np.zeros(SHAPE[:3], np.bool_),
+        paths,
+        all_pools=generator.integers(0, paths, SHAPE),
+        groups=generator.integers(0, paths, (MOMENTS, 2, 5, 2, 4)),
+        quantum=np.ones(5),
+    )
 
 
 def assert_equal(one: Tallies, other: Tallies) -> None:
@@ -35,6 +44,10 @@ def test_add__counts_and_paths_add_up() -> None:
     assert np.array_equal(both.margin_calls - one.margin_calls, other.margin_calls)
     assert np.array_equal(both.bankruptcies - one.bankruptcies, other.bankruptcies)
     assert np.array_equal(both.joint - one.joint, other.joint)
+    assert both.all_pools is not None
+    assert both.groups is not None
+    assert np.array_equal(both.all_pools - one.all_pools, other.all_pools)
+    assert np.array_equal(both.groups - one.groups, other.groups)
 
 
 def test_add__any_order_and_grouping_is_the_same() -> None:
@@ -50,10 +63,11 @@ def test_add__keeps_counts_beyond_32_bits() -> None:
     assert np.all((large + large).liquidations == 2 * large.liquidations)
 
 
-def test_add__without_joint_counts() -> None:
-    one = replace(draw_tallies(1), joint=None)
-    assert (one + one).joint is None
-    with pytest.raises(ValueError, match="joint"):
+@pytest.mark.parametrize("name", ["joint", "all_pools", "groups"])
+def test_add__without_what_some_plans_keep(name: str) -> None:
+    one = replace(draw_tallies(1), **{name: None})
+    assert getattr(one + one, name) is None
+    with pytest.raises(ValueError, match="only one keeps"):
         one + draw_tallies(2)
 
 
@@ -61,6 +75,8 @@ def test_add__refuses_another_plans_tallies() -> None:
     one = draw_tallies(1)
     with pytest.raises(ValueError, match="liquidatable_now"):
         one + replace(one, liquidatable_now=~one.liquidatable_now)
+    with pytest.raises(ValueError, match="quantum"):
+        one + replace(one, quantum=2.0 * one.quantum)
 
 
 @pytest.mark.parametrize(

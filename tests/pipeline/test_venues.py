@@ -35,7 +35,9 @@ def test_load_venue__dydx() -> None:
     } <= set(venue.markets)
     for name, market_ in venue.markets.items():
         assert name == f"{market_.asset}-USD"
+    assert venue.liquidation is not None
     assert venue.liquidation.max_notional_liquidated_per_block == 100_000
+    assert venue.liquidation is not None
     assert venue.liquidation.max_position_portion_liquidated == 0.1
 
 

@@ -1,0 +1,125 @@
+"""The prices of one asset at which a pool becomes liquidatable or bankrupt, all else standing still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from math import fsum, inf
+
+from pipeline.margin_now import pool_margin
+from pipeline.pools import Holding, Pool
+
+
+def liquidation_prices(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
+    """Per asset that the pool has positions on, the price nearest to now at which it becomes liquidatable or,
+    where it is liquidatable now, stops being so. Assets without a positive one are left out.
+
+    At price x of an asset, p now, E - MM has become E - MM + G (x - p) - (R(x) - R(p)): G is what the pool
+    gains per unit of price, coins after their haircut, and R the maintenance margin of the positions on it.
+    That of all others is in MM, and stays. R is continuous, a line with kinks where brackets begin, so the
+    excess is solved piece by piece, upwards and downwards from p.
+    """
+    margin = pool_margin(pool, prices)
+    excess = margin.equity - margin.maintenance_margin
+    charged = sum(_charged_above(holding) < inf for holding in pool.holdings)
+    found = {}
+    for asset, held in _by_asset(pool):
+        sizes = [holding.size for holding in held]
+        coins = [coin.amount - coin.withheld for coin in pool.coins if coin.asset == asset]
+        slope = fsum([*sizes, *coins, *(-holding.maintenance.slope for holding in held)])
+        kinks = sorted((kink.floor, kink.rise) for holding in held for kink in holding.maintenance.kinks)
+        starts = [_charged_above(holding) for holding in held]
+        others = charged - sum(start < inf for start in starts)
+        price = _nearest(prices[asset], excess, slope, kinks, 0.0 if others else min(starts))
+        if price is not None:
+            found[asset] = price
+    return found
+
+
+def bankruptcy_prices(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
+    """Per asset that the pool has positions on, the price at which its equity without haircuts is zero.
+
+    E + G (x - p) = 0, with G the sizes and coins on the asset. Assets without a positive one are left out.
+    """
+    equity = pool.equity(prices)
+    found = {}
+    for asset, held in _by_asset(pool):
+        coins = [coin.amount for coin in pool.coins if coin.asset == asset]
+        gain = fsum([*(holding.size for holding in held), *coins])
+        price = prices[asset] - equity / gain if gain != 0 else inf
+        if 0 < price < inf:
+            found[asset] = price
+    return found
+
+
+def _by_asset(pool: Pool) -> Iterator[tuple[str, list[Holding]]]:
+    for asset, held in groupby(sorted(pool.holdings, key=_asset), key=_asset):
+        yield asset, list(held)
+
+
+def _asset(holding: Holding) -> str:
+    return holding.asset
+
+
+def _charged_above(holding: Holding) -> float:
+    """The price above which the position needs maintenance margin: infinite if it never does."""
+    slope, kinks = holding.maintenance
+    return 0.0 if slope > 0 else min((kink.floor for kink in kinks if kink.rise > 0), default=inf)
+
+
+def _nearest(
+    mark: float, excess: float, slope: float, kinks: list[tuple[float, float]], least: float
+) -> float | None:
+    """The price nearest to the mark at which the sign of the excess changes, or where margin begins.
+
+    `excess` is at the mark, `slope` per unit of price below every kink. Up to `least` no maintenance margin
+    is required: nothing is liquidatable, whatever the excess.
+    """
+    if least == inf:
+        return None
+    if mark <= least:
+        # no kink in between
+        excess += slope * (least - mark)
+        crossings = [least if excess < 0 else _crossing(least, excess, _above(least, slope, kinks))]
+    else:
+        down = _crossing(mark, excess, _below(mark, slope, kinks, least))
+        if down == inf and excess < 0:
+            down = least
+        crossings = [down, _crossing(mark, excess, _above(mark, slope, kinks))]
+    return min(
+        (price for price in crossings if 0 < price < inf), key=lambda price: abs(price - mark), default=None
+    )
+
+
+def _crossing(at: float, excess: float, pieces: Iterable[tuple[float, float]]) -> float:
+    """Where, along pieces (end, slope), the excess falls below zero or rises to it; inf: nowhere."""
+    below = excess < 0
+    for end, slope in pieces:
+        if slope == 0:
+            at = end
+            continue
+        ahead = excess + slope * (end - at)
+        if (ahead < 0) != below:
+            return at - excess / slope
+        at, excess = end, ahead
+    return inf
+
+
+def _above(start: float, slope: float, kinks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    slope = fsum([slope, *(-rise for floor, rise in kinks if floor <= start)])
+    for floor, rise in kinks:
+        if floor > start:
+            yield floor, slope
+            slope -= rise
+    yield inf, slope
+
+
+def _below(
+    start: float, slope: float, kinks: list[tuple[float, float]], least: float
+) -> Iterator[tuple[float, float]]:
+    slope = fsum([slope, *(-rise for floor, rise in kinks if floor < start)])
+    for floor, rise in reversed(kinks):
+        if least < floor < start:
+            yield floor, slope
+            slope += rise
+    yield least, slope

@@ -1,0 +1,78 @@
+"""What a reader should know about a plan that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+
+SHOWN = 5  # names in a warning; a book may have thousands
+
+
+def find_warnings(plan: Plan) -> Iterator[str]:
+    """A sentence for each."""
+    model, last = plan.model, plan.simulation.horizons[-1]
+    filtered = model.filtered
+    if model.initial == "filtered" and filtered is not None:
+        age = plan.as_of - filtered.as_of
+        if age < timedelta(0):
+            yield f"the model's filtered law looks ahead: it is of {filtered.as_of:%Y-%m-%d %H:%M}"
+        elif age > timedelta(days=1):
+            yield f"the model's filtered law is {age / timedelta(days=1):.1f} days older than as_of"
+    for name, regime in model.regimes.items():
+        if regime.repair_distance:
+            moved = f"moved by {regime.repair_distance:.3g} (Frobenius)"
+            yield f"regime {name}: correlation repaired to the nearest valid one, {moved}"
+    silent = [name for name, regime in model.regimes.items() if regime.funding is None]
+    if silent:
+        yield f"funding is not modelled in regime {', '.join(silent)}"
+    for scenario in plan.scenarios:
+        if any(effect.at >= last for effect in scenario.effects):
+            yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
+    yield from _quote_warnings(plan)
+    yield from _size_warnings(plan)
+    yield from _open_interest_warnings(plan)
+
+
+def _quote_warnings(plan: Plan) -> Iterator[str]:
+    accounts: dict[str, list[str]] = {}
+    for account in plan.accounts:
+        accounts.setdefault(plan.venue_of(account).quote, []).append(account.name)
+    if len(accounts) > 1:
+        listed = "; ".join(f"{quote} ({_some(names)})" for quote, names in accounts.items())
+        yield f"accounts have different quote currencies, taken as equal in value: {listed}"
+
+
+def _size_warnings(plan: Plan) -> Iterator[str]:
+    """Positions larger than a tiered venue allows; their margin is that of its last bracket."""
+    for account in plan.accounts:
+        venue = plan.venue_of(account)
+        for position in account.positions:
+            market = venue.markets[position.market]
+            largest = market.brackets[-1].up_to if market.brackets else None
+            notional = abs(position.size) * plan.prices[market.asset]
+            if largest is not None and notional > largest:
+                above = f"{notional:,.0f} {venue.quote} is above the largest position, {largest:,.0f}"
+                yield f"account {account.name}, {position.market}: {above}; margin by the last bracket"
+
+
+def _open_interest_warnings(plan: Plan) -> Iterator[str]:
+    """Markets held whose initial margin the venue scales by open interest, which the plan doesn't have."""
+    silent: dict[str, None] = {}
+    for account in plan.accounts:
+        venue = plan.venue_of(account)
+        for position in account.positions:
+            market = venue.markets[position.market]
+            tier = venue.tiers.get(market.tier or "")
+            if tier is not None and tier.open_interest_upper_cap > 0 and market.open_interest is None:
+                silent[position.market] = None
+    if silent:
+        yield f"initial margin of {_some(list(silent))} is the base one: the venue gives no open interest"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
