@@ -59,12 +59,41 @@ def check(plan: PlanPath) -> None:
 
 
 @app.command()
-def margin(plan: PlanPath, as_json: AsJson = False) -> None:
+def margin(
+    plan: PlanPath,
+    as_json: AsJson = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="the capital it takes cross beside isolated")
+    ] = False,
+    store: StoreAddress = "./runs",
+    scenario: Annotated[
+        str | None, typer.Option(help="with --compare: of the cube; baseline if left out")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option(help="with --compare: of the cube; the longest if left out")
+    ] = None,
+    probability: Annotated[
+        float | None,
+        typer.Option(
+            help="with --compare: the P(liquidation) that every way is to have; if left out, the account's "
+            "own, or 0.01 where that is 0 or 1"
+        ),
+    ] = None,
+) -> None:
     """Print the book as it stands: equity, margins, liquidation, bankruptcy and fillable prices.
 
-    For what plans support today: cross margin under dydx_v4. Other rule families, and --compare, which sets
-    the book isolated beside cross, come later.
+    With --compare: the capital that the same positions take in one pool of cross margin, in a pool for each
+    strategy, and each isolated; at initial margin, and at equal P(liquidation) where the store has a finished
+    run of the plan.
     """
+    if compare:
+        from flows.compare_command import Wanted, show_comparison
+
+        wanted = Wanted(store, scenario or "baseline", horizon, probability)
+        raise typer.Exit(show_comparison(plan, as_json, wanted))
+    for name, value in (("--scenario", scenario), ("--horizon", horizon), ("--probability", probability)):
+        if value is not None:
+            raise typer.BadParameter(f"{name} goes with --compare")
     from flows.margin_command import show_margin
 
     show_margin(plan, as_json)

@@ -5,6 +5,8 @@ Few pools have any, so they are added after the straight part. See `kernels.stru
 
 from __future__ import annotations
 
+import numpy as np
+
 from kernels.jit import hot, inlined
 from kernels.structs import (
     BANKRUPTCY,
@@ -87,7 +89,11 @@ def project_kinks(market: Market, book: Book, pool: int, price: Floats, now: Ste
 
 @inlined
 def widen_spread(market: Market, book: Book, pool: int, price: Floats, now: Step, table: Floats) -> None:
-    """Add to the bound on the spread what kinks add to the slopes; initial margin has the steepest."""
+    """Add to the bound on the spread what kinks add to the slopes; initial margin has the steepest.
+
+    Infinite where a pool on one asset, which follows the log price, has crossed a kink: the slope at mid-step
+    does not lead to where the step ends, so how near the barrier was can't be told from the two ends of X.
+    """
     for n in range(book.start[pool], book.start[pool + 1]):
         a = book.asset[n]
         spot = market.spot[a]
@@ -99,3 +105,12 @@ def widen_spread(market: Market, book: Book, pool: int, price: Floats, now: Step
                 above = middle - floor
                 turn = rise + 2.0 * curve * above if above > 0.0 else 0.0
                 table[SPREAD, v] += turn * (spot if market.additive else middle) * volatility[v]
+    if book.only_asset[pool] >= 0 and market.additive == 0:
+        for mark in range(BANKRUPTCY):
+            for n in range(book.start[pool], book.start[pool + 1]):
+                before, here = now.before[book.asset[n]], price[book.asset[n]]
+                for k in range(book.kinks.start[mark, n], book.kinks.start[mark, n + 1]):
+                    floor = book.kinks.terms[k, 0]
+                    for v in range(LANES):
+                        crossed = (before[v] > floor) != (here[v] > floor)
+                        table[SPREAD, v] = np.inf if crossed else table[SPREAD, v]

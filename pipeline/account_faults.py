@@ -33,7 +33,7 @@ def find_account_faults(account: Document, venue: Document, assets: Sequence[str
         if not _isolates(account, position):
             shared.append((i, market))
     yield from _slot_faults(account, venue)
-    for i, market in shared if len(shared) > 1 else ():
+    for i, market in shared if len(shared) > 1 and venue.get("rules") == "dydx_v4" else ():
         if venue["markets"].get(market, {}).get("isolated"):
             expected = f"{show(market)} in a pool of its own, as it is an isolated market"
             got = f"in one with {len(shared) - 1} more"
@@ -152,6 +152,8 @@ def _slot_faults(account: Document, venue: Document) -> Iterator[Fault]:
         )
         got = f"{show(market)} again (first in position {first[slot] + 1})"
         fix = "add the sizes up, at their average entry; or give the second an account of its own"
+        if not sided and venue.get("rules") == "tiered":
+            fix = f"{fix}; or, if the account is in hedge mode, set `position_mode: hedge`"
         yield Fault(("positions", i, "market"), expected, got, fix)
 
 

@@ -85,7 +85,8 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
     rho = jumps.get("correlation", 0.0)
     if isinstance(rho, list | tuple):
         yield from _size_faults(("jumps", "correlation"), rho, assets)
-        yield from definiteness_fault(("jumps", "correlation"), rho, assets, "correct the figures")
+        if rho:
+            yield from definiteness_fault(("jumps", "correlation"), rho, assets, "correct the figures")
     elif len(assets) > 1 and rho < -1 / (len(assets) - 1):
         lowest = -1 / (len(assets) - 1)
         expected = f"at least {lowest:.4g}: {len(assets)} assets can't all move further against each other"

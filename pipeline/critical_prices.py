@@ -10,9 +10,10 @@ from pipeline.margin_now import pool_margin
 from pipeline.pools import Holding, Pool
 
 
-def liquidation_prices(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
-    """Per asset that the pool has positions on, the price nearest to now at which it becomes liquidatable or,
-    where it is liquidatable now, stops being so. Assets without a positive one are left out.
+def liquidation_moves(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
+    """Per asset that the pool has positions on, the least move of its price, up or down, with which the pool
+    becomes liquidatable or, where it is liquidatable now, stops being so. Assets without such a move to a
+    positive price are left out.
 
     At price x of an asset, p now, E - MM has become E - MM + G (x - p) - (R(x) - R(p)): G is what the pool
     gains per unit of price, coins after their haircut, and R the maintenance margin of the positions on it.
@@ -21,18 +22,19 @@ def liquidation_prices(pool: Pool, prices: dict[str, float]) -> dict[str, float]
     """
     margin = pool_margin(pool, prices)
     excess = margin.equity - margin.maintenance_margin
-    charged = sum(_charged_above(holding) < inf for holding in pool.holdings)
+    charged = sum(_charged_above(holding) < prices[holding.asset] for holding in pool.holdings)
     found = {}
     for asset, held in _by_asset(pool):
+        mark = prices[asset]
         sizes = [holding.size for holding in held]
         coins = [coin.amount - coin.withheld for coin in pool.coins if coin.asset == asset]
         slope = fsum([*sizes, *coins, *(-holding.maintenance.slope for holding in held)])
         kinks = sorted((kink.floor, kink.rise) for holding in held for kink in holding.maintenance.kinks)
         starts = [_charged_above(holding) for holding in held]
-        others = charged - sum(start < inf for start in starts)
-        price = _nearest(prices[asset], excess, slope, kinks, 0.0 if others else min(starts))
-        if price is not None:
-            found[asset] = price
+        others = charged - sum(start < mark for start in starts)
+        move = _nearest(mark, excess, slope, kinks, 0.0 if others else min(starts))
+        if move is not None:
+            found[asset] = move
     return found
 
 
@@ -70,7 +72,7 @@ def _charged_above(holding: Holding) -> float:
 def _nearest(
     mark: float, excess: float, slope: float, kinks: list[tuple[float, float]], least: float
 ) -> float | None:
-    """The price nearest to the mark at which the sign of the excess changes, or where margin begins.
+    """The least move from the mark to where the sign of the excess changes, or where margin begins.
 
     `excess` is at the mark, `slope` per unit of price below every kink. Up to `least` no maintenance margin
     is required: nothing is liquidatable, whatever the excess.
@@ -80,27 +82,26 @@ def _nearest(
     if mark <= least:
         # no kink in between
         excess += slope * (least - mark)
-        crossings = [least if excess < 0 else _crossing(least, excess, _above(least, slope, kinks))]
+        begins = least - mark
+        moves = [begins if excess < 0 else begins + _crossing(least, excess, _above(least, slope, kinks))]
     else:
         down = _crossing(mark, excess, _below(mark, slope, kinks, least))
         if down == inf and excess < 0:
-            down = least
-        crossings = [down, _crossing(mark, excess, _above(mark, slope, kinks))]
-    return min(
-        (price for price in crossings if 0 < price < inf), key=lambda price: abs(price - mark), default=None
-    )
+            down = least - mark
+        moves = [down, _crossing(mark, excess, _above(mark, slope, kinks))]
+    return min((move for move in moves if 0 < mark + move < inf), key=abs, default=None)
 
 
-def _crossing(at: float, excess: float, pieces: Iterable[tuple[float, float]]) -> float:
-    """Where, along pieces (end, slope), the excess falls below zero or rises to it; inf: nowhere."""
-    below = excess < 0
+def _crossing(start: float, excess: float, pieces: Iterable[tuple[float, float]]) -> float:
+    """How far from the start, along pieces (end, slope), the excess falls below zero or rises to it; or inf."""
+    at, below = start, excess < 0
     for end, slope in pieces:
         if slope == 0:
             at = end
             continue
         ahead = excess + slope * (end - at)
         if (ahead < 0) != below:
-            return at - excess / slope
+            return (at - start) - excess / slope
         at, excess = end, ahead
     return inf
 

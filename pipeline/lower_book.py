@@ -107,7 +107,9 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
             np.stack([initial, maintenance, np.zeros(count)]), np.float64, (MARKS, count), "requirement"
         ),
         kinks=_lower_kinks(legs, spans),
-        spread=np.array([_spread(market, asset[span], sizes[span]) for span in spans]),
+        spread=np.array([_spread(market, asset[span], sizes[span]) for span in spans]).reshape(
+            size, *market.covariance.shape[:2]
+        ),
         initial=np.array(
             [sum(leg.initial.at(market.spot[leg.asset]) for leg in row.legs) for row in rows], np.float64
         ),
@@ -143,7 +145,7 @@ def find_liquidatable(market: Market, book: Book) -> NDArray[np.bool_]:
                 kinks = book.kinks.terms[slice(*book.kinks.start[LIQUIDATION, n : n + 2])]
                 margin -= Requirement(0.0, tuple(Kink(*terms) for terms in kinks)).at(here)
             hit = margin < book.threshold[LIQUIDATION, r]
-            found[s, account, book.leverage[r]] |= hit
+            np.logical_or.at(found[s, account], book.leverage[r], hit)  # a leverage may be there twice
     return found
 
 

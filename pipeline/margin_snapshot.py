@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import fsum, inf, isfinite, sqrt
 from typing import Any
 
-from pipeline.critical_prices import bankruptcy_prices, liquidation_prices
+from pipeline.critical_prices import bankruptcy_prices, liquidation_moves
 from pipeline.margin_now import Margin, PoolMargin, margin_of, pool_margin
 from pipeline.plan import Account, MarketModel, Plan, Venue
 from pipeline.pools import Holding, Pool, pools_of
@@ -155,12 +155,12 @@ def _positions(
 ) -> list[PositionMargin]:
     """Those of a pool, in its order; `rules`: how dydx_v4 liquidates, None elsewhere."""
     margin = pool_margin(pool, prices)
-    liquidation, bankruptcy = liquidation_prices(pool, prices), bankruptcy_prices(pool, prices)
+    moves, bankruptcy = liquidation_moves(pool, prices), bankruptcy_prices(pool, prices)
     found = []
     for holding in pool.holdings:
         asset, mark = holding.asset, prices[holding.asset]
-        price = liquidation.get(asset)
-        distance = None if price is None else abs(price - mark) / mark
+        move = moves.get(asset)
+        distance = None if move is None else abs(move) / mark
         if distance is not None and margin.liquidatable:
             distance = -distance
         deviation = deviations[asset]
@@ -173,7 +173,7 @@ def _positions(
                 notional=holding.size * mark,
                 initial_margin=holding.initial.at(mark),
                 maintenance_margin=holding.maintenance.at(mark),
-                liquidation_price=price,
+                liquidation_price=None if move is None else mark + move,
                 distance_percent=None if distance is None else 100.0 * distance,
                 distance_daily_sd=None if distance is None or deviation == 0 else distance / deviation,
                 bankruptcy_price=bankruptcy.get(asset)

@@ -80,7 +80,7 @@ def _marginal(gross: float, brackets: tuple[Bracket, ...]) -> Requirement:
     rises = [
         Kink(low.up_to / gross, 0.0, gross * (high.maintenance_margin - low.maintenance_margin), 0.0)
         for low, high in pairwise(brackets)
-        if gross > 0 and low.up_to is not None
+        if gross > 0 and low.up_to is not None and high.maintenance_margin != low.maintenance_margin
     ]
     return Requirement(gross * brackets[0].maintenance_margin, tuple(rises))
 

@@ -62,7 +62,7 @@ def find_faults(
                 continue  # pydantic counts only the items that are right; the others have their own errors
             place = _locate(part, details["loc"])
             faults.append(_translate(place, dict(details)))
-            rest = _without(rest, faults[-1].loc, bool(_parts_of(place.annotation)))
+            rest = _without(rest, place.loc, bool(_parts_of(place.annotation)))
     if not isinstance(rest, dict):
         return faults
     found = [fault.loc for fault in faults]

@@ -25,10 +25,10 @@ def find_venue_faults(venue: dict[str, Any]) -> Iterator[Fault]:
     for name, tier in venue.get("tiers", {}).items():
         yield from _tier_faults(("tiers", name), tier)
     if rules == "tiered":
-        for key, instead in (("tiers", "a tiered market has `brackets`"), ("liquidation", "leave it out")):
+        for key in ("tiers", "liquidation"):
             if venue.get(key):
                 expected = f"no `{key}` on a tiered venue: it belongs to dydx_v4"
-                yield Fault((key,), expected, show(venue[key]), f"remove it: {instead}")
+                yield Fault((key,), expected, show(venue[key]), "remove it")
     for name, market in venue.get("markets", {}).items():
         loc: Loc = ("markets", name)
         if not name.strip():
@@ -45,8 +45,8 @@ def find_venue_faults(venue: dict[str, Any]) -> Iterator[Fault]:
 def _tier_faults(loc: Loc, tier: dict[str, Any]) -> Iterator[Fault]:
     lower, upper = tier.get("open_interest_lower_cap", 0), tier.get("open_interest_upper_cap", 0)
     if (lower or upper) and lower >= upper:
-        expected = f"above the lower cap, {lower:,g}; both 0: initial margin stays as it is"
-        yield Fault((*loc, "open_interest_upper_cap"), expected, f"{upper:,g}", "check the two: quote units")
+        expected = f"above the lower cap, {lower:,.12g}; both 0: initial margin stays as it is"
+        yield Fault((*loc, "open_interest_upper_cap"), expected, f"{upper:,.12g}", "check the two: quote units")
 
 
 def _fraction_faults(loc: Loc, market: dict[str, Any], tiers: dict[str, Any]) -> Iterator[Fault]:
@@ -136,8 +136,8 @@ def _order_faults(loc: Loc, i: int, low: dict[str, Any], high: dict[str, Any]) -
         expected = "the end of the bracket: only the last one may have none"
         yield Fault((*loc, i - 1, "up_to"), expected, "nothing", "add `up_to:`, in quote units of notional")
     elif high.get("up_to") is not None and high["up_to"] <= end:
-        expected = f"brackets in ascending order: above {end:,g}"
-        yield Fault((*loc, i, "up_to"), expected, f"{high['up_to']:,g}", "put them in order")
+        expected = f"brackets in ascending order: above {end:,.12g}"
+        yield Fault((*loc, i, "up_to"), expected, f"{high['up_to']:,.12g}", "put them in order")
     rates: Any = low.get("maintenance_margin"), high.get("maintenance_margin")
     if None not in rates and rates[1] < rates[0]:
         expected = f"at least the rate of the bracket before, {rates[0]:g}: margin on more never falls"

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.group_summary import GroupSummary, summarise_groups
 from pipeline.summary import Summary, summarise_accounts
 from pipeline.verdict import Judgement, find_worst
 from pipeline.wording import Chance, duration, percent
@@ -26,7 +27,7 @@ STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, and every limit breached or in doubt, in words. Of many accounts, those most at risk.
+    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries
@@ -40,6 +41,7 @@ def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> Renderab
         _chances(shown, horizons),
         Text("\nWorst scenario, and the leverage that keeps a limit on the baseline", "bold"),
         _mending(shown, horizons[-1]),
+        *_groups(summarise_groups(cube), horizons[-1]),
         Text("\nLimits", "bold"),
         _findings(judgements),
         Text("Intervals are of the simulation alone: model uncertainty not assessed.", "dim"),
@@ -81,6 +83,28 @@ def _mending(summaries: Sequence[Summary], longest: str) -> Table:
         worst = _stacked(summary.worst)
         table.add_row(summary.account, summary.worst_scenario, worst, summary.keeping, percent(summary.limit))
     return table
+
+
+def _groups(summaries: Sequence[GroupSummary], longest: str) -> list[RenderableType]:
+    """Accounts that belong together: how often one of them goes, and how often all do."""
+    if not summaries:
+        return []
+    table = _table("group")
+    for title in ("any liquidated", "all liquidated", "worst scenario", "any liquidated", "all liquidated"):
+        table.add_column(title, justify="left" if title == "worst scenario" else "right", overflow="fold")
+    for group in summaries[:MOST_ROWS]:
+        table.add_row(
+            f"{group.group} ({group.accounts})",
+            _stacked(group.any),
+            _stacked(group.all),
+            group.worst_scenario,
+            _stacked(group.worst_any),
+            _stacked(group.worst_all),
+        )
+    title = f"\nGroups (accounts in each), within {longest}: in the baseline, and in the worst scenario"
+    if len(summaries) > MOST_ROWS:
+        title += f"; the first {MOST_ROWS} of {len(summaries):,}"
+    return [Text(title, "bold"), table]
 
 
 def _findings(judgements: Sequence[Judgement]) -> RenderableType:

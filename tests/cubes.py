@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from kernels.structs import ALL, ANY, LIQUIDATED, LIQUIDATED_SQUARE, MOMENTS
 from pipeline.cube import Provenance, build_cube
 from pipeline.plan import Plan, plan_from_document
 from pipeline.tallies import Tallies
@@ -130,3 +132,16 @@ def small_tallies() -> Tallies:
 def small_cube() -> xr.Dataset:
     """The cube of `small_plan` and `small_tallies`; don't write into it."""
     return build_cube(small_tallies(), small_plan(), PROVENANCE)
+
+
+@cache
+def full_cube() -> xr.Dataset:
+    """A cube with everything that only some plans have: a group, and an account of several pools."""
+    document = plan_document()
+    document["accounts"][0]["group"] = "desk"
+    document["accounts"][0]["positions"][0] |= {"margin": "isolated", "collateral": 1_000}
+    tallies = small_tallies()
+    groups = np.zeros((MOMENTS, 3, 1, 4, 3), np.int64)
+    groups[ANY] = groups[ALL] = groups[LIQUIDATED] = groups[LIQUIDATED_SQUARE] = tallies.liquidations[:, :1]
+    full = replace(tallies, all_pools=tallies.liquidations // 2, groups=groups, quantum=np.ones(1))
+    return build_cube(full, plan_from_document(document), PROVENANCE)

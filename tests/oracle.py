@@ -8,6 +8,7 @@ rounding can tell, the oracle says so instead of taking sides.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,15 +16,25 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 from scipy.stats import chi2, poisson
 
-from tests.kernels.problems import Account, Problem, Regime, Scenario
+from tests.kernels.problems import Pool, Problem, Regime, Scenario
+from tests.margin_oracle import (
+    LIQUIDATION,
+    MARKS,
+    can_be_liquidated,
+    excess,
+    hold,
+    near_edge,
+    sensitivity,
+)
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Horizons = NDArray[np.int64]
 Words = tuple[int, int, int, int]
 
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
 REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
-MARKS = 3
 
 
 class Place(NamedTuple):
@@ -44,10 +55,13 @@ class Piece(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """First passages of one path, each (mark, scenario, account, leverage)."""
+    """What one path met. A horizon stands for when; the number of horizons for never."""
 
-    first: NDArray[np.int64]  # horizon, or the number of horizons where there is none
-    doubtful: NDArray[np.bool_]  # a decision on the way was within rounding
+    first: Horizons  # (mark, scenario, account, leverage) of any of its pools
+    last: Horizons  # (scenario, account, leverage) all of its pools that can be liquidated were
+    doubtful: Flags  # (mark, scenario, account, leverage) a decision on the way was within rounding
+    equity: Floats  # (scenario, group, leverage, horizon)
+    shortfall: Floats  # (scenario, group, leverage, horizon)
 
 
 def philox(counter: Words, key: tuple[int, int]) -> Words:
@@ -80,6 +94,7 @@ def uniform_of_words(low: int, high: int) -> float:
     return (((high << 32 | low) >> 12) + 0.5) / 2.0**52
 
 
+@lru_cache(maxsize=1 << 15)
 def draw_uniforms(place: Place, slot: int) -> tuple[float, float]:
     """Two uniforms: the key is the seed, the counter (path low, path high, step, slot)."""
     counter = (place.path % 2**32, place.path >> 32, place.step, slot)
@@ -171,21 +186,9 @@ def split_step(
     return [*pieces, Piece(start, after, 1.0 - now, BRIDGE + jumps * stride)]
 
 
-def excess(
-    problem: Problem, account: Account, mark: int, price: Floats, paid: float, leverages: Floats
-) -> Floats:
-    """Equity less requirement at each leverage: positive or zero is safe."""
-    profit = -paid
-    needed = 0.0
-    for p in account.positions:
-        profit += p.size * (price[p.asset] - problem.spot[p.asset])
-        needed += _fraction(p, mark) * abs(p.size) * price[p.asset]
-    return account.collateral + leverages * profit - leverages * needed
-
-
 def dip_between(
     problem: Problem,
-    account: Account,
+    pool: Pool,
     mark: int,
     regime: Regime,
     weight: float,
@@ -194,106 +197,141 @@ def dip_between(
     paid: float,
     leverages: Floats,
 ) -> Floats:
-    """The least excess within a piece at each leverage: the exact law of a bridge's minimum."""
+    """The least excess within a piece at each leverage: the exact law of a bridge's minimum.
+
+    The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
+    middle price of the piece, kinked or not. Where the pool depends on one asset, the law is that of the log
+    price, and the excess a straight line from where the piece starts, with that slope.
+    """
     assets = problem.spot.size
-    at_start = excess(problem, account, mark, piece.start, paid, leverages)
-    at_end = excess(problem, account, mark, piece.end, paid, leverages)
+    at_start = excess(problem, pool, mark, piece.start, paid, leverages)
+    at_end = excess(problem, pool, mark, piece.end, paid, leverages)
     lowest = np.minimum(at_start, at_end)
-    scale = problem.spot if problem.additive else 0.5 * (piece.start + piece.end)
-    direction = np.zeros(assets)
-    for p in account.positions:
-        direction[p.asset] += p.size - _fraction(p, mark) * abs(p.size)
+    middle = 0.5 * (piece.start + piece.end)
+    direction = sensitivity(problem, pool, mark, middle, leverages)
     root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
-    risk = (direction * scale) @ root
-    variance = float(risk @ risk)
-    if variance == 0.0:
-        return lowest
-    zeta = float(risk @ draw_normal_vector(place, piece.slot, assets)) / math.sqrt(variance)
-    depth = -float(log_ndtr(zeta))
-    held = {p.asset for p in account.positions}
+    risk = (direction * (problem.spot if problem.additive else middle)) @ root
+    variance = (risk**2).sum(axis=1)
+    moves = variance > 0.0
+    sd = np.sqrt(np.where(moves, variance, 1.0))
+    depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, assets) / sd)
+    held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
     if len(held) == 1 and not problem.additive:
         a = held.pop()
         start, move = piece.start[a], math.log(piece.end[a] / piece.start[a])
-        swing = math.sqrt(move**2 + 2.0 * float(root[a] @ root[a]) * weight**2 * piece.length * depth)
-        worst = start * math.exp(0.5 * (move - math.copysign(swing, direction[a])))
-        extreme = piece.start.copy()
-        extreme[a] = worst
-        return np.minimum(lowest, excess(problem, account, mark, extreme, paid, leverages))
-    swing_of = np.sqrt(
-        (at_start - at_end) ** 2 + 2.0 * leverages**2 * variance * weight**2 * piece.length * depth
-    )
-    return np.minimum(lowest, 0.5 * (at_start + at_end - swing_of))
+        swing = np.sqrt(move**2 + 2.0 * float(root[a] @ root[a]) * weight**2 * piece.length * depth)
+        worst = start * np.exp(0.5 * (move - np.copysign(swing, direction[:, a])))
+        dip = at_start + direction[:, a] * (worst - start)
+    else:
+        swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
+        dip = 0.5 * (at_start + at_end - swing)
+    return np.where(moves, np.minimum(lowest, dip), lowest)
 
 
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
-    """First passages of one path; decisions within tolerance x notional at that leverage are doubtful."""
-    shape = (MARKS, len(problem.scenarios), len(problem.accounts), len(problem.leverages))
-    first = np.full(shape, len(problem.horizons), np.int64)
-    doubtful = np.zeros(shape, np.bool_)
+    """What one path met; decisions within tolerance x what is held at that leverage are doubtful."""
+    accounts, none = problem.accounts, len(problem.horizons)
+    shape = (MARKS, len(problem.scenarios), len(accounts), len(problem.leverages))
+    groups = 1 + max((account.group for account in accounts), default=-1)
+    money = (shape[1], groups, shape[3], none)
+    passage = Passage(
+        np.full(shape, none),
+        np.full(shape[1:], none),
+        np.zeros(shape, np.bool_),
+        np.zeros(money),
+        np.zeros(money),
+    )
     for s, scenario in enumerate(problem.scenarios):
-        _walk(problem, scenario, seed, path, tolerance, first[:, s], doubtful[:, s])
-    return Passage(first, doubtful)
-
-
-def _walk(
-    problem: Problem,
-    scenario: Scenario,
-    seed: int,
-    path: int,
-    tolerance: float,
-    first: NDArray[np.int64],
-    doubtful: NDArray[np.bool_],
-) -> None:
-    leverages = np.array(problem.leverages)
-    accounts = problem.accounts
-    regimes = switch_regimes(problem, scenario, seed, path)
-    paid = [0.0] * len(accounts)
-    horizon = 0
-
-    def judge(i: int, mark: int, value: Floats) -> None:
-        gross = sum(abs(p.size) * problem.spot[p.asset] for p in accounts[i].positions)
-        needs = sum(p.maintenance for p in accounts[i].positions)
-        if mark == 1 and needs == 0.0:
-            return  # liquidatable needs a maintenance requirement above zero
-        open_ = first[mark, i] == len(problem.horizons)
-        doubtful[mark, i] |= open_ & (np.abs(value) < tolerance * leverages * max(gross, 1.0))
-        first[mark, i][open_ & (value < 0.0)] = horizon
-
-    def judge_all(price: Floats) -> None:
+        walk = _Walk(problem, scenario, seed, path, tolerance)
+        walk.go()
         for i, account in enumerate(accounts):
-            for mark in range(MARKS):
-                judge(i, mark, excess(problem, account, mark, price, paid[i], leverages))
+            mine = [r for r, (owner, _) in enumerate(walk.pools) if owner == i]
+            passage.first[:, s, i] = walk.first[:, mine].min(axis=1)
+            passage.doubtful[:, s, i] = walk.doubtful[:, mine].any(axis=1)
+            exposed = [r for r in mine if can_be_liquidated(walk.pools[r][1])]
+            if exposed:
+                passage.last[s, i] = walk.first[LIQUIDATION, exposed].max(axis=0)
+            if account.group >= 0:
+                passage.equity[s, account.group] += walk.equity[mine].sum(axis=0)
+                passage.shortfall[s, account.group] += np.maximum(-walk.equity[mine], 0.0).sum(axis=0)
+    return passage
 
-    price = problem.spot * scenario.shocks.get(0, 1.0)
-    judge_all(price)
-    for step in range(problem.steps):
-        horizon = next(h for h, end in enumerate(problem.horizons) if end >= step + 1)
-        if step > 0 and step in scenario.shocks:
-            price = price * scenario.shocks[step]
-            if problem.bridge:
-                judge_all(price)
-        place = Place(seed, path, step)
-        regime = problem.sets[scenario.sets[step]][regimes[step]]
+
+class _Walk:
+    """One path through one scenario: every pool by itself, whoever owns it."""
+
+    def __init__(self, problem: Problem, scenario: Scenario, seed: int, path: int, tolerance: float) -> None:
+        self.problem, self.scenario, self.seed, self.path = problem, scenario, seed, path
+        self.tolerance = tolerance
+        self.leverages = np.array(problem.leverages)
+        self.pools = [(i, pool) for i, account in enumerate(problem.accounts) for pool in account.pools]
+        self.horizon = 0
+        self.paid = [0.0] * len(self.pools)
+        shape = (MARKS, len(self.pools), self.leverages.size)
+        self.first = np.full(shape, len(problem.horizons))
+        self.doubtful = np.zeros(shape, np.bool_)
+        self.equity = np.zeros((*shape[1:], len(problem.horizons)))
+
+    def go(self) -> None:
+        """From `as_of` to the last step."""
+        problem, scenario = self.problem, self.scenario
+        regimes = switch_regimes(problem, scenario, self.seed, self.path)
+        price = problem.spot * scenario.shocks.get(0, 1.0)
+        self._judge_all(price)
+        for step in range(problem.steps):
+            self.horizon = next(h for h, end in enumerate(problem.horizons) if end >= step + 1)
+            if step > 0 and step in scenario.shocks:
+                price = price * scenario.shocks[step]
+                if problem.bridge:
+                    self._judge_all(price)
+            regime = problem.sets[scenario.sets[step]][regimes[step]]
+            price = self._take_step(step, regime, price)
+            if step + 1 in problem.horizons:
+                for r, (_, pool) in enumerate(self.pools):
+                    equity = hold(problem, pool, price, self.paid[r], self.leverages)
+                    self.equity[r, :, self.horizon] = equity
+
+    def _take_step(self, step: int, regime: Regime, before: Floats) -> Floats:
+        problem, place = self.problem, Place(self.seed, self.path, step)
         weight, jumps, jump_sum, move = _draw_return(problem, regime, place)
-        before, price = price, move_prices(problem, price, move)
+        price = move_prices(problem, before, move)
         pieces = (
             split_step(problem, regime, place, weight, jumps, move, jump_sum, before, price)
             if problem.bridge
             else []
         )
-        for i, account in enumerate(accounts):
-            for mark in range(MARKS):
-                for piece in pieces:
-                    judge(
-                        i,
-                        mark,
-                        dip_between(problem, account, mark, regime, weight, place, piece, paid[i], leverages),
+        for r, (_, pool) in enumerate(self.pools):
+            for piece in pieces:
+                ends = (piece.start, piece.end, 0.5 * (piece.start + piece.end))
+                near = np.any([near_edge(pool, end, self.leverages, self.tolerance) for end in ends], axis=0)
+                for mark in range(MARKS):
+                    dip = dip_between(
+                        problem, pool, mark, regime, weight, place, piece, self.paid[r], self.leverages
                     )
-            for p in account.positions:
+                    self._judge(r, mark, dip, near)
+            for p in pool.positions:
                 years = problem.due[p.interval, step]
-                paid[i] += p.size * price[p.asset] * regime.funding[p.asset] * years
+                self.paid[r] += p.size * price[p.asset] * regime.funding[p.asset] * years
+        self._judge_all(price)
+        return price
+
+    def _judge_all(self, price: Floats) -> None:
+        for r, (_, pool) in enumerate(self.pools):
+            near = near_edge(pool, price, self.leverages, self.tolerance)
             for mark in range(MARKS):
-                judge(i, mark, excess(problem, account, mark, price, paid[i], leverages))
+                value = excess(self.problem, pool, mark, price, self.paid[r], self.leverages)
+                self._judge(r, mark, value, near)
+
+    def _judge(self, r: int, mark: int, value: Floats, near: Flags) -> None:
+        pool, spot = self.pools[r][1], self.problem.spot
+        if mark == LIQUIDATION and not can_be_liquidated(pool):
+            return
+        gross = sum(abs(p.size) * spot[p.asset] for p in pool.positions)
+        coins = sum(abs(coin.amount) * spot[coin.asset] for coin in pool.coins)
+        scale = self.leverages * max(gross, 1.0) + coins
+        still = self.first[mark, r] == len(self.problem.horizons)
+        self.doubtful[mark, r] |= still & (near | (np.abs(value) < self.tolerance * scale))
+        self.first[mark, r][still & (value < 0.0)] = self.horizon
 
 
 def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float, int, Floats, Floats]:
@@ -315,7 +353,3 @@ def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float,
 
 def _invert(law: Floats, u: float) -> int:
     return min(int(np.sum(u > np.cumsum(law))), law.size - 1)
-
-
-def _fraction(position: object, mark: int) -> float:
-    return float((position.initial, position.maintenance, 0.0)[mark])  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pipeline.report.venues import list_markets, venues_of
 from pipeline.units import parse_duration
 
 SILENT = {"effect": None, "at": "0s", "for": None}  # said elsewhere, or nothing to say
@@ -105,6 +106,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     """What the numbers leave out, so that nobody reads it into them; depends on the plan."""
     funded = any(_pays(regime["funding"]) for regime in plan["model"]["regimes"].values())
     closes = plan["simulation"]["monitoring"] == "close"
+    quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
         "Parameters: the market model is taken as given. Model uncertainty not assessed.",
         "Funding: " + (FUNDED if funded else UNFUNDED),
@@ -113,11 +115,31 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
         " are not simulated. P(bankruptcy) is of a book that nobody touches.",
         "Management: nobody tops up, reduces or closes. The book is held as it stands.",
-        "The venue: base margin fractions, no scaling with open interest, no outages, oracle prices equal to"
-        " the model's without delay.",
+        "Venues: no outages, oracle prices equal to the model's without delay; every market on an asset, and"
+        " collateral in it, has the asset's one price. " + _open_interest(plan),
         "Contagion: liquidations do not move prices, and accounts do not touch one another.",
-        f"The quote currency: {plan['venue']['quote']} is held at one dollar.",
+        f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar.",
     ]
+
+
+def _open_interest(plan: Mapping[str, Any]) -> str:
+    """Whether initial margin follows open interest: only dydx_v4's does, and only where the plan states it."""
+    held = {row[:2] for row in list_markets(plan)}
+    stated = {
+        market["open_interest"] is not None
+        for venue in venues_of(plan).values()
+        if venue["rules"] == "dydx_v4"
+        for name, market in venue["markets"].items()
+        if (venue["name"], name) in held
+    }
+    if not stated:
+        return ""
+    if stated == {True}:
+        return "Open interest, which initial margin grows with, stays as stated."
+    return (
+        "Initial margin is at its base fraction where a market's open interest is not stated: margin calls may"
+        " come earlier."
+    )
 
 
 def _pays(funding: Mapping[str, float] | None) -> bool:

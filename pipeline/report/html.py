@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.group_summary import summarise_groups
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.report.figures import LINES, draw_by_horizon, draw_heat_maps
-from pipeline.schema import EVENTS, QUANTITIES, VARIABLES
+from pipeline.report.venues import describe_venue, list_markets, venues_of
+from pipeline.intervals import counted
+from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
 from pipeline.verdict import Judgement, find_worst
 from pipeline.wording import Chance, chance, duration, money, multiple, percent, ratio, share
@@ -24,13 +27,17 @@ MARK = {"OK": "●", "WATCH": "▲", "BREACH": "■"}
 
 
 class ScenarioRow(NamedTuple):
-    """An account under a scenario: P(liquidation) by each horizon, the other events by the longest."""
+    """An account under a scenario: P(liquidation) by each horizon, the other events by the longest.
+
+    `all_pools` is None where the account is a single pool.
+    """
 
     scenario: str
     worst: bool
     liquidation: tuple[Chance, ...]
     margin_call: Chance
     bankruptcy: Chance
+    all_pools: Chance | None
 
 
 def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
@@ -94,21 +101,26 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
         model=describe_model(plan["model"]),
         not_modelled=list_not_modelled(plan),
         quantities=QUANTITIES,
-        variables=VARIABLES,
-        held={position["market"] for account in plan["accounts"] for position in account["positions"]},
+        variables=[variable for variable in VARIABLES if variable.name in cube],
+        groups=summarise_groups(cube),
+        markets=list_markets(plan),
+        sources=[describe_venue(venue) for venue in venues_of(plan).values()],
         warnings=json.loads(cube.attrs["warnings"]),
         versions=json.loads(cube.attrs["versions"]),
     )
 
 
 def _facts(cube: xr.Dataset, plan: Mapping[str, Any]) -> dict[str, str]:
+    venues = list(venues_of(plan).values())
     return {
         "As of": plan["as_of"].replace("T", " ").replace("Z", " UTC"),
         "Accounts": str(cube.sizes["account"]),
         "Scenarios": str(cube.sizes["scenario"]),
         "Paths": f"{int(cube['paths'].max()):,} in each scenario",
         "Monitoring": plan["simulation"]["monitoring"],
-        "Venue": f"{plan['venue']['name']}, rules of {plan['venue']['as_of']}",
+        "Venue" if len(venues) == 1 else "Venues": "; ".join(
+            f"{venue['name']}, rules of {venue['as_of']}" for venue in venues
+        ),
         "Market model": plan["model"]["name"] or "given in the plan",
         "Run": cube.attrs["run_id"],
     }
@@ -142,12 +154,35 @@ def _scenario_rows(cube: xr.Dataset, summary: Summary) -> list[ScenarioRow]:
         columns = (cells[name].values[scenario] for name in (event, f"{event}_low", f"{event}_high", "paths"))
         return tuple(chance(p, low, high, int(n)) for p, low, high, n in zip(*columns, strict=True))
 
+    several = summary.account in _of_several_pools(cube)
     rows = []
     for s, scenario in enumerate(cube["scenario"].values.tolist()):
         liquidation, margin_call, bankruptcy = (chances(event.probability, s) for event in EVENTS)
         worst = scenario == summary.worst_scenario
-        rows.append(ScenarioRow(scenario, worst, liquidation, margin_call[-1], bankruptcy[-1]))
+        all_pools = _all_pools(cells.isel(scenario=s, horizon=-1)) if several else None
+        rows.append(ScenarioRow(scenario, worst, liquidation, margin_call[-1], bankruptcy[-1], all_pools))
     return rows
+
+
+def _all_pools(cell: xr.Dataset) -> Chance:
+    count, paths = int(cell["all_pools_liquidated"]), int(cell["paths"])
+    low, high = counted(count, paths, LEVEL)
+    return chance(count / paths, float(low), float(high), paths)
+
+
+def _of_several_pools(cube: xr.Dataset) -> set[str]:
+    """Accounts for which losing one pool and losing all are two things."""
+    accounts = json.loads(cube.attrs["plan"])["accounts"]
+    pools = {
+        account["name"]: [
+            "isolated" if position["margin"] == "isolated" or account["margin"] == "isolated" else "cross"
+            for position in account["positions"]
+        ]
+        for account in accounts
+    }
+    return {
+        name for name, kinds in pools.items() if kinds.count("isolated") + (1 if "cross" in kinds else 0) > 1
+    }
 
 
 def _heat_scenarios(summary: Summary) -> list[str]:

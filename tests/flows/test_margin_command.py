@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import resource
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 
 from flows import cli
+from pipeline.margin_snapshot import margin_snapshot
+from pipeline.plan import plan_from_document
+from tests.pipeline.pool_books import BRACKETS, tiered_venue
 from tests.runs import hit_document, write_plan
 from tests.test_layout import HEAVY, call_naming_modules
 
@@ -47,6 +51,31 @@ def wide_document(count: int) -> dict[str, Any]:
     return document
 
 
+def wide_tiered_document(count: int) -> dict[str, Any]:
+    """One account with that many positions on a tiered venue, three brackets each, and BTC as collateral."""
+    document = wide_document(count)
+    market = {"asset": "BTC", "brackets": BRACKETS}
+    document["venue"] = tiered_venue({f"M{i}-USD": market for i in range(count)}, {"BTC": 0.05})
+    document["accounts"][0]["collateral"] = {"USD": 1e6, "BTC": 2}
+    return document
+
+
+def long_document(document: dict[str, Any], count: int) -> dict[str, Any]:
+    """So many accounts instead of one, each with the first two of its positions."""
+    (account,) = document["accounts"]
+    account["positions"] = account["positions"][:2]
+    document["accounts"] = [account | {"name": f"desk{i}"} for i in range(count)]
+    return document
+
+
+LARGE = {
+    "positions under dydx_v4": lambda: wide_document(1_000),
+    "positions on brackets": lambda: wide_tiered_document(1_000),
+    "accounts under dydx_v4": lambda: long_document(wide_document(2), 1_000),
+    "accounts on brackets": lambda: long_document(wide_tiered_document(2), 1_000),
+}
+
+
 def margin(*arguments: object) -> int:
     with pytest.raises(SystemExit) as ended:
         cli.main(["margin", *map(str, arguments)])
@@ -70,10 +99,18 @@ def test_margin__json_is_one_object_with_these_keys(
     (account,) = result["accounts"]
     assert list(account) == [
         *("name", "equity", "initial_margin", "maintenance_margin", "free_collateral", "margin_ratio"),
-        *("leverage", "liquidatable", "bankrupt", "positions"),
+        *("leverage", "liquidatable", "bankrupt", "venue", "group", "fee_tier", "margin", "taker_fee"),
+        *("pools", "positions"),
     ]
-    keys = "market size notional liquidation_price distance_percent distance_daily_sd bankruptcy_price"
-    assert [list(position) for position in account["positions"]] == [[*keys.split(), "fillable_price"]] * 2
+    assert [list(position) for position in account["positions"]] == [
+        [
+            *("market", "pool", "size", "mark", "notional", "initial_margin", "maintenance_margin"),
+            *("liquidation_price", "distance_percent", "distance_daily_sd"),
+            *("bankruptcy_price", "fillable_price"),
+        ]
+    ] * 2
+    (pool,) = account["pools"]
+    assert {key: account[key] for key in pool if key != "name"} | {"name": "cross"} == pool
     assert (account["name"], account["liquidatable"], account["bankrupt"]) == ("desk", True, False)
     assert account["equity"] == 13_400
     assert account["maintenance_margin"] == pytest.approx(14_400)
@@ -125,16 +162,40 @@ def test_margin__help_says_what_comes_later(capsys: pytest.CaptureFixture[str]) 
     assert "come later" in said
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_margin__thousand_positions_within_a_second_and_nothing_heavy(
-    options: list[str], tmp_path: Path
-) -> None:
-    plan = write_plan(tmp_path, wide_document(1_000))
+def seconds_of_a_command(*arguments: str) -> tuple[float, str, set[str]]:
+    """CPU of a `seawall` process, the better of two; what it printed, and the packages it imported."""
     spent = []
     for _ in range(2):
         before = seconds_of_cpu()
-        printed, imported = call_naming_modules("margin", str(plan), *options)
+        printed, imported = call_naming_modules(*arguments)
         spent.append(seconds_of_cpu() - before)
-    assert ("M999-USD" if options else "the 100 of 1,000 nearest") in printed
+    return min(spent), printed, imported
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_margin__a_thousand_within_a_second_and_nothing_heavy(kind: str, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, LARGE[kind]())
+    spent, printed, imported = seconds_of_a_command("margin", str(plan), "--json")
+    assert ("M999-USD" if "positions" in kind else "desk999") in printed
     assert imported.isdisjoint(HEAVY)
-    assert min(spent) < 1.0, f"{min(spent):.2f} s of CPU"
+    assert spent < 1.0, f"{spent:.2f} s of CPU"
+
+
+def test_margin__table_of_a_thousand_within_a_second(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, wide_tiered_document(1_000))
+    spent, printed, imported = seconds_of_a_command("margin", str(plan))
+    assert "the 100 of 1,000 nearest" in printed
+    assert imported.isdisjoint(HEAVY)
+    assert spent < 1.0, f"{spent:.2f} s of CPU"
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_margin_snapshot__a_thousand_in_a_third_of_a_second(kind: str) -> None:
+    plan = plan_from_document(LARGE[kind]())
+    spent = []
+    for _ in range(3):
+        before = process_time()
+        accounts = margin_snapshot(plan)
+        spent.append(process_time() - before)
+    assert sum(len(account.positions) for account in accounts) >= 1_000
+    assert min(spent) < 0.3, f"{min(spent):.2f} s of CPU"

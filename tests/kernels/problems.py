@@ -1,7 +1,7 @@
-"""Small simulation problems in plain words, and the arrays the kernels want for them.
+"""Small simulation problems in plain words.
 
 A problem says what model.md and margin.md say: annualised figures, fractions, leverages, horizons in steps.
-The oracle reads the problem itself; only `lower_problem` knows the kernels' arrays.
+The oracle reads the problem itself; only `tests.kernels.lowered` knows the kernels' arrays.
 """
 
 from __future__ import annotations
@@ -12,12 +12,6 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainccinv, gammaincinv
-from scipy.stats import poisson
-
-from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
-from kernels.simulate import simulate_paths
-from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Kinks, Market, Tally, create_tally
 
 Floats = NDArray[np.float64]
 COMPILED = not numba.config.DISABLE_JIT
@@ -53,21 +47,82 @@ class Scenario(NamedTuple):
     leader: int
 
 
+class Kink(NamedTuple):
+    """Above the floor more is required: jump + rise x + curve x^2, x = price - floor; times leverage."""
+
+    floor: float
+    jump: float
+    rise: float
+    curve: float
+
+
+class Bracket(NamedTuple):
+    """Of notional above this: initial margin on all of it, maintenance on the part that lies in here."""
+
+    above: float
+    initial: float
+    maintenance: float
+
+
+class Interest(NamedTuple):
+    """Open interest in coins. From its lower to its upper notional initial margin rises to 100 %."""
+
+    coins: float
+    lower: float
+    upper: float
+
+
 class Position(NamedTuple):
-    """One perpetual: fractions of notional for initial and maintenance margin, which funding interval."""
+    """One perpetual: fractions of notional for initial and maintenance margin, which funding interval.
+
+    Brackets stand in place of the two fractions. `chosen` is the least initial margin the account has set.
+    Kinks are of initial and of maintenance margin.
+    """
 
     asset: int
     size: float
     initial: float = 0.04
     maintenance: float = 0.02
     interval: int = 0
+    brackets: tuple[Bracket, ...] = ()
+    interest: Interest | None = None
+    chosen: float = 0.0
+    kinks: tuple[tuple[Kink, ...], tuple[Kink, ...]] = ((), ())
 
 
-class Account(NamedTuple):
-    """Equity at `as_of`, and positions."""
+class Coin(NamedTuple):
+    """Collateral in an asset (negative: owed), and what part of it does not count as margin."""
+
+    asset: int
+    amount: float
+    haircut: float = 0.0
+
+
+class Pool(NamedTuple):
+    """Equity at `as_of` but for coins, and what shares it."""
 
     collateral: float
     positions: tuple[Position, ...]
+    coins: tuple[Coin, ...] = ()
+
+
+class Account(NamedTuple):
+    """Equity at `as_of` but for coins, positions, coins; pools apart from these; group or -1.
+
+    `by_leverage`: the kernel is to take its pools leverage by leverage, though it need not.
+    """
+
+    collateral: float
+    positions: tuple[Position, ...]
+    coins: tuple[Coin, ...] = ()
+    apart: tuple[Pool, ...] = ()
+    group: int = -1
+    by_leverage: bool = False
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """All of them, the account's own first."""
+        return (Pool(self.collateral, self.positions, self.coins), *self.apart)
 
 
 @dataclass(frozen=True)
@@ -240,160 +295,3 @@ def random_problem(
         "due": due,
     }
     return Problem(**{**given, **rest})
-
-
-def tabulate_mixing(df: float) -> Floats:
-    """Table (2, CELLS) for `read_mixing`: w at the lower edges of cells of u, and of 1 - u."""
-    cell = np.arange(CELLS)
-    per_octave = 2**CELL_BITS
-    u = 2.0 ** (LOWEST_OCTAVE + cell // per_octave) * (1.0 + (cell % per_octave) / per_octave)
-    chi2 = 2.0 * np.stack([gammaincinv(df / 2.0, u), gammainccinv(df / 2.0, u)])
-    return np.asarray(np.sqrt((df - 2.0) / chi2))
-
-
-def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
-    """The kernels' arrays for a problem."""
-    market = _lower_market(problem)
-    horizon = np.searchsorted(problem.horizons, np.arange(1, problem.steps + 1)).astype(np.int64)
-    ends = np.isin(np.arange(1, problem.steps + 1), problem.horizons).astype(np.int64)
-    clock = Clock(problem.steps, horizon, ends, int(problem.bridge))
-    return market, _lower_book(problem, market), clock
-
-
-def run_problem(problem: Problem, seed: int, first: int, paths: int) -> Tally:
-    """Tally a range of paths."""
-    market, book, clock = lower_problem(problem)
-    return run_lowered(market, book, clock, seed, first, paths, len(problem.horizons))
-
-
-def run_lowered(
-    market: Market, book: Book, clock: Clock, seed: int, first: int, paths: int, horizons: int
-) -> Tally:
-    """Tally a range of paths from arrays."""
-    scenarios, accounts = market.parameters.shape[0], book.base.shape[0]
-    tally = create_tally(scenarios, accounts, book.threshold.shape[2], horizons, True)
-    simulate_paths(seed, first, paths, market, book, clock, tally)
-    return tally
-
-
-def _lower_market(problem: Problem) -> Market:
-    assets, dt = problem.spot.size, problem.step_years
-    factors = 4 * -(-assets // 4)
-    sets = problem.sets
-
-    def gather(values: Any) -> Floats:
-        return np.array([[values(regime) for regime in regimes] for regimes in sets], np.float64)
-
-    def padded(root: Floats) -> Floats:
-        return np.pad(root, ((0, 0), (0, factors - assets)))
-
-    loading_of_all = gather(
-        lambda r: padded(np.sqrt(dt) * np.diag(r.volatility) @ np.linalg.cholesky(r.correlation))
-    )
-    loading, loading_of_set = np.unique(loading_of_all, axis=0, return_inverse=True)
-    loading_of_set = loading_of_set.reshape(-1).astype(np.int64)
-    parameters = np.array([s.sets for s in problem.scenarios], np.int64)
-    in_use = np.zeros((problem.steps, loading.shape[0]), np.int64)
-    for row in parameters:
-        in_use[np.arange(problem.steps), loading_of_set[row]] = 1
-    shock = np.full(parameters.shape, -1, np.int64)
-    shocks = [np.ones(assets)]
-    for s, scenario in enumerate(problem.scenarios):
-        for step, factor in scenario.shocks.items():
-            shock[s, step] = len(shocks)
-            shocks.append(factor)
-    degrees = sorted({r.df for regimes in sets for r in regimes if r.df is not None})
-    mixing = np.array(
-        [[-1 if r.df is None else degrees.index(r.df) for r in regimes] for regimes in sets], np.int64
-    )
-    counts = np.arange(problem.most_jumps + 1)
-    return Market(
-        spot=problem.spot,
-        additive=int(problem.additive),
-        substeps=problem.substeps,
-        initial=np.cumsum(problem.initial),
-        transitions=np.cumsum(problem.transitions, axis=1),
-        leader=np.array([s.leader for s in problem.scenarios], np.int64),
-        forced=np.array([s.forced for s in problem.scenarios], np.int64),
-        parameters=parameters,
-        shock=shock,
-        shocks=np.array(shocks),
-        drift=gather(lambda r: r.drift * dt),
-        loading_of_set=loading_of_set,
-        loading=np.ascontiguousarray(loading),
-        volatility=np.sqrt((loading**2).sum(axis=-1)),
-        covariance=np.ascontiguousarray(loading @ loading.transpose(0, 1, 3, 2)),
-        depth=np.minimum(4 * -(-(np.arange(assets) + 1) // 4), factors),
-        in_use=in_use,
-        mixing=mixing,
-        mixing_tables=np.array([tabulate_mixing(df) for df in degrees] or [np.zeros((2, CELLS))]),
-        jump_law=gather(lambda r: poisson.cdf(counts, r.intensity * dt)),
-        jump_mean=gather(lambda r: r.jump_mean),
-        jump_loading=gather(
-            lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))
-        ),
-        has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
-        funding=gather(lambda r: r.funding),
-        due=np.ascontiguousarray(problem.due),
-        has_funding=int(any(r.funding.any() for regimes in sets for r in regimes)),
-    )
-
-
-def _pad_to_even(positions: tuple[Position, ...]) -> tuple[Position, ...]:
-    return (*positions, positions[-1]._replace(size=0.0)) if len(positions) % 2 else positions
-
-
-def _lower_book(problem: Problem, market: Market) -> Book:
-    accounts, spot = problem.accounts, problem.spot
-    held_by = [_pad_to_even(account.positions) for account in accounts]
-    positions = [p for held in held_by for p in held]
-    size = np.array([p.size for p in positions])
-    asset = np.array([p.asset for p in positions], np.int64)
-    start = np.cumsum([0, *(len(held) for held in held_by)]).astype(np.int64)
-    requirement = np.zeros((MARKS, len(positions)))
-    requirement[0] = np.abs(size) * [p.initial for p in positions]
-    requirement[1] = np.abs(size) * [p.maintenance for p in positions]
-    exposure = np.zeros((len(accounts), spot.size))
-    only = np.full(len(accounts), -1, np.int64)
-    margin = np.zeros(len(accounts))
-    threshold = np.empty((MARKS, len(accounts), len(problem.leverages)))
-    leverage = np.empty(threshold.shape[1:], np.int64)
-    for i, account in enumerate(accounts):
-        held = slice(start[i], start[i + 1])
-        np.add.at(exposure[i], asset[held], size[held] * spot[asset[held]])
-        margin[i] = requirement[0, held] @ spot[asset[held]]
-        if len(set(asset[held])) == 1:
-            only[i] = asset[start[i]]
-        critical = -account.collateral / np.array(problem.leverages)
-        leverage[i] = np.argsort(-critical, kind="stable")
-        threshold[:, i] = critical[leverage[i]]
-        if not requirement[1, held].any():  # without maintenance there is no liquidation
-            threshold[LIQUIDATION, i] = -np.inf
-    return Book(
-        start=start,
-        asset=asset,
-        interval=np.array([p.interval for p in positions], np.int64),
-        size=size,
-        requirement=requirement,
-        kinks=Kinks(
-            np.zeros((MARKS - 1, len(positions) + 1), np.int64),
-            np.zeros((0, 4)),
-            np.zeros(len(accounts), np.int64),
-        ),
-        equity=np.array([account.collateral for account in accounts]),
-        spread=np.sqrt(np.einsum("pa,dkab,pb->pdk", exposure, market.covariance, exposure)),
-        initial=margin,
-        base=exposure.sum(axis=1),
-        only_asset=only,
-        threshold=threshold,
-        leverage=leverage,
-        alone=np.full(len(accounts), -1, np.int64),
-        multiple=np.array(problem.leverages),
-        unit=problem.leverages.index(1.0),
-        account=np.arange(len(accounts)),
-        several=np.full(len(accounts), -1, np.int64),
-        pools=np.ones(len(accounts), np.int64),
-        group=np.full(len(accounts), -1, np.int64),
-        members=np.zeros(0, np.int64),
-        quantum=np.zeros(0),
-    )

@@ -15,15 +15,14 @@ from scipy.stats import kstest
 from kernels.bridge import could_reach, dip_between, find_depth, split_step
 from kernels.market import draw_jump_sum
 from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, Key, Law, Pieces, Step
+from tests.kernels.lowered import lower_problem, run_problem
 from tests.kernels.problems import (
     HOUR,
     Account,
     Floats,
     Position,
     Problem,
-    lower_problem,
     random_problem,
-    run_problem,
     sample,
     simple_problem,
 )

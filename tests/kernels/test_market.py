@@ -23,17 +23,16 @@ from kernels.market import (
 )
 from kernels.structs import LANES, Draws, Key, Law, Market, Step
 from tests import oracle
+from tests.kernels.lowered import lower_problem, tabulate_mixing
 from tests.kernels.problems import (
     Account,
     Floats,
     Problem,
     equicorrelation,
-    lower_problem,
     plain_scenario,
     random_problem,
     sample,
     simple_problem,
-    tabulate_mixing,
 )
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
+from tests.kernels.lowered import run_problem
 from tests.kernels.problems import (
     Account,
     Position,
     Problem,
     plain_scenario,
     random_problem,
-    run_problem,
     sample,
     simple_problem,
 )

@@ -12,6 +12,7 @@ import pytest
 from kernels.simulate import simulate_paths
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
 from tests import oracle
+from tests.kernels.lowered import lower_problem, run_lowered, run_problem
 from tests.kernels.problems import (
     COMPILED,
     HOUR,
@@ -19,11 +20,8 @@ from tests.kernels.problems import (
     Position,
     Problem,
     Scenario,
-    lower_problem,
     plain_scenario,
     random_problem,
-    run_lowered,
-    run_problem,
     sample,
     simple_problem,
 )

@@ -102,3 +102,52 @@ def spoil(document: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
     else:
         holder[path[-1]] = value
     return document
+
+
+def tiered_venue() -> dict[str, Any]:
+    """A tiered venue that quotes USDT and takes BTC as collateral: brackets on BTC, two fractions on ETH."""
+    return {
+        "name": "bracketed",
+        "rules": "tiered",
+        "as_of": "2026-09-01",
+        "quote": "USDT",
+        "taker_fee": 0.0005,
+        "fee_tiers": {
+            "regular": {"taker": 0.0005, "maker": 0.0002},
+            "vip": {"taker": 0.0003, "maker": -0.0001},
+        },
+        "haircuts": {"BTC": 0.05},
+        "markets": {
+            "BTCUSDT": {
+                "asset": "BTC",
+                "funding_interval": "8h",
+                "brackets": [
+                    {"up_to": 10_000, "maintenance_margin": 0.005, "max_leverage": 75},
+                    {"up_to": 50_000, "maintenance_margin": 0.01, "max_leverage": 50},
+                    {"up_to": 200_000, "maintenance_margin": 0.015, "max_leverage": 40},
+                    {"up_to": 1_000_000, "maintenance_margin": 0.02, "max_leverage": 25},
+                ],
+            },
+            "ETHUSDT": {"asset": "ETH", "initial_margin": 0.04, "maintenance_margin": 0.02},
+        },
+    }
+
+
+def tiered_document() -> dict[str, Any]:
+    """The small plan with its second account, `hedger`, on the tiered venue: a fresh copy at each call."""
+    document = small_document()
+    document["venues"] = {"bracketed": tiered_venue()}
+    document["accounts"][1] = {
+        "name": "hedger",
+        "venue": "bracketed",
+        "margin": "mixed",
+        "fee_tier": "vip",
+        "position_mode": "hedge",
+        "collateral": {"USDT": 20_000, "BTC": 1.5},
+        "positions": [
+            {"market": "BTCUSDT", "size": 2, "entry": 61_000, "leverage": 20},
+            {"market": "BTCUSDT", "size": -1, "entry": 60_000},
+            {"market": "ETHUSDT", "size": 5, "entry": 3_000, "margin": "isolated", "collateral": 2_000},
+        ],
+    }
+    return document

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.critical_prices import bankruptcy_prices, liquidation_prices
+from pipeline.critical_prices import bankruptcy_prices, liquidation_moves
 from pipeline.plan import plan_from_document
 from pipeline.pools import Pool, pools_of
 from tests.pipeline.pool_books import BRACKETS, document_of, tiered_venue
@@ -35,31 +35,35 @@ def pool_of(
     return pool, plan.prices
 
 
-def test_liquidation_prices__in_the_bracket_it_stands_in() -> None:
+def liquidation_prices(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
+    return {asset: prices[asset] + move for asset, move in liquidation_moves(pool, prices).items()}
+
+
+def test_liquidation_moves__in_the_bracket_it_stands_in() -> None:
     # 10,000 + 2 (p - 60,000) = 0.01 x 2 p - 300
     found = liquidation_prices(*pool_of({"USD": 10_000}, (2, MARK)))
     assert found == {"BTC": pytest.approx(109_700 / 1.98, rel=1e-14)}
 
 
-def test_liquidation_prices__fall_into_a_lower_bracket() -> None:
+def test_liquidation_moves__fall_into_a_lower_bracket() -> None:
     # below 25,000 the rate is 0.004: 80,000 + 2 (p - 60,000) = 0.004 x 2 p
     found = liquidation_prices(*pool_of({"USD": 80_000}, (2, MARK)))
     assert found == {"BTC": pytest.approx(40_000 / 1.992, rel=1e-14)}
 
 
-def test_liquidation_prices__short_rises_into_a_higher_bracket() -> None:
+def test_liquidation_moves__short_rises_into_a_higher_bracket() -> None:
     # above 100,000 the rate is 0.05: 250,000 - 5 (p - 60,000) = 0.05 x 5 p - 20,300
     found = liquidation_prices(*pool_of({"USD": 250_000}, (-5, MARK)))
     assert found == {"BTC": pytest.approx(570_300 / 5.25, rel=1e-14)}
 
 
-def test_liquidation_prices__exactly_where_a_bracket_ends() -> None:
+def test_liquidation_moves__exactly_where_a_bracket_ends() -> None:
     # at 25,000 notional is 50,000 and maintenance margin 200: 70,200 - 2 x 35,000
     found = liquidation_prices(*pool_of({"USD": 70_200}, (2, MARK)))
     assert found == {"BTC": pytest.approx(25_000, rel=1e-14)}
 
 
-def test_liquidation_prices__hedged_legs_are_charged_each() -> None:
+def test_liquidation_moves__hedged_legs_are_charged_each() -> None:
     # nothing is gained or lost, but margin rises: 4,000 = 2 (0.01 x 3 p - 300)
     found = liquidation_prices(*pool_of({"USD": 4_000}, (3, MARK), (-3, MARK)))
     assert found == {"BTC": pytest.approx(4_600 / 0.06, rel=1e-14)}
@@ -83,12 +87,12 @@ STEEP = [
         (13_000, 60_000, 60_000 - 700 / 0.895),
     ],
 )
-def test_liquidation_prices__nearest_of_the_two_sides(cash: float, mark: float, price: float) -> None:
+def test_liquidation_moves__nearest_of_the_two_sides(cash: float, mark: float, price: float) -> None:
     found = liquidation_prices(*pool_of({"USD": cash}, (10, mark), (-9.9, mark), mark=mark, brackets=STEEP))
     assert found == {"BTC": pytest.approx(price, rel=1e-12)}
 
 
-def test_liquidation_prices__coin_behind_a_short_is_lost_with_its_fall() -> None:
+def test_liquidation_moves__coin_behind_a_short_is_lost_with_its_fall() -> None:
     # 1 BTC, and half of a short from 20,000 at 61,000: E = 20,000 + (p - 61,000) / 2 and MM = 0.012 x p / 2
     flat = [{"maintenance_margin": 0.012, "max_leverage": 50.0}]
     pool = pool_of({"BTC": 1}, (-1, 20_000), mark=61_000, brackets=flat, multiple=0.5)
@@ -98,7 +102,7 @@ def test_liquidation_prices__coin_behind_a_short_is_lost_with_its_fall() -> None
     assert liquidation_prices(*pool) == {"BTC": pytest.approx(20_000 / 0.012, rel=1e-14)}
 
 
-def test_liquidation_prices__haircut_takes_cover_away() -> None:
+def test_liquidation_moves__haircut_takes_cover_away() -> None:
     # E = -20,000 + 0.9 p - (p - 60,000), MM = 0.01 p - 300
     found = liquidation_prices(*pool_of({"USD": -20_000, "BTC": 1}, (-1, MARK), haircut=0.1))
     assert found == {"BTC": pytest.approx(40_300 / 0.11, rel=1e-14)}
@@ -107,7 +111,7 @@ def test_liquidation_prices__haircut_takes_cover_away() -> None:
     assert found == {"BTC": pytest.approx(30_300 / 0.05, rel=1e-14)}
 
 
-def test_liquidation_prices__several_markets_on_one_asset_move_together() -> None:
+def test_liquidation_moves__several_markets_on_one_asset_move_together() -> None:
     markets = {name: {"asset": "BTC", "brackets": BRACKETS} for name in ("BTC-PERP", "BTC-QUARTER")}
     account = {
         "name": "desk",
@@ -130,7 +134,7 @@ FREE = [
 ]
 
 
-def test_liquidation_prices__where_margin_begins_to_be_required() -> None:
+def test_liquidation_moves__where_margin_begins_to_be_required() -> None:
     # bankrupt, but nothing is required below 10,000
     short = pool_of({"USD": -10}, (-1, 5_000), mark=5_000, brackets=FREE)
     assert liquidation_prices(*short) == {"BTC": 10_000}
@@ -144,7 +148,23 @@ def test_liquidation_prices__where_margin_begins_to_be_required() -> None:
     assert liquidation_prices(*safe) == {"BTC": pytest.approx(10_600 / 1.01, rel=1e-14)}
 
 
-def test_liquidation_prices__none_where_margin_is_never_required() -> None:
+def test_liquidation_moves__others_that_need_nothing_yet_liquidate_nothing() -> None:
+    markets = {
+        "BTC-PERP": {"asset": "BTC", "brackets": [{"maintenance_margin": 0.0, "max_leverage": 50.0}]},
+        "ETH-PERP": {"asset": "ETH", "brackets": FREE},
+    }
+    positions = [
+        {"market": "BTC-PERP", "size": 1, "entry": MARK},
+        {"market": "ETH-PERP", "size": -2, "entry": 3_000},
+    ]
+    account = {"name": "desk", "collateral": {"USD": 10_000}, "positions": positions}
+    plan = plan_from_document(document_of(tiered_venue(markets), {"BTC": MARK, "ETH": 3_000}, account))
+    (pool,) = pools_of(plan, plan.accounts[0])
+    # ETH needs margin from 5,000 on: 10,000 - 2 (p - 3,000) = 0.01 x 2 p - 100
+    assert liquidation_prices(pool, plan.prices) == {"ETH": pytest.approx(16_100 / 2.02, rel=1e-14)}
+
+
+def test_liquidation_moves__none_where_margin_is_never_required() -> None:
     never = [{"maintenance_margin": 0.0, "max_leverage": 50.0}]
     assert liquidation_prices(*pool_of({"USD": -1_000}, (-1, MARK), brackets=never)) == {}
     assert liquidation_prices(*pool_of({"USD": -1_000})) == {}

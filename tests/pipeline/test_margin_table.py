@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from io import StringIO
+from itertools import takewhile
 
+import pytest
 from rich.console import Console
 
 from pipeline.margin_snapshot import AccountMargin, margin_snapshot
 from pipeline.margin_table import MOST_ROWS, margin_table
 from pipeline.plan import plan_from_document
 from tests.pipeline.documents import small_document
+from tests.pipeline.pool_books import BRACKETS, tiered_venue
 
 
 def printed(*accounts: AccountMargin) -> str:
@@ -76,6 +79,90 @@ def test_margin_table__of_many_those_nearest_to_liquidation() -> None:
     text = printed(*book)
     assert f"Positions: the {MOST_ROWS} of {count} nearest to liquidation; all of them with --json" in text
     assert f"Accounts: the {MOST_ROWS} of {count} with the lowest margin ratio" in text
+    headings = {line.split()[0] for line in text.splitlines() if "cross margin, inline" in line}
+    assert {"deep", "past", "desk0", f"desk{MOST_ROWS - 3}"} <= headings
+    assert f"desk{MOST_ROWS - 2}" not in headings
+
+
+def mixed_book(count: int = 1, size: float = 1.0) -> tuple[AccountMargin, ...]:
+    """Two cross accounts under dydx_v4, and one on a tiered venue: two cross legs, and isolated pairs."""
+    venue = tiered_venue({"BTCUSDT": {"asset": "BTC", "brackets": BRACKETS}}, {"BTC": 0.1})
+    venue["markets"] |= {f"ETH{i}": {"asset": "ETH", "brackets": BRACKETS} for i in range(count)}
+    alone = {"entry": 3_000, "margin": "isolated", "collateral": 5_000 * size}
+    account = {
+        "name": "hedge",
+        "margin": "mixed",
+        "venue": "tiers",
+        "position_mode": "hedge",
+        "collateral": {"USD": 20_000 * size, "BTC": 1.5 * size},
+        "positions": [
+            {"market": "BTCUSDT", "size": 20 * size, "entry": 60_000},
+            {"market": "BTCUSDT", "size": -22 * size, "entry": 61_000},
+            *({"market": f"ETH{i}", "size": 30 * size, **alone} for i in range(count)),
+            *({"market": f"ETH{i}", "size": -30 * size, **alone} for i in range(count)),
+        ],
+    }
+    document = small_document() | {"venues": {"tiers": venue}}
+    return margin_snapshot(plan_from_document(document | {"accounts": [*document["accounts"], account]}))
+
+
+def test_margin_table__pools_can_be_told_apart() -> None:
+    text = printed(*mixed_book())
+    accounts, rest = text.split("\nPools\n")
+    pools, positions = rest.split("\nPositions\n")
+    assert row_of(accounts, "hedge")[-1] == "CALL"
+    # of accounts of one cross pool nothing more is to be said
+    assert pools.startswith("hedge  mixed margin, tiers\n")
+    assert "basis" not in pools
+    assert [line.split()[:2] for line in pools.splitlines()[4:]] == [
+        ["cross", "122,188"],  # 20,000 + 0.9 x 1.5 x 61,250 + 20 x 1,250 - 22 x 250
+        ["ETH0", "long"],
+        ["ETH0", "short"],
+    ]
+    hedge = positions.partition("hedge  mixed margin, tiers\n")[2]
+    rows = [line.split()[:3] for line in hedge.splitlines() if line.startswith(("BTC", "ETH"))]
+    assert rows == [
+        ["BTCUSDT", "cross", "20"],
+        ["BTCUSDT", "cross", "−22"],
+        ["ETH0", "isolated", "30"],
+        ["ETH0", "isolated", "−30"],
+    ]
+    assert "an isolated position is a pool of its own" in " ".join(text.split())
+
+
+def test_margin_table__fillable_prices_only_where_the_venue_has_any() -> None:
+    positions = printed(*mixed_book()).split("\nPositions\n")[1]
+    cross, _, hedge = (part.partition("─")[0] for part in positions.split(" margin, ")[1:4])
+    assert "fillable" in cross
+    assert "fillable" not in hedge
+    assert "pool" not in cross
+
+
+def test_margin_table__plain_cross_books_have_no_pools() -> None:
+    text = printed(account_of(1_000, 1))
+    assert "Pools" not in text
+    assert "Pool:" not in text
+
+
+def is_row(line: str) -> bool:
+    return (
+        line.startswith(("basis", "directional", "hedge", "cross", "BTC", "ETH")) and " margin, " not in line
+    )
+
+
+@pytest.mark.parametrize("size", [1.0, 1_000.0])
+def test_margin_table__mixed_book_fits_a_hundred_columns(size: float) -> None:
+    text = printed(*mixed_book(size=size))
     lines = text.splitlines()
-    assert {"deep", "past", "desk0", f"desk{MOST_ROWS - 3}"} <= set(lines)
-    assert f"desk{MOST_ROWS - 2}" not in lines
+    assert max(map(len, lines)) <= 100
+    assert "…" not in text
+    for number, line in enumerate(lines):
+        if line.startswith("─"):
+            # columns line up: every row below is as wide as its rule
+            assert {len(row) for row in takewhile(is_row, lines[number + 1 :])} == {len(line)}
+
+
+def test_margin_table__of_many_pools_those_with_the_lowest_ratio() -> None:
+    text = printed(*mixed_book(count=60))
+    assert f"Pools: the {MOST_ROWS} of 121 with the lowest margin ratio" in text
+    assert f"Positions: the {MOST_ROWS} of 125 nearest to liquidation" in text

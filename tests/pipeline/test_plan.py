@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import Plan, json_schema, load_plan, plan_from_document
-from tests.pipeline.documents import small_document, spoil
+from tests.pipeline.documents import small_document, spoil, tiered_document, tiered_venue
 
 REGIME = ("model", "regimes", "calm")
 MATRIX = (*REGIME, "correlation")
@@ -138,6 +138,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("accounts", 0, "venue"), "dydx-v4-2026", "accounts[0].venue", "did you mean `dydx-v4-2026-03`?"),
     (("accounts", 0, "venue"), 3, "accounts[0].venue", "a venue"),
     (("accounts", 0, "fee_tier"), "vip", "accounts[0].fee_tier", "no `fee_tier`, as the venue has none"),
+    (("accounts", 0, "position_mode"), "hedged", "accounts[0].position_mode", "did you mean `hedge`?"),
+    ((*POSITION, "margin"), "crss", "accounts[1].positions[0].margin", "did you mean `cross`?"),
     (("accounts", 0, "margin"), "isolate", "accounts[0].margin", "did you mean `isolated`?"),
     (("venue", "fee_tiers"), {" ": {"taker": 0, "maker": 0}}, "venue.fee_tiers[' ']", "a name"),
     (("venues",), [], "venues", "a mapping"),
@@ -281,6 +283,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("simulation",), [], "simulation", "a mapping"),
     (("model", "regimes", "calm"), 3, "model.regimes.calm", "a mapping"),
     ((*SCENARIO, "effects"), [3], "scenarios[2].effects[0]", "a mapping"),
+    ((*SCENARIO, "effects"), [{"effect": None, "at": []}], "scenarios[2].effects[0].effect", "an effect"),
+    ((*CRISIS, "jumps", "correlation"), [], "jumps.correlation", "2 rows"),
     ((*SCENARIO, "effects"), [{}], "scenarios[2].effects[0]", "a key `effect`"),
 ]
 
@@ -535,32 +539,18 @@ def test_load_plan__refuses_unreadable_file(tmp_path: Path, name: str) -> None:
         load_plan(tmp_path / name)
 
 
-def test_warnings__old_or_early_filtered_law() -> None:
-    document = small_document()
-    document["model"]["initial"] = "filtered"
-    law = {"calm": 0.5, "crisis": 0.5}
-    document["model"]["filtered"] = {"as_of": "2026-05-10T00:00:00Z", "law": law}
-    assert any("5.0 days older" in text for text in plan_from_document(document).warnings())
-    document["model"]["filtered"]["as_of"] = "2026-05-14T12:00:00Z"
-    assert not any("filtered" in text for text in plan_from_document(document).warnings())
-    document["model"]["filtered"]["as_of"] = "2026-05-16T00:00:00Z"
-    assert any("looks ahead" in text for text in plan_from_document(document).warnings())
-
-
-def test_warnings__funding_not_modelled_and_idle_effect() -> None:
-    plan = plan_from_document(spoil(small_document(), ("scenarios", 2, "effects", 0, "at"), "1d"))
-    assert plan.warnings() == (
-        "funding is not modelled in regime crisis",
-        "scenario storm: an effect begins after the last horizon and changes nothing",
-    )
-
-
 def test_json_schema__accepts_written_and_resolved_plans() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())
     validator.validate(small_document())
     validator.validate(plan_from_document(small_document()).document())
+    document = tiered_document()
+    validator.validate(document)
+    validator.validate(plan_from_document(document).document())
+    validator.validate(spoil(document, ("accounts", 1, "venue"), tiered_venue()))
+    validator.validate(spoil(document, ("venues", "bracketed"), "dydx-v4-2026-03"))
+    assert not validator.is_valid(spoil(document, ("venues", "bracketed"), 3))
     assert not validator.is_valid(spoil(small_document(), ("simulation", "paths"), "many"))
     assert not validator.is_valid(spoil(small_document(), ("accounts", 0, "colateral"), {}))
 
@@ -634,7 +624,10 @@ leaves = (
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(
-        ["baseline", "1h", "calm", "BTC", "BTC-USD", "stationary", "dydx_v4", "one", "all", "shock"]
+        [
+            *("baseline", "1h", "calm", "BTC", "BTC-USD", "stationary", "dydx_v4", "one", "all", "shock"),
+            *("tiered", "bracketed", "isolated", "hedge", "dydx-v4-2026-03", "?", "USDT"),
+        ]
     )
 )
 keys = st.sampled_from(
@@ -648,6 +641,10 @@ keys = st.sampled_from(
         "markets",
         "positions",
         "effects",
+        "venue",
+        "tiers",
+        "brackets",
+        "collateral",
     ]
 ) | st.text(max_size=5)
 garbage = st.recursive(
@@ -666,7 +663,17 @@ def places(document: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
     return found
 
 
-PLACES = places(small_document())
+def full_document() -> dict[str, Any]:
+    """The tiered plan, with liquidity tiers on its dydx_v4 venue: more places for things to go wrong."""
+    document = tiered_document()
+    document["venue"]["tiers"] = {"large": {"initial_margin": 0.02, "maintenance_fraction": 0.6}}
+    document["venue"]["markets"]["BTC-USD"]["tier"] = "large"
+    document["accounts"][0]["venue"] = tiered_venue() | {"name": "second"}
+    document["accounts"][0] |= {"collateral": {"USDT": 1}, "positions": [], "margin": "isolated"}
+    return document
+
+
+PLACES = places(full_document())
 
 
 @settings(max_examples=400, deadline=None)
@@ -674,7 +681,7 @@ PLACES = places(small_document())
 def test_plan_from_document__garbage_in_a_plan_raises_nothing_but_plan_errors(
     edits: list[tuple[tuple[str | int, ...], Any]],
 ) -> None:
-    document = small_document()
+    document = full_document()
     for path, value in edits:
         try:
             spoil(document, path, value)

@@ -231,7 +231,7 @@ def test_simulate_run__damaged_chunk_is_named_and_not_published(
         block.flat[0] += 1
         hits[5] = block
     else:
-        (chunk,) = (p for p in Path(str(group.store_path.store.root)).rglob("joint/c/5/*/*/*/*"))
+        (chunk,) = (p for p in Path(str(group.store_path.store.root)).rglob("joint/c/5/*/*/*/*/*"))
         chunk.unlink()
     with pytest.raises(RunError, match=f"block 000005-000000 of run {named.run_id} is damaged"):
         simulate_run(named)

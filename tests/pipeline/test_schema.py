@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.margin_now import Margin
 from pipeline.schema import ATTRIBUTES, COORDINATES, DECLARED, QUANTITIES, VARIABLES, Variable
-from tests.cubes import small_cube
+from tests.cubes import full_cube
 
 
 def test_schema__names_are_unique() -> None:
@@ -15,7 +15,7 @@ def test_schema__names_are_unique() -> None:
 
 
 def test_schema__is_all_that_a_cube_holds() -> None:
-    cube = small_cube()
+    cube = full_cube()
     assert set(cube.coords) == {variable.name for variable in COORDINATES}
     assert set(cube.data_vars) == {variable.name for variable in VARIABLES}
     assert set(cube.attrs) == set(ATTRIBUTES)
@@ -23,7 +23,7 @@ def test_schema__is_all_that_a_cube_holds() -> None:
 
 @pytest.mark.parametrize("variable", DECLARED.values(), ids=lambda variable: variable.name)
 def test_schema__dims_dtype_and_words_are_in_the_cube(variable: Variable) -> None:
-    array = small_cube()[variable.name]
+    array = full_cube()[variable.name]
     assert array.dims == variable.dims
     dtype = np.dtypes.StringDType() if variable.dtype == "str" else np.dtype(variable.dtype)
     assert array.dtype == dtype

@@ -1,0 +1,68 @@
+"""What is said about plans that can be run."""
+
+from __future__ import annotations
+
+from pipeline.plan import plan_from_document
+from tests.pipeline.documents import small_document, spoil, tiered_document
+
+
+def test_warnings__old_or_early_filtered_law() -> None:
+    document = small_document()
+    document["model"]["initial"] = "filtered"
+    law = {"calm": 0.5, "crisis": 0.5}
+    document["model"]["filtered"] = {"as_of": "2026-05-10T00:00:00Z", "law": law}
+    assert any("5.0 days older" in text for text in plan_from_document(document).warnings())
+    document["model"]["filtered"]["as_of"] = "2026-05-14T12:00:00Z"
+    assert not any("filtered" in text for text in plan_from_document(document).warnings())
+    document["model"]["filtered"]["as_of"] = "2026-05-16T00:00:00Z"
+    assert any("looks ahead" in text for text in plan_from_document(document).warnings())
+
+
+def test_warnings__funding_not_modelled_and_idle_effect() -> None:
+    plan = plan_from_document(spoil(small_document(), ("scenarios", 2, "effects", 0, "at"), "1d"))
+    assert plan.warnings() == (
+        "funding is not modelled in regime crisis",
+        "scenario storm: an effect begins after the last horizon and changes nothing",
+    )
+
+
+def test_warnings__different_quote_currencies() -> None:
+    warnings = plan_from_document(tiered_document()).warnings()
+    assert (
+        "accounts have different quote currencies, taken as equal in value: USDC (basis); USDT (hedger)"
+        in warnings
+    )
+    document = spoil(tiered_document(), ("venues", "bracketed", "quote"), "USDC")
+    document["accounts"][1]["collateral"] = {"USDC": 1}
+    assert not any("quote" in text for text in plan_from_document(document).warnings())
+
+
+def test_warnings__names_a_few_of_many() -> None:
+    document = tiered_document()
+    document["accounts"] += [document["accounts"][0] | {"name": f"more{i}"} for i in range(7)]
+    (text,) = (text for text in plan_from_document(document).warnings() if "quote" in text)
+    assert "USDC (basis, more0, more1, more2, more3 and 3 more); USDT (hedger)" in text
+
+
+def test_warnings__larger_than_the_largest_bracket() -> None:
+    document = tiered_document()
+    document["accounts"][1]["positions"][0]["size"] = 1_000_000 / 61_250
+    assert not any("largest" in text for text in plan_from_document(document).warnings())
+    document["accounts"][1]["positions"][0]["size"] = -16.4  # 1,004,500
+    document["accounts"][1]["positions"][1]["size"] = 1
+    (text,) = (text for text in plan_from_document(document).warnings() if "largest" in text)
+    above = "1,004,500 USDT is above the largest position, 1,000,000"
+    assert text == f"account hedger, BTCUSDT: {above}; margin by the last bracket"
+
+
+def test_warnings__open_interest_that_is_not_known() -> None:
+    document = small_document()
+    tier = {"initial_margin": 0.02, "maintenance_fraction": 0.6}
+    caps = {"open_interest_lower_cap": 1e6, "open_interest_upper_cap": 2e6}
+    document["venue"]["tiers"] = {"capped": tier | caps, "free": tier}
+    document["venue"]["markets"]["BTC-USD"]["tier"] = "capped"
+    document["venue"]["markets"]["ETH-USD"]["tier"] = "free"
+    (text,) = (text for text in plan_from_document(document).warnings() if "initial" in text)
+    assert text == "initial margin of BTC-USD is the base one: the venue gives no open interest"
+    document["venue"]["markets"]["BTC-USD"]["open_interest"] = 0
+    assert not any("initial" in text for text in plan_from_document(document).warnings())
