@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.console import open_console, show_progress
-from flows.run_command import INTERRUPTED
 from pipeline.compare import Comparison, EqualChance, HeldBook, compare_books, hold_book
 from pipeline.errors import InputError, Problem
 from pipeline.faults import nearest
@@ -22,6 +21,7 @@ from pipeline.units import format_duration, parse_duration
 if TYPE_CHECKING:
     import xarray as xr
 
+INTERRUPTED = 130
 USUAL = 0.01  # the probability where an account's own is none or one
 
 

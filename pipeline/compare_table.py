@@ -71,7 +71,7 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     for name in ("committed\nnow", "pools", "at initial\nmargin", less, "at maint.\nmargin"):
         table.add_column(name, justify="right", overflow="fold")
     if simulated:
-        table.add_column("at equal P(liq.)\n[95 % interval]", justify="right", overflow="fold")
+        table.add_column("at equal P(liq.)\n[95 % interval]", justify="right", no_wrap=True)
         table.add_column(less, justify="right", overflow="fold")
     for comparison in comparisons:
         equal = comparison.equal

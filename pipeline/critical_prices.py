@@ -66,7 +66,7 @@ def _asset(holding: Holding) -> str:
 def _charged_above(holding: Holding) -> float:
     """The price above which the position needs maintenance margin: infinite if it never does."""
     slope, kinks = holding.maintenance
-    return 0.0 if slope > 0 else min((kink.floor for kink in kinks if kink.rise > 0), default=inf)
+    return 0.0 if slope > 0 else min((kink.floor for kink in kinks), default=inf)
 
 
 def _nearest(
@@ -120,7 +120,7 @@ def _below(
 ) -> Iterator[tuple[float, float]]:
     slope = fsum([slope, *(-rise for floor, rise in kinks if floor < start)])
     for floor, rise in reversed(kinks):
-        if least < floor < start:
+        if floor < start:
             yield floor, slope
             slope += rise
     yield least, slope

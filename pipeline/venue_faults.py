@@ -46,7 +46,7 @@ def _tier_faults(loc: Loc, tier: dict[str, Any]) -> Iterator[Fault]:
     lower, upper = tier.get("open_interest_lower_cap", 0), tier.get("open_interest_upper_cap", 0)
     if (lower or upper) and lower >= upper:
         expected = f"above the lower cap, {lower:,.12g}; both 0: initial margin stays as it is"
-        yield Fault((*loc, "open_interest_upper_cap"), expected, f"{upper:,.12g}", "check the two: quote units")
+        yield Fault((*loc, "open_interest_upper_cap"), expected, f"{upper:,.12g}", "check the two")
 
 
 def _fraction_faults(loc: Loc, market: dict[str, Any], tiers: dict[str, Any]) -> Iterator[Fault]:

@@ -59,7 +59,10 @@ def mixed_accounts(seed: int, spot: Floats) -> dict[str, Account]:
         """As no venue has it: a jump in maintenance, a requirement that falls again."""
         gross = abs(notional) / spot[asset]
         kinks = (
-            (Kink(0.96 * spot[asset], 2.0, 0.08 * gross, 0.0), Kink(1.002 * spot[asset], 1.0, 0.0, 0.3 * gross)),
+            (
+                Kink(0.96 * spot[asset], 2.0, 0.08 * gross, 0.0),
+                Kink(1.002 * spot[asset], 1.0, 0.0, 0.3 * gross),
+            ),
             (
                 Kink(0.95 * spot[asset], 1.0, 0.05 * gross, 0.0),
                 Kink(1.03 * spot[asset], 0.0, -0.04 * gross, 0.0),

@@ -10,9 +10,23 @@ import numpy as np
 import pytest
 
 from kernels.simulate import simulate_paths
-from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
-from tests import oracle
+from kernels.structs import (
+    ALL,
+    ANY,
+    BANKRUPTCY,
+    EQUITY,
+    LIQUIDATED,
+    LIQUIDATED_SQUARE,
+    LIQUIDATION,
+    MARGIN_CALL,
+    SHORTFALL,
+    Floats,
+    Integers,
+    Tally,
+)
+from tests import margin_oracle, oracle
 from tests.kernels.lowered import lower_problem, run_lowered, run_problem
+from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
     COMPILED,
     HOUR,
@@ -43,10 +57,52 @@ PROBLEMS: dict[str, dict[str, Any]] = {
 }
 
 
+# The same with accounts of every kind. Large steps: far from the edges of brackets at their ends alone.
+MIXED: dict[str, dict[str, Any]] = {
+    "all": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "funding": True},
+    "all-tails": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 3.5, "funding": True, "substeps": 5},
+    "all-wild": {"assets": 2, "regimes": 1, "scenarios": 4, "step_years": 1.0 / 20.0},
+    "all-wilder": {"assets": 4, "regimes": 1, "scenarios": 2, "step_years": 1.0 / 5.0, "jumps": True},
+    "all-additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "additive": True},
+}
+
+
 def count_passages(problem: Problem, passage: oracle.Passage) -> Integers:
     """One path's hits, as a tally has them."""
     horizons = np.arange(len(problem.horizons))
     return np.asarray(passage.first[..., None] == horizons, np.int64)
+
+
+def check_pools_and_groups(problem: Problem, tally: Tally, passage: oracle.Passage, quantum: Floats) -> None:
+    """One path's counts of accounts of several pools, and of groups, where the oracle is sure."""
+    horizons = np.arange(len(problem.horizons))
+    doubtful = passage.doubtful[LIQUIDATION]
+    several = [i for i, account in enumerate(problem.accounts) if account.apart]
+    for v, i in enumerate(several):
+        want, sure = passage.last[:, i, :, None] == horizons, ~doubtful[:, i]
+        np.testing.assert_array_equal(tally.last_pool[:, v][sure], want[sure])
+    gone = passage.first[LIQUIDATION][..., None] <= horizons  # (S, P, L, H)
+    for g in range(quantum.size):
+        members = [i for i, account in enumerate(problem.accounts) if account.group == g]
+        exposed = [
+            i for i in members if any(margin_oracle.can_be_liquidated(p) for p in problem.accounts[i].pools)
+        ]
+        sure = ~doubtful[:, members].any(axis=1)
+        number = gone[:, members].sum(axis=1)
+        for moment, want in [
+            (ANY, gone[:, members].any(axis=1)),
+            (ALL, gone[:, exposed].all(axis=1)),
+            (LIQUIDATED, number),
+            (LIQUIDATED_SQUARE, number**2),
+        ]:
+            np.testing.assert_array_equal(tally.groups[moment, :, g][sure], want[sure])
+
+
+def check_money(tally: Tally, passage: oracle.Passage, quantum: Floats, tolerance: float) -> None:
+    """One path's equity and shortfall of groups: to half a quantum, and what rounding of prices makes of it."""
+    for moment, want in [(EQUITY, passage.equity), (SHORTFALL, passage.shortfall)]:
+        off = np.abs(tally.groups[moment] - want / quantum[:, None, None])
+        assert (off <= 0.5 + 2.0**24 * tolerance).all()
 
 
 def single_long(**rest: Any) -> Problem:
@@ -78,10 +134,33 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> N
 
 
 @pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("name", MIXED)
+def test_simulate_paths__every_kind_of_account_path_by_path(name: str, bridge: bool) -> None:
+    """Brackets, open interest, coins, pools, groups: all that a tally holds, as the oracle has it."""
+    features = MIXED[name] if COMPILED else MIXED[name] | {"scenarios": 1}
+    problem = mixed_problem(200 + len(name), bridge=bridge, **features)
+    market, book, clock = lower_problem(problem)
+    tolerance = TABLE if "df" in features else ROUNDING
+    doubtful = hit = cells = 0
+    for path in range(2**32 - 1, 2**32 - 1 + (20 if COMPILED else 1)):
+        tally = run_lowered(market, book, clock, SEED, path, 1, len(problem.horizons))
+        passage = oracle.simulate_path(problem, SEED, path, tolerance)
+        sure, want = ~passage.doubtful, count_passages(problem, passage)
+        np.testing.assert_array_equal(tally.hits[sure], want[sure], err_msg=f"path {path}")
+        check_pools_and_groups(problem, tally, passage, book.quantum)
+        check_money(tally, passage, book.quantum, tolerance)
+        doubtful += int(passage.doubtful.sum())
+        hit += int(want.sum())
+        cells += sure.size
+    assert doubtful <= (5e-3 * cells if "df" in features else 0)
+    assert 0.2 * cells < hit < 0.8 * cells
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
 def test_simulate_paths__tally_equals_oracle(bridge: bool) -> None:
     """Counts of many paths at once, and of pairs liquidated together, from the oracle's first passages."""
     problem = random_problem(7, assets=3, regimes=2, funding=True, jumps=True, scenarios=3, bridge=bridge)
-    paths = 150 if COMPILED else 66  # more than one set of lanes, the last one not full
+    paths = 100 if COMPILED else 66  # more than one set of lanes, the last one not full
     tally = run_problem(problem, 3, 1000, paths)
     hits, joint = np.zeros_like(tally.hits), np.zeros_like(tally.joint)
     unit, none = problem.leverages.index(1.0), len(problem.horizons)
@@ -100,15 +179,25 @@ def test_simulate_paths__tally_equals_oracle(bridge: bool) -> None:
 
 @pytest.mark.parametrize("cuts", [(64,), (1, 2, 63), (100,), (37, 101, 165, 170)])
 def test_simulate_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> None:
-    problem = random_problem(
-        8, assets=3, regimes=3, df=4.0, funding=True, jumps=True, scenarios=4, bridge=COMPILED
+    """Every count, of pools and groups too."""
+    problem = mixed_problem(
+        8,
+        only=() if COMPILED else ("plain", "tiered-pair", "three-pools"),
+        assets=3,
+        regimes=3,
+        df=4.0,
+        funding=True,
+        jumps=True,
+        scenarios=4 if COMPILED else 2,
+        bridge=COMPILED,
     )
     paths = 200
     whole = run_problem(problem, 5, 10, paths)
     edges = [0, *cuts, paths]
     parts = [run_problem(problem, 5, 10 + a, b - a) for a, b in pairwise(edges)]
-    np.testing.assert_array_equal(whole.hits, sum(part.hits for part in parts))
-    np.testing.assert_array_equal(whole.joint, sum(part.joint for part in parts))
+    for name, counts in whole._asdict().items():
+        assert counts.any()
+        np.testing.assert_array_equal(counts, sum(getattr(part, name) for part in parts), err_msg=name)
 
 
 def test_simulate_paths__seeds_and_paths_differ() -> None:
@@ -161,6 +250,35 @@ def test_simulate_paths__order_of_positions(bridge: bool) -> None:
     np.testing.assert_array_equal(
         run_problem(turned, 5, 0, paths).hits, run_problem(problem, 5, 0, paths).hits
     )
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__an_account_alone_is_the_same(bridge: bool) -> None:
+    """Whatever kind of account it is, and whoever else is in the book."""
+    problem = mixed_problem(13, assets=2, funding=True, jumps=True, bridge=bridge)
+    paths = sample(1000, 64)
+    together = run_problem(problem, 5, 0, paths)
+    several = 0
+    for i, account in enumerate(problem.accounts):
+        if COMPILED or i % 4 == 3:
+            alone = run_problem(replace(problem, accounts=(account._replace(group=-1),)), 5, 0, paths)
+            np.testing.assert_array_equal(alone.hits[:, :, 0], together.hits[:, :, i])
+            if account.apart:
+                np.testing.assert_array_equal(alone.last_pool[:, 0], together.last_pool[:, several])
+        several += bool(account.apart)
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+def test_simulate_paths__order_of_accounts_of_every_kind(bridge: bool) -> None:
+    """Accounts and the pools in them turned round."""
+    problem = mixed_problem(14, assets=2, funding=True, jumps=True, bridge=bridge)
+    turned = tuple(a._replace(apart=a.apart[::-1]) for a in problem.accounts[::-1])
+    paths = sample(1000, 64)
+    one = run_problem(problem, 5, 0, paths)
+    other = run_problem(replace(problem, accounts=turned), 5, 0, paths)
+    np.testing.assert_array_equal(other.hits, one.hits[:, :, ::-1])
+    np.testing.assert_array_equal(other.last_pool, one.last_pool[:, ::-1])
+    np.testing.assert_array_equal(other.joint, one.joint[:, :, ::-1, ::-1])
 
 
 def test_simulate_paths__a_scenario_alone_is_the_same() -> None:

@@ -138,6 +138,13 @@ def test_find_account_faults__hedge_without_a_side_twice() -> None:
     assert "first in position 1" in problem.got
 
 
+def test_find_account_faults__one_way_in_each_pool() -> None:
+    document = tiered_document()
+    document["accounts"][1]["position_mode"] = "one_way"
+    document["accounts"][1]["positions"][1] |= ALONE
+    plan_from_document(document)
+
+
 def test_find_account_faults__tiered_venue_without_haircuts() -> None:
     document = spoil(tiered_document(), ("venues", "bracketed", "haircuts"), {})
     assert "`USDT`: the quote currency is the only collateral that the venue takes" in str(refused(document))

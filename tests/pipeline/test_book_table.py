@@ -55,6 +55,13 @@ def test_load_book__account_without_positions(tmp_path: Path) -> None:
     assert account == {"name": "idle", "collateral": 100.0, "positions": []}
 
 
+def test_load_book__isolated_account_needs_no_collateral(tmp_path: Path) -> None:
+    header = "account,market,size,entry,collateral,margin,isolated_collateral,leverage\n"
+    (account,) = load_book(write(tmp_path, header + "a,BTC-USD,1,60000,,isolated,500,20\n")).accounts
+    position = {"market": "BTC-USD", "size": 1.0, "entry": 60000.0, "collateral": 500.0, "leverage": 20.0}
+    assert account == {"name": "a", "margin": "isolated", "positions": [position]}
+
+
 def test_load_book__parquet(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {

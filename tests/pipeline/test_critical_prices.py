@@ -1,4 +1,4 @@
-"""Liquidation and bankruptcy prices of a pool, worked by hand: brackets, both directions, coins, hedged legs."""
+"""Liquidation and bankruptcy prices of a pool by hand: brackets, both directions, coins, hedged legs."""
 
 from __future__ import annotations
 
@@ -63,6 +63,13 @@ def test_liquidation_moves__exactly_where_a_bracket_ends() -> None:
     assert found == {"BTC": pytest.approx(25_000, rel=1e-14)}
 
 
+@pytest.mark.parametrize(("size", "price"), [(2, 45_000 / 1.992), (-2, 55_300 / 2.02)])
+def test_liquidation_moves__from_where_a_bracket_ends(size: float, price: float) -> None:
+    # 5,000 + 2 (p - 25,000) = 0.004 x 2 p; 5,000 - 2 (p - 25,000) = 0.01 x 2 p - 300
+    found = liquidation_prices(*pool_of({"USD": 5_000}, (size, 25_000), mark=25_000))
+    assert found == {"BTC": pytest.approx(price, rel=1e-14)}
+
+
 def test_liquidation_moves__hedged_legs_are_charged_each() -> None:
     # nothing is gained or lost, but margin rises: 4,000 = 2 (0.01 x 3 p - 300)
     found = liquidation_prices(*pool_of({"USD": 4_000}, (3, MARK), (-3, MARK)))
@@ -78,8 +85,8 @@ STEEP = [
 @pytest.mark.parametrize(
     ("cash", "mark", "price"),
     [
-        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket, falls by
-        # 0.4396 above, and by 0.895 from 500,000 / 9.9 on
+        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket; it falls
+        # by 0.4396 above, and by 0.895 from 500,000 / 9.9 on
         (4_000, 45_000, 500_000 / 9.9 + (520 - (500_000 / 9.9 - 50_000) * 0.4396) / 0.895),
         (3_600, 45_000, 45_000 - 18 / 0.0204),
         # liquidatable: the way back up, and the way back down
@@ -162,6 +169,13 @@ def test_liquidation_moves__others_that_need_nothing_yet_liquidate_nothing() -> 
     (pool,) = pools_of(plan, plan.accounts[0])
     # ETH needs margin from 5,000 on: 10,000 - 2 (p - 3,000) = 0.01 x 2 p - 100
     assert liquidation_prices(pool, plan.prices) == {"ETH": pytest.approx(16_100 / 2.02, rel=1e-14)}
+
+
+def test_liquidation_moves__two_brackets_that_require_nothing() -> None:
+    brackets = [{"up_to": 5_000.0, "maintenance_margin": 0.0, "max_leverage": 100.0}, *FREE]
+    # equity is back at zero at 7,000, but at 10,000 nothing more is required
+    found = liquidation_moves(*pool_of({"USD": -13_000}, (-1, 20_000), mark=20_000, brackets=brackets))
+    assert found == {"BTC": -10_000}
 
 
 def test_liquidation_moves__none_where_margin_is_never_required() -> None:

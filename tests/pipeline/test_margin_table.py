@@ -84,6 +84,13 @@ def test_margin_table__of_many_those_nearest_to_liquidation() -> None:
     assert f"desk{MOST_ROWS - 2}" not in headings
 
 
+def test_margin_table__of_many_a_bankrupt_account_without_positions() -> None:
+    book = [account_of(2_000 + i, 1, name=f"desk{i}") for i in range(MOST_ROWS)]
+    text = printed(*book, account_of(5, name="idle"), account_of(-5, name="owes"))
+    assert row_of(text, "owes")[-1] == "BANKRUPT"
+    assert "idle" not in text
+
+
 def mixed_book(count: int = 1, size: float = 1.0) -> tuple[AccountMargin, ...]:
     """Two cross accounts under dydx_v4, and one on a tiered venue: two cross legs, and isolated pairs."""
     venue = tiered_venue({"BTCUSDT": {"asset": "BTC", "brackets": BRACKETS}}, {"BTC": 0.1})

@@ -22,6 +22,7 @@ from pipeline.plan import Plan, plan_from_document
 from pipeline.run import create_run, load_cube, name_run, run, simulate_run, write_report
 from pipeline.store import Store, list_runs, open_store
 from tests.pipeline.conftest import BUCKET
+from tests.pipeline.documents import tiered_document
 from tests.runs import (
     COUNTS,
     LONG,
@@ -72,6 +73,17 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset
 
 def counted(cube: xr.Dataset) -> list[np.ndarray[Any, Any]]:
     return [cube[name].to_numpy() for name in COUNTS]
+
+
+def test_provenance__hash_of_every_venue(tmp_path: Path) -> None:
+    hashes = set()
+    for fee in (0.0005, 0.0004):
+        document = tiered_document()
+        document["venues"]["bracketed"]["taker_fee"] = fee
+        named = name_run(plan_from_document(document), open_store(tmp_path))
+        create_run(named)
+        hashes.add(run_module._provenance(named).venue_hash)
+    assert len(hashes) == 2
 
 
 def assert_identical(cube: xr.Dataset, expected: xr.Dataset) -> None:

@@ -11,7 +11,7 @@ from pipeline.plan import plan_from_document
 from pipeline.venue_completion import complete_venue
 from tests.pipeline.documents import small_document, spoil, tiered_document, tiered_venue
 
-TIER = {"initial_margin": 0.07, "maintenance_fraction": 0.6}
+TIER = {"initial_margin": 0.1, "maintenance_fraction": 0.7}
 
 
 def test_complete_venue__shipped_liquidation_and_fee() -> None:
@@ -39,13 +39,13 @@ def test_complete_venue__fractions_of_a_tier() -> None:
         "D": {"initial_margin": 0.1},
     }
     completed = complete_venue({"rules": "dydx_v4", "tiers": {"t": TIER}, "markets": markets})["markets"]
-    # as decimals: 0.07 x 0.6 in binary is 0.041999999999999996
-    assert completed["A"] == {"tier": "t", "initial_margin": 0.07, "maintenance_margin": 0.042}
-    assert completed["B"] == {"tier": "t", "initial_margin": 0.5, "maintenance_margin": 0.042}
+    # as decimals: 0.1 x 0.7 in binary is 0.06999999999999999
+    assert completed["A"] == {"tier": "t", "initial_margin": 0.1, "maintenance_margin": 0.07}
+    assert completed["B"] == {"tier": "t", "initial_margin": 0.5, "maintenance_margin": 0.07}
     assert (completed["C"], completed["D"]) == (markets["C"], markets["D"])
 
 
-@pytest.mark.parametrize("bad", ["0.07", True, float("nan"), 10**400, 1.5, -1, None])
+@pytest.mark.parametrize("bad", ["0.1", True, float("nan"), 10**400, 1.5, -1, None])
 def test_complete_venue__no_fractions_of_a_bad_tier(bad: Any) -> None:
     document = {
         "rules": "dydx_v4",
