@@ -93,7 +93,7 @@ def _nearest(
 
 
 def _crossing(start: float, excess: float, pieces: Iterable[tuple[float, float]]) -> float:
-    """How far from the start, along pieces (end, slope), the excess falls below zero or rises to it; or inf."""
+    """How far from start, along pieces (end, slope), the excess falls below zero or rises to it; or inf."""
     at, below = start, excess < 0
     for end, slope in pieces:
         if slope == 0:

@@ -155,13 +155,6 @@ def test_margin__bad_plan_is_told_in_full(
     assert "Traceback" not in err
 
 
-def test_margin__help_says_what_comes_later(capsys: pytest.CaptureFixture[str]) -> None:
-    assert margin("--help") == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "--compare" in said
-    assert "come later" in said
-
-
 def seconds_of_a_command(*arguments: str) -> tuple[float, str, set[str]]:
     """CPU of a `seawall` process, the better of two; what it printed, and the packages it imported."""
     spent = []
@@ -185,6 +178,16 @@ def test_margin__table_of_a_thousand_within_a_second(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, wide_tiered_document(1_000))
     spent, printed, imported = seconds_of_a_command("margin", str(plan))
     assert "the 100 of 1,000 nearest" in printed
+    assert imported.isdisjoint(HEAVY)
+    assert spent < 1.0, f"{spent:.2f} s of CPU"
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_compare__a_thousand_within_a_second_and_nothing_heavy(kind: str, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, LARGE[kind]())
+    options = ("--compare", "--json", "--store", str(tmp_path / "none"))
+    spent, printed, imported = seconds_of_a_command("margin", str(plan), *options)
+    assert ("M999-USD" if "positions" in kind else "desk999") in printed
     assert imported.isdisjoint(HEAVY)
     assert spent < 1.0, f"{spent:.2f} s of CPU"
 

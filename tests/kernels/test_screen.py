@@ -23,7 +23,7 @@ PATHS = sample(1500, 64)
 both_ways = pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
 
 
-def rich_problem(bridge: bool, seed: int = 30) -> Problem:
+def wide_problem(bridge: bool, seed: int = 30) -> Problem:
     """Everything at once; the book in debt (which less leverage harms) left out."""
     problem = random_problem(
         seed, assets=3, regimes=2, df=4.0, funding=True, jumps=True, scenarios=4, bridge=bridge
@@ -55,23 +55,23 @@ def shocked(
 
 @both_ways
 def test_screen_step__more_leverage_never_lowers_a_count(bridge: bool) -> None:
-    counts = count_by_horizon(rich_problem(bridge))
+    counts = count_by_horizon(wide_problem(bridge))
     assert (np.diff(counts, axis=3) >= 0).all()
     assert (np.diff(counts, axis=3) > 0).any()
 
 
 @both_ways
 def test_screen_step__margin_call_before_liquidation_before_bankruptcy(bridge: bool) -> None:
-    counts = count_by_horizon(rich_problem(bridge))
+    counts = count_by_horizon(wide_problem(bridge))
     assert (counts[MARGIN_CALL] >= counts[LIQUIDATION]).all()
     assert (counts[LIQUIDATION] > counts[BANKRUPTCY]).any()
-    held = [i for i, a in enumerate(rich_problem(bridge).accounts) if a.positions]
+    held = [i for i, a in enumerate(wide_problem(bridge).accounts) if a.positions]
     assert (counts[LIQUIDATION] >= counts[BANKRUPTCY])[:, held].all()
 
 
 @both_ways
 def test_screen_step__more_maintenance_never_lowers_a_count(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     dearer = replace(
         problem,
         accounts=tuple(
@@ -87,7 +87,7 @@ def test_screen_step__more_maintenance_never_lowers_a_count(bridge: bool) -> Non
 
 @both_ways
 def test_screen_step__more_collateral_never_raises_a_count(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     richer = replace(
         problem, accounts=tuple(a._replace(collateral=a.collateral + 7.0) for a in problem.accounts)
     )
@@ -99,7 +99,7 @@ def test_screen_step__more_collateral_never_raises_a_count(bridge: bool) -> None
 @both_ways
 def test_screen_step__leverage_is_a_scale_of_the_book(bridge: bool) -> None:
     """Leverage 4 is a book four times as large at leverage 1."""
-    problem = replace(rich_problem(bridge), leverages=(1.0, 4.0))
+    problem = replace(wide_problem(bridge), leverages=(1.0, 4.0))
     larger = replace(
         problem,
         accounts=tuple(
@@ -112,7 +112,7 @@ def test_screen_step__leverage_is_a_scale_of_the_book(bridge: bool) -> None:
 
 @both_ways
 def test_screen_step__no_position_no_liquidation(bridge: bool) -> None:
-    problem = replace(rich_problem(bridge), accounts=(Account(1.0, ()), Account(1e-9, ())))
+    problem = replace(wide_problem(bridge), accounts=(Account(1.0, ()), Account(1e-9, ())))
     assert not run_problem(problem, 5, 0, 64).hits.any()
     indebted = replace(problem, accounts=(Account(-1.0, ()),))
     hits = run_problem(indebted, 5, 0, 64).hits
@@ -122,7 +122,7 @@ def test_screen_step__no_position_no_liquidation(bridge: bool) -> None:
 
 @both_ways
 def test_screen_step__equal_accounts_are_hit_together(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     twin, other = problem.accounts[2]._replace(collateral=40.0), problem.accounts[0]._replace(collateral=20.0)
     twins = replace(problem, accounts=(twin, other, twin))
     tally = run_problem(twins, 5, 0, PATHS)
@@ -169,11 +169,27 @@ def test_revalue__which_leverages_a_gap_breaks(
     np.testing.assert_array_equal(shocked(account, factor, (0.5, 1.0, 2.0, 4.0))[LIQUIDATION], hit)
 
 
-def test_revalue__worked_example_of_collateral_in_kind() -> None:
-    """margin.md: C = -21,000 and Y = +41,000 is liquidatable at l = 0.5 with E = -500, not at l >= 1."""
-    account = Account(-21_000.0, (Position(0, -610.0, maintenance=0.01, initial=0.01),))
-    hits = shocked(account, 20_000.0 / 61_000.0, (0.5, 1.0, 2.0))
-    np.testing.assert_array_equal(hits[LIQUIDATION], [1, 0, 0])
+@pytest.mark.parametrize("at", [0, 1])
+@both_ways
+def test_screen_step__worked_example_of_collateral_in_kind(bridge: bool, at: int) -> None:
+    """margin.md: 1 BTC behind a short of 1 from 20,000, at 61,000 now; at 20,000 C = -21,000, Y = +41,000.
+
+    l = 0.5 is liquidatable with E = -500, l >= 1 is not. All would have been at an entry of 2,000.
+    """
+    short, coin = Position(0, -1.0, initial=0.02, maintenance=0.01), Coin(0, 1.0)
+    for entry, hit in [(20_000.0, [1, 0, 0]), (2_000.0, [1, 1, 0])]:
+        scenario = plain_scenario(2)._replace(shocks={at: np.array([20.0 / 61.0])})
+        problem = simple_problem(
+            (Account(entry - 61_000.0, (short,), (coin,)),),
+            spot=61_000.0,
+            volatility=0.0,
+            horizons=(2,),
+            leverages=(0.5, 1.0, 2.0),
+            scenarios=(scenario,),
+            bridge=bridge,
+        )
+        hits = run_problem(problem, 1, 0, 3).hits[:, 0, 0, :, 0] / 3
+        np.testing.assert_array_equal(hits, [hit] * 3)
 
 
 @pytest.mark.parametrize("leverage", [1.0, 3.0])
@@ -193,3 +209,147 @@ def test_revalue__others_maintenance_counts(leverage: float) -> None:
         )
         hits = run_problem(problem, 1, 0, 1).hits[LIQUIDATION, 0, 0, :, 0]
         assert hits[problem.leverages.index(leverage)] == hit
+
+
+@both_ways
+def test_screen_step__a_coin_without_haircut_is_its_value_moving(bridge: bool) -> None:
+    """As a position would be that needs no margin and pays no funding, at leverage 1."""
+    problem = mixed_problem(35, assets=3, jumps=True, funding=True, scenarios=2, bridge=bridge)
+    coins = (Coin(1, 0.3), Coin(2, -0.2), Coin(0, 0.1))
+    free = len(problem.due)
+    due = np.vstack([problem.due, np.zeros(problem.steps)])
+
+    def holds(account: Account, in_kind: bool) -> Account:
+        moving = tuple(Position(c.asset, c.amount, 0.0, 0.0, free) for c in coins)
+        worth = sum(c.amount * problem.spot[c.asset] for c in coins)
+        if in_kind:
+            return account._replace(coins=coins)
+        return account._replace(
+            collateral=account.collateral + worth, positions=account.positions + moving, coins=()
+        )
+
+    problem = replace(problem, leverages=(1.0,), due=due)
+    kind, money = (
+        replace(problem, accounts=tuple(holds(a, in_kind) for a in problem.accounts))
+        for in_kind in (True, False)
+    )
+    got, want = count_by_horizon(kind), count_by_horizon(money)
+    np.testing.assert_array_equal(got, want)
+    assert (got != count_by_horizon(problem)).any()
+
+
+@both_ways
+def test_screen_step__a_larger_haircut_never_lowers_a_count(bridge: bool) -> None:
+    """Bankruptcy doesn't know it."""
+    problem = mixed_problem(36, only=("coin-owed", "coin-short-itself"), assets=2, jumps=True, bridge=bridge)
+
+    def cut(by: float) -> Integers:
+        accounts = tuple(
+            a._replace(coins=tuple(c._replace(haircut=c.haircut + by) for c in a.coins))
+            for a in problem.accounts
+        )
+        return count_by_horizon(replace(problem, accounts=accounts))
+
+    mild, hard = cut(0.0), cut(0.3)
+    assert (hard >= mild).all()
+    assert (hard[:BANKRUPTCY] > mild[:BANKRUPTCY]).any()
+    np.testing.assert_array_equal(hard[BANKRUPTCY], mild[BANKRUPTCY])
+
+
+sizes = st.floats(-300.0, 300.0).filter(lambda size: abs(size) > 0.01)
+fractions = st.floats(0.0, 0.5)
+brackets = st.lists(st.tuples(st.floats(1.0, 5000.0), st.floats(0.0, 0.2), st.floats(0.001, 0.2)), max_size=4)
+
+
+@st.composite
+def some_positions(draw: st.DrawFn) -> tuple[Position, ...]:
+    """Up to four of three assets, about 100 of notional: plain, in brackets, or with open interest."""
+    positions = []
+    for _ in range(draw(st.integers(0, 4))):
+        asset, notional = draw(st.integers(0, 2)), draw(sizes)
+        size = notional / SPOT[asset]
+        plain = Position(asset, size, draw(fractions), draw(fractions))
+        kind = draw(st.sampled_from(["plain", "brackets", "interest"]))
+        if kind == "brackets":
+            edges = draw(brackets)
+            maintenance = np.cumsum([0.001] + [rise for _, _, rise in edges])
+            initial = maintenance + np.cumsum([0.0] + [rise for _, rise, _ in edges])
+            above = [0.0, *np.cumsum([width for width, _, _ in edges])]
+            tiers = tuple(Bracket(*row) for row in zip(above, initial, maintenance, strict=True))
+            plain = plain._replace(brackets=tiers, chosen=draw(fractions))
+        elif kind == "interest":
+            lower = draw(st.floats(0.0, 1.5)) * SPOT[asset]
+            interest = Interest(1.0, lower, lower + draw(st.floats(0.1, 2.0)) * SPOT[asset])
+            plain = plain._replace(interest=interest, chosen=draw(fractions))
+        positions.append(plain)
+    return tuple(positions)
+
+
+@st.composite
+def some_pool(draw: st.DrawFn) -> Pool:
+    """Equity on either side of zero, any positions, some coins held or owed."""
+    coins = draw(
+        st.lists(st.tuples(st.integers(0, 2), st.floats(-100.0, 100.0), fractions), max_size=2).map(tuple)
+    )
+    return Pool(
+        draw(st.floats(-200.0, 400.0)),
+        draw(some_positions()),
+        tuple(Coin(asset, worth / SPOT[asset], haircut) for asset, worth, haircut in coins),
+    )
+
+
+@settings(max_examples=150 if COMPILED else 6, deadline=None)
+@given(
+    pools=st.lists(some_pool(), min_size=1, max_size=3),
+    leverages=st.lists(st.floats(0.05, 60.0), max_size=7, unique=True),
+    gaps=st.lists(st.tuples(*[st.floats(0.02, 6.0)] * 3), min_size=1, max_size=5),
+    at=st.sampled_from([0, 1]),
+    by_leverage=st.booleans(),
+)
+def test_screen_step__leverages_hit_are_those_of_brute_force(
+    pools: list[Pool],
+    leverages: list[float],
+    gaps: list[tuple[float, float, float]],
+    at: int,
+    by_leverage: bool,
+) -> None:
+    """The whole leverage axis, each leverage valued by itself, whatever the pools are made of."""
+    axis = tuple(sorted({1.0, *leverages}))
+    scenarios = tuple(plain_scenario(2)._replace(shocks={at: np.array(gap)}) for gap in gaps)
+    first, *others = pools
+    problem = simple_problem(
+        (Account(*first, tuple(others), by_leverage=by_leverage),),
+        volatility=[0.0] * 3,
+        spot=SPOT,
+        horizons=(2,),
+        leverages=axis,
+        scenarios=scenarios,
+    )
+    tally = run_problem(problem, 1, 0, 1)
+    for s, gap in enumerate(gaps):
+        prices = [SPOT * gap] if at else [SPOT * gap, SPOT * gap]
+        for mark in range(3):
+            hit, sure = np.zeros(len(axis), bool), np.ones(len(axis), bool)
+            every = np.ones(len(axis), bool)
+            exposed = 0
+            for pool in pools:
+                at_risk = margin_oracle.can_be_liquidated(pool)
+                if mark == LIQUIDATION and not at_risk:
+                    continue
+                below = np.zeros(len(axis), bool)
+                for price in [SPOT, *prices] if at else prices:
+                    value = margin_oracle.excess(problem, pool, mark, price, 0.0, np.array(axis))
+                    gross = sum(abs(p.size) * (price + SPOT)[p.asset] for p in pool.positions)
+                    held = sum(abs(c.amount) * (price + SPOT)[c.asset] for c in pool.coins)
+                    scale = np.array(axis) * 5.0 * gross + held + abs(pool.collateral)
+                    sure &= np.abs(value) > 1e-11 * scale
+                    sure &= ~margin_oracle.near_edge(pool, price, np.array(axis), 1e-12)
+                    sure |= (pool.positions == ()) & (pool.coins == ()) & (pool.collateral != 0.0)
+                    below |= value < 0.0
+                hit |= below
+                every &= below
+                exposed += 1
+            np.testing.assert_array_equal(tally.hits[mark, s, 0, :, 0][sure], hit[sure])
+            if mark == LIQUIDATION and others and exposed:
+                np.testing.assert_array_equal(tally.last_pool[s, 0, :, 0][sure], every[sure])
+

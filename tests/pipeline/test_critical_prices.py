@@ -85,8 +85,8 @@ STEEP = [
 @pytest.mark.parametrize(
     ("cash", "mark", "price"),
     [
-        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket; it falls
-        # by 0.4396 above, and by 0.895 from 500,000 / 9.9 on
+        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket; it
+        # falls by 0.4396 above, and by 0.895 from 500,000 / 9.9 on
         (4_000, 45_000, 500_000 / 9.9 + (520 - (500_000 / 9.9 - 50_000) * 0.4396) / 0.895),
         (3_600, 45_000, 45_000 - 18 / 0.0204),
         # liquidatable: the way back up, and the way back down

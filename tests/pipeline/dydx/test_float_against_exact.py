@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
-from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +23,6 @@ from pipeline.margin_now import PoolMargin
 from pipeline.margin_snapshot import PositionMargin, margin_snapshot
 from tests.pipeline.dydx.tolerances import Tolerance, gross_of, rounded, tolerance_of
 from tests.pipeline.dydx.twins import (
-    DOLLAR,
     QUOTE,
     Twin,
     at_prices,
@@ -89,6 +87,7 @@ def quantums(amount: float) -> Fraction:
     return Fraction(amount) * QUOTE
 
 
+@settings(deadline=None)
 @given(twins)
 def test_pool_margin__amounts_are_the_chains(twin) -> None:
     for pair in pairs_of(twin):
@@ -101,6 +100,7 @@ def test_pool_margin__amounts_are_the_chains(twin) -> None:
         assert allowed.free_collateral.plus(last).holds(quantums(margin.free_collateral) - free)
 
 
+@settings(deadline=None)
 @given(twins)
 def test_pool_margin__decides_as_the_chain_outside_the_band(twin) -> None:
     for pair in pairs_of(twin):
@@ -116,6 +116,7 @@ def test_pool_margin__decides_as_the_chain_outside_the_band(twin) -> None:
             assert margin.bankrupt == (risk.equity < 0)
 
 
+@settings(deadline=None)
 @given(twins)
 def test_pool_margin__decides_as_the_chain_a_quantum_beyond_the_band(twin) -> None:
     for pair in pairs_of(twin):
@@ -130,9 +131,9 @@ def test_pool_margin__decides_as_the_chain_a_quantum_beyond_the_band(twin) -> No
                     assert moved.margin.liquidatable == moved.risk.is_liquidatable == (excess < 0)
 
 
-# Figures that binary has exactly, so that float64 rounds nothing and the band is empty: sizes in fours of coins,
-# prices and open interest that are powers of two but for a small factor, fractions in powers of two. The factor
-# puts open interest below the caps (below 4), on them (4 and 8), between, or above.
+# Figures that binary has exactly, so that float64 rounds nothing and the band is empty: sizes in fours of
+# coins, prices and open interest that are powers of two but for a small factor, fractions in powers of two.
+# The factor puts open interest below the caps (below 4), on them (4 and 8), between, or above.
 LOWER, UPPER = 2**26 * QUOTE, 2**27 * QUOTE
 dyadic_positions = st.tuples(
     st.integers(1, 2**8),
@@ -156,6 +157,7 @@ def dyadic_twin(drawn: list[tuple[int, int, tuple[int, int], tuple[int, int, tup
     return Twin(markets, (Account({0: 0}, positions),))
 
 
+@settings(deadline=None)
 @given(st.lists(dyadic_positions, min_size=1, max_size=8), st.sampled_from((-1, 0, 1)))
 def test_pool_margin__decides_ties_to_the_quantum(drawn, excess) -> None:
     [bare] = pairs_of(dyadic_twin(drawn))
@@ -169,7 +171,11 @@ def test_pool_margin__decides_ties_to_the_quantum(drawn, excess) -> None:
 
 
 def share_slack(pair: Pair, perpetual_id: int) -> Fraction | None:
-    """How far off the position's share of equity by maintenance margin may be; None where that has no bound."""
+    """How far off the position's share of equity may be; None where that has no bound.
+
+    Equity x own maintenance margin / that of all: an error of the two margins counts as often as equity is the
+    margin of all.
+    """
     risk, allowed = pair.risk, pair.tolerance
     alone = Account(positions={perpetual_id: pair.pool.positions[perpetual_id]})
     own = tolerance_of(pair.twin, alone, pair.twin.markets).maintenance_margin.widest
@@ -183,13 +189,14 @@ def share_slack(pair: Pair, perpetual_id: int) -> Fraction | None:
 
 
 def priced(pair: Pair) -> Iterator[tuple[int, PositionMargin, int, Fraction, Fraction]]:
-    """Of each position: id, float64's view, size, notional, and the roundings of what its prices come from."""
+    """Of each position: id, float64's view, size, notional, and float64's roundings of its prices."""
     for i, position in pair.positions.items():
         size = pair.pool.size(i)
         notional = abs(value_of(pair.twin.markets[i], size))
         yield i, position, size, notional, rounded(notional + abs(pair.risk.equity), 16).high
 
 
+@settings(deadline=None)
 @given(twins)
 def test_bankruptcy_price__is_the_chains(twin) -> None:
     for pair in pairs_of(twin):
@@ -210,6 +217,7 @@ def test_bankruptcy_price__is_the_chains(twin) -> None:
                 assert abs(brought - quote) <= slack
 
 
+@settings(deadline=None)
 @given(twins)
 def test_fillable_price__is_the_chains(twin) -> None:
     spread = Fraction(twin.config.spread_to_maintenance_margin_ratio_ppm, MILLION)
@@ -238,6 +246,7 @@ def test_fillable_price__is_the_chains(twin) -> None:
             assert abs((found or 0) - worst) <= slack
 
 
+@settings(deadline=None)
 @given(twins)
 def test_liquidation_price__is_where_the_chain_changes_its_mind(twin) -> None:
     for pair in pairs_of(twin):

@@ -1,4 +1,4 @@
-"""How far float64 may lie from the chain's integers, float64 less chain, in quote quantums. Derived, not fitted.
+"""How far float64 may lie from the chain's integers: float64 less chain, quote quantums; derived, not fitted.
 
 The chain truncates notionals toward zero, takes initial margin in whole ppm, and rounds margins up. float64
 does none of it, but rounds the result of every operation, by a 2^-53 part at most. Without these roundings
@@ -99,14 +99,14 @@ def gross_of(twin: Twin, pool: Account, markets: Mapping[int, Market]) -> Fracti
 
 
 def maintenance_span(tier: Tier, notional: Fraction) -> Span:
-    """Truncating the notional takes off less than the fraction of it, rounding up twice adds less than two."""
+    """Truncating the notional takes off less than the fraction of 1, rounding up twice adds less than 2."""
     share = Fraction(tier.maintenance_fraction_ppm, MILLION)
     fraction = Fraction(tier.initial_margin_ppm, MILLION) * share
     return Span(-1 - share, fraction).plus(rounded(notional * fraction, 6))
 
 
 def initial_span(market: Market, notional: Fraction) -> Span:
-    """Rounding up adds less than one, truncating the notional takes off less than one.
+    """Rounding up adds less than 1, truncating the notional takes off less than 1.
 
     Between the caps of open interest whole ppm take off less than a 1e-6 part of the notional, and truncating
     open interest what one quantum of it is on the way between the caps. float64 adds and subtracts there what
