@@ -34,7 +34,6 @@ def find_warnings(plan: Plan) -> Iterator[str]:
             yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
     yield from _quote_warnings(plan)
     yield from _size_warnings(plan)
-    yield from _open_interest_warnings(plan)
 
 
 def _quote_warnings(plan: Plan) -> Iterator[str]:
@@ -57,20 +56,6 @@ def _size_warnings(plan: Plan) -> Iterator[str]:
             if largest is not None and notional > largest:
                 above = f"{notional:,.0f} {venue.quote} is above the largest position, {largest:,.0f}"
                 yield f"account {account.name}, {position.market}: {above}; margin by the last bracket"
-
-
-def _open_interest_warnings(plan: Plan) -> Iterator[str]:
-    """Markets held whose initial margin the venue scales by open interest, which the plan doesn't have."""
-    silent: dict[str, None] = {}
-    for account in plan.accounts:
-        venue = plan.venue_of(account)
-        for position in account.positions:
-            market = venue.markets[position.market]
-            tier = venue.tiers.get(market.tier or "")
-            if tier is not None and tier.open_interest_upper_cap > 0 and market.open_interest is None:
-                silent[position.market] = None
-    if silent:
-        yield f"initial margin of {_some(list(silent))} is the base one: the venue gives no open interest"
 
 
 def _some(names: list[str]) -> str:

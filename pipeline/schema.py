@@ -109,7 +109,7 @@ COORDINATES: Final = (
         "bool",
         "1",
         "openable",
-        "Whether equity at as_of covers initial margin at this multiple, E >= IM.",
+        "Whether equity at as_of covers initial margin at this multiple, E >= IM in every pool.",
     ),
 )
 

@@ -124,6 +124,10 @@ def _bracket_faults(loc: Loc, brackets: list[dict[str, Any]]) -> Iterator[Fault]
         if rate is not None and leverage is not None and rate * leverage > 1 + SAME:
             expected = f"at most the initial margin, 1 / max_leverage = {1 / leverage:.6g}"
             yield Fault((*loc, i, "maintenance_margin"), expected, f"{rate:g}", "check the two")
+    if len(brackets) > 1 and brackets[0].get("maintenance_margin") == 0:
+        # a rate of zero below and more above: whether an account can be liquidated would depend on prices
+        expected = "a rate above 0, where other brackets have one"
+        yield Fault((*loc, 0, "maintenance_margin"), expected, "0", "check the first row")
     for i, (low, high) in enumerate(pairwise(brackets), start=1):
         yield from _order_faults(loc, i, low, high)
     yield from _continuity_faults(loc, brackets)

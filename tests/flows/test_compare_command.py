@@ -50,7 +50,7 @@ def test_compare__without_a_run_only_the_instant(capsys: pytest.CaptureFixture[s
     assert margin(*options, "--json") == 0
     out, err = capsys.readouterr()
     basis = json.loads(out)["comparison"][0]
-    # 20 % of the prices 61,250 x 4 + 3,020 x 70, less profits of 4,600 and 5,950
+    # 2 % of 61,250 x 4 and of 3,020 x 70 are 4,900 and 4,228; profits are 4,600 and 5,950
     assert basis["instant"] == pytest.approx({"cross": 0.0, "isolated": 300.0})
     assert basis["equal_probability"] is None
     assert f"seawall run {plan} --store {tmp_path / 'none'}" in err

@@ -9,8 +9,10 @@ import pytest
 
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
 from tests.kernels.lowered import run_problem
+from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
     Account,
+    Coin,
     Position,
     Problem,
     plain_scenario,
@@ -174,22 +176,20 @@ def test_revalue__which_leverages_a_gap_breaks(
 def test_screen_step__worked_example_of_collateral_in_kind(bridge: bool, at: int) -> None:
     """margin.md: 1 BTC behind a short of 1 from 20,000, at 61,000 now; at 20,000 C = -21,000, Y = +41,000.
 
-    l = 0.5 is liquidatable with E = -500, l >= 1 is not. All would have been at an entry of 2,000.
+    l = 0.5 is liquidatable with E = -500, and bankrupt; l >= 1 is not, and was safe at 61,000.
     """
     short, coin = Position(0, -1.0, initial=0.02, maintenance=0.01), Coin(0, 1.0)
-    for entry, hit in [(20_000.0, [1, 0, 0]), (2_000.0, [1, 1, 0])]:
-        scenario = plain_scenario(2)._replace(shocks={at: np.array([20.0 / 61.0])})
-        problem = simple_problem(
-            (Account(entry - 61_000.0, (short,), (coin,)),),
-            spot=61_000.0,
-            volatility=0.0,
-            horizons=(2,),
-            leverages=(0.5, 1.0, 2.0),
-            scenarios=(scenario,),
-            bridge=bridge,
-        )
-        hits = run_problem(problem, 1, 0, 3).hits[:, 0, 0, :, 0] / 3
-        np.testing.assert_array_equal(hits, [hit] * 3)
+    scenario = plain_scenario(2)._replace(shocks={at: np.array([20.0 / 61.0])})
+    problem = simple_problem(
+        (Account(20_000.0 - 61_000.0, (short,), (coin,)),),
+        spot=61_000.0,
+        volatility=0.0,
+        horizons=(2,),
+        leverages=(0.5, 1.0, 2.0),
+        scenarios=(scenario,),
+        bridge=bridge,
+    )
+    assert run_problem(problem, 1, 0, 3).hits[:, 0, 0, :, 0].tolist() == [[3, 0, 0]] * 3
 
 
 @pytest.mark.parametrize("leverage", [1.0, 3.0])
@@ -254,102 +254,3 @@ def test_screen_step__a_larger_haircut_never_lowers_a_count(bridge: bool) -> Non
     assert (hard >= mild).all()
     assert (hard[:BANKRUPTCY] > mild[:BANKRUPTCY]).any()
     np.testing.assert_array_equal(hard[BANKRUPTCY], mild[BANKRUPTCY])
-
-
-sizes = st.floats(-300.0, 300.0).filter(lambda size: abs(size) > 0.01)
-fractions = st.floats(0.0, 0.5)
-brackets = st.lists(st.tuples(st.floats(1.0, 5000.0), st.floats(0.0, 0.2), st.floats(0.001, 0.2)), max_size=4)
-
-
-@st.composite
-def some_positions(draw: st.DrawFn) -> tuple[Position, ...]:
-    """Up to four of three assets, about 100 of notional: plain, in brackets, or with open interest."""
-    positions = []
-    for _ in range(draw(st.integers(0, 4))):
-        asset, notional = draw(st.integers(0, 2)), draw(sizes)
-        size = notional / SPOT[asset]
-        plain = Position(asset, size, draw(fractions), draw(fractions))
-        kind = draw(st.sampled_from(["plain", "brackets", "interest"]))
-        if kind == "brackets":
-            edges = draw(brackets)
-            maintenance = np.cumsum([0.001] + [rise for _, _, rise in edges])
-            initial = maintenance + np.cumsum([0.0] + [rise for _, rise, _ in edges])
-            above = [0.0, *np.cumsum([width for width, _, _ in edges])]
-            tiers = tuple(Bracket(*row) for row in zip(above, initial, maintenance, strict=True))
-            plain = plain._replace(brackets=tiers, chosen=draw(fractions))
-        elif kind == "interest":
-            lower = draw(st.floats(0.0, 1.5)) * SPOT[asset]
-            interest = Interest(1.0, lower, lower + draw(st.floats(0.1, 2.0)) * SPOT[asset])
-            plain = plain._replace(interest=interest, chosen=draw(fractions))
-        positions.append(plain)
-    return tuple(positions)
-
-
-@st.composite
-def some_pool(draw: st.DrawFn) -> Pool:
-    """Equity on either side of zero, any positions, some coins held or owed."""
-    coins = draw(
-        st.lists(st.tuples(st.integers(0, 2), st.floats(-100.0, 100.0), fractions), max_size=2).map(tuple)
-    )
-    return Pool(
-        draw(st.floats(-200.0, 400.0)),
-        draw(some_positions()),
-        tuple(Coin(asset, worth / SPOT[asset], haircut) for asset, worth, haircut in coins),
-    )
-
-
-@settings(max_examples=150 if COMPILED else 6, deadline=None)
-@given(
-    pools=st.lists(some_pool(), min_size=1, max_size=3),
-    leverages=st.lists(st.floats(0.05, 60.0), max_size=7, unique=True),
-    gaps=st.lists(st.tuples(*[st.floats(0.02, 6.0)] * 3), min_size=1, max_size=5),
-    at=st.sampled_from([0, 1]),
-    by_leverage=st.booleans(),
-)
-def test_screen_step__leverages_hit_are_those_of_brute_force(
-    pools: list[Pool],
-    leverages: list[float],
-    gaps: list[tuple[float, float, float]],
-    at: int,
-    by_leverage: bool,
-) -> None:
-    """The whole leverage axis, each leverage valued by itself, whatever the pools are made of."""
-    axis = tuple(sorted({1.0, *leverages}))
-    scenarios = tuple(plain_scenario(2)._replace(shocks={at: np.array(gap)}) for gap in gaps)
-    first, *others = pools
-    problem = simple_problem(
-        (Account(*first, tuple(others), by_leverage=by_leverage),),
-        volatility=[0.0] * 3,
-        spot=SPOT,
-        horizons=(2,),
-        leverages=axis,
-        scenarios=scenarios,
-    )
-    tally = run_problem(problem, 1, 0, 1)
-    for s, gap in enumerate(gaps):
-        prices = [SPOT * gap] if at else [SPOT * gap, SPOT * gap]
-        for mark in range(3):
-            hit, sure = np.zeros(len(axis), bool), np.ones(len(axis), bool)
-            every = np.ones(len(axis), bool)
-            exposed = 0
-            for pool in pools:
-                at_risk = margin_oracle.can_be_liquidated(pool)
-                if mark == LIQUIDATION and not at_risk:
-                    continue
-                below = np.zeros(len(axis), bool)
-                for price in [SPOT, *prices] if at else prices:
-                    value = margin_oracle.excess(problem, pool, mark, price, 0.0, np.array(axis))
-                    gross = sum(abs(p.size) * (price + SPOT)[p.asset] for p in pool.positions)
-                    held = sum(abs(c.amount) * (price + SPOT)[c.asset] for c in pool.coins)
-                    scale = np.array(axis) * 5.0 * gross + held + abs(pool.collateral)
-                    sure &= np.abs(value) > 1e-11 * scale
-                    sure &= ~margin_oracle.near_edge(pool, price, np.array(axis), 1e-12)
-                    sure |= (pool.positions == ()) & (pool.coins == ()) & (pool.collateral != 0.0)
-                    below |= value < 0.0
-                hit |= below
-                every &= below
-                exposed += 1
-            np.testing.assert_array_equal(tally.hits[mark, s, 0, :, 0][sure], hit[sure])
-            if mark == LIQUIDATION and others and exposed:
-                np.testing.assert_array_equal(tally.last_pool[s, 0, :, 0][sure], every[sure])
-

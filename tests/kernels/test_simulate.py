@@ -99,7 +99,7 @@ def check_pools_and_groups(problem: Problem, tally: Tally, passage: oracle.Passa
 
 
 def check_money(tally: Tally, passage: oracle.Passage, quantum: Floats, tolerance: float) -> None:
-    """One path's equity and shortfall of groups: to half a quantum, and what the prices' rounding is worth."""
+    """One path's equity and shortfall of groups: to half a quantum, and what a price's rounding is worth."""
     for moment, want in [(EQUITY, passage.equity), (SHORTFALL, passage.shortfall)]:
         off = np.abs(tally.groups[moment] - want / quantum[:, None, None])
         assert (off <= 0.5 + 2.0**24 * tolerance).all()

@@ -109,6 +109,17 @@ def test_find_capital__isolated_is_what_real_isolated_accounts_need() -> None:
     assert equal.capital[ISOLATED].estimate == pytest.approx(sum(s or 0.0 for s in shares), rel=0.01)
 
 
+def test_find_capital__pool_with_surplus_neither_needs_capital_nor_is_liquidated() -> None:
+    document = hit_document()
+    winner, other = document["accounts"][0]["positions"]
+    winner["entry"] = 20_000
+    document["accounts"][1]["positions"] = [other]
+    both, alone = find(plan_from_document(document), 0.05, 0.05)
+    assert alone.capital[ISOLATED].estimate
+    assert both.capital[ISOLATED].estimate == pytest.approx(alone.capital[ISOLATED].estimate, rel=0.01)
+    assert both.capital[ONE_POOL].estimate == 0
+
+
 def test_find_capital__one_position_is_the_same_either_way() -> None:
     plan = plan_from_document(hit_document())
     _, directional = find(plan, 0.05, 0.05)

@@ -173,8 +173,8 @@ def test_pool_margin__decides_ties_to_the_quantum(drawn, excess) -> None:
 def share_slack(pair: Pair, perpetual_id: int) -> Fraction | None:
     """How far off the position's share of equity may be; None where that has no bound.
 
-    Equity x own maintenance margin / that of all: an error of the two margins counts as often as equity is the
-    margin of all.
+    It is equity x own maintenance margin / that of all, so an error of the margins counts as often as equity
+    is the margin of all.
     """
     risk, allowed = pair.risk, pair.tolerance
     alone = Account(positions={perpetual_id: pair.pool.positions[perpetual_id]})
