@@ -50,7 +50,7 @@ def grouped_problem(**features: Any) -> Problem:
 
 def join_squares(tally: Tally, high: int, low: int) -> NDArray[np.object_]:
     """Sums of squares, as Python integers."""
-    return tally.groups[high].astype(object) * 2**32 + tally.groups[low].astype(object)
+    return np.asarray(tally.groups[high].astype(object) * 2**32 + tally.groups[low].astype(object))
 
 
 @pytest.mark.parametrize(
