@@ -127,8 +127,10 @@ def draw_prices(random: Random, markets: Markets) -> dict[int, int]:
     return {i: max(1, market.price * random.randint(200, 5_000) // 1_000) for i, market in markets.items()}
 
 
-randoms = st.randoms(use_true_random=False)
-twins = randoms.map(lambda random: draw_twin(random, 4))
+randoms = st.randoms(use_true_random=True)
+counts = st.integers(0, 4)
+twins = st.builds(draw_twin, randoms, counts, st.sampled_from(("cross", "mixed", "isolated")))
+cross_twins = st.builds(draw_twin, randoms, counts, st.just("cross"))
 
 
 @settings(deadline=None)
@@ -165,14 +167,6 @@ def edges_of(
     return found
 
 
-def lone_twin(random: Random) -> Twin:
-    """One pool of up to four positions."""
-    twin = draw_twin(random, 4)
-    pool = max(twin.pools, key=lambda pool: len(pool.positions))
-    markets = {i: dataclasses.replace(market, isolated=False) for i, market in twin.markets.items()}
-    return dataclasses.replace(twin, pools=(pool,), margin="cross", markets=markets)
-
-
 def hits_of(document: dict[str, Any], twin: Twin, pools: Sequence[Account]) -> NDArray[np.int64]:
     """Hits (mark, scenario, pool, leverage, horizon), each pool of the twin an account of its own."""
     accounts = [dataclasses.replace(twin, pools=(pool,)).account(f"pool {n}") for n, pool in enumerate(pools)]
@@ -181,7 +175,7 @@ def hits_of(document: dict[str, Any], twin: Twin, pools: Sequence[Account]) -> N
 
 
 @settings(deadline=None)
-@given(randoms.map(lone_twin), randoms, st.sampled_from((1, 3)))
+@given(cross_twins, randoms, st.sampled_from((1, 3)))
 def test_simulate_block__decides_a_quantum_beyond_the_band(twin, random, multiple) -> None:
     prices = draw_prices(random, twin.markets)
     edges = edges_of(twin, at_prices(twin.markets, prices), ONE, multiple)
@@ -228,7 +222,7 @@ def funded(markets: Markets, rates_ppm: Mapping[int, int], hours: int) -> Market
 
 
 @settings(deadline=None)
-@given(randoms.map(lone_twin), randoms, st.sampled_from((1, 8)))
+@given(cross_twins, randoms, st.sampled_from((1, 8)))
 def test_simulate_block__funding_is_the_chains_but_for_its_quantum(twin, random, hours) -> None:
     pool = settle(twin.pools[0], twin.markets)[0]
     twin = dataclasses.replace(twin, pools=(pool,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 from random import Random
 from typing import NamedTuple
 
@@ -110,10 +111,9 @@ def print_decided(decided: dict[str, Decided]) -> None:
 
 def drawn_twins() -> Iterator[Twin]:
     """The same ones every time."""
-    seed = 0
-    while True:
-        yield draw_twin(Random(seed))
-        seed += 1
+    for seed in count():
+        random = Random(seed)
+        yield draw_twin(random, random.randint(0, 8), random.choice(("cross", "mixed", "isolated")))
 
 
 def see_amounts(worst: Worst, pair: Pair, exact: Exact) -> None:

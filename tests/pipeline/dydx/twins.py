@@ -250,11 +250,9 @@ def draw_equity(random: Random, pool: Account, markets: Mapping[int, Market]) ->
     )
 
 
-def draw_twin(random: Random, most_positions: int = 8) -> Twin:
-    """An account of up to so many positions in markets of their own: one pool, or several."""
-    count = random.randint(0, most_positions)
+def draw_twin(random: Random, count: int, margin: str) -> Twin:
+    """An account with so many positions, each in a market of its own; a cross one is one pool."""
     listed = {i: draw_market(random, i) for i in range(max(count, 1))}
-    margin = random.choice(("cross", "cross", "mixed", "isolated"))
     alone = [i for i in range(count) if margin == "isolated" or (margin == "mixed" and random.random() < 0.5)]
     shared = [i for i in range(count) if i not in alone]
     markets = {
