@@ -54,11 +54,13 @@ class Market(NamedTuple):
 class Kinks(NamedTuple):
     """Where requirements leave their line: above a price, more by jump + rise x + curve x^2, x = price - floor.
 
-    The kinks of position n at a mark are those from start[mark, n] up to start[mark, n + 1].
+    Those of position n at a mark are numbered from start[mark, n] up to start[mark, n + 1], lowest floor
+    first. Summed up to and including one of them they are a + b price + c price^2.
     """
 
     start: Integers  # (MARKS - 1, N + 1)
-    terms: Floats  # (kinks, 4) floor, jump, rise, curve
+    floor: Floats  # (kinks,)
+    lift: Floats  # (kinks, 3) a, b, c
     present: Integers  # (R,) 1 where some position of the pool has any
 
 
@@ -190,6 +192,8 @@ class Desk(NamedTuple):
     table: Floats  # (ROWS, LANES)
     flag: Integers  # (LANES,)
     money: Floats  # (2, L, LANES) a group's equity and shortfall
+    turn: Floats  # (LANES,) what kinks add to a slope
+    extent: Floats  # (2, 2, A) least and greatest price over the lanes: at the step's end, in its middle
 
 
 # Rows of Desk.table.
