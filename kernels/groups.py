@@ -1,4 +1,4 @@
-"""Groups of accounts that belong together: who is liquidated, and what they hold between them at a horizon."""
+"""Groups of accounts that belong together: who is liquidated, and what they hold at a horizon."""
 
 from __future__ import annotations
 

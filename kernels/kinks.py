@@ -1,4 +1,4 @@
-"""Requirements that leave their line at certain prices: brackets of notional, margin that grows with interest.
+"""Requirements that leave their line at certain prices: brackets, margin that grows with open interest.
 
 Few pools have any, so they are added after the straight part. Mostly all lanes lie between the same two
 kinks, and then one polynomial serves them all; where they don't, each lane takes the polynomial of the last
