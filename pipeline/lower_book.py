@@ -267,7 +267,7 @@ def _spread(market: Market, asset: Integers, size: Floats) -> Floats:
 
 
 def _quanta(plan: Plan, rows: list[Row], gross: list[float], group: Integers, groups: int) -> Floats:
-    """(G,): a power of two near a 2**24th part of each group's equity and notional at the largest leverage."""
+    """(G,): a power of two, about a 2**24th of each group's equity and notional at the largest leverage."""
     scale = np.zeros(groups)
     largest = plan.simulation.leverage[-1]
     for row, notional in zip(rows, gross, strict=True):

@@ -171,7 +171,8 @@ _OF_GROUPS: Final = (
         "int64",
         "1",
         "paths with all accounts of the group liquidated",
-        "Paths on which every account of the group that has maintenance margin was liquidated by the horizon.",
+        "Paths on which every account of the group that has maintenance margin was liquidated by the "
+        "horizon.",
     ),
     *_with_ends(
         "p_group_any",
@@ -207,8 +208,8 @@ _OF_GROUPS: Final = (
         "group_shortfall_mean",
         "USD",
         "shortfall of the group",
-        "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, in "
-        "a book that nobody touches.",
+        "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, "
+        "in a book that nobody touches.",
         "normal; no upper end where no path had any",
     ),
 )

@@ -27,7 +27,8 @@ STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those most at risk.
+    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those
+    most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries

@@ -106,6 +106,26 @@ def test_cube_page__python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "joint_liquidations: Paths on which both accounts were liquidated" in printed
 
 
+@pytest.mark.slow
+def test_cross_page__commands_print_what_it_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import cli
+
+    monkeypatch.chdir(ROOT)
+    blocks = _blocks((ROOT / "docs" / "cross-or-isolated.md").read_text(), "")
+    commands, shown = blocks[::2], blocks[1::2]
+    assert len(commands) == len(shown) == 4
+    for command, lines in zip(commands, shown, strict=True):
+        name, *arguments = command.replace("/tmp/desk", str(tmp_path)).split()
+        assert name == "seawall"
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments, "--no-flow"] if arguments[0] == "run" else arguments)
+        assert ended.value.code in (0, None, 3)
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert [line for line in lines.splitlines() if line not in printed] == [], command
+
+
 def test_pages__scenarios_named_are_shipped() -> None:
     shipped = {path.stem for path in SCENARIOS.glob("*.yaml")}
     text = (ROOT / "docs" / "model.md").read_text()

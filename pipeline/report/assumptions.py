@@ -123,7 +123,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
 
 
 def _open_interest(plan: Mapping[str, Any]) -> str:
-    """Whether initial margin follows open interest: only dydx_v4's does, and only where the plan states it."""
+    """Whether initial margin follows open interest: dydx_v4's does, where the plan states it."""
     held = {row[:2] for row in list_markets(plan)}
     stated = {
         market["open_interest"] is not None
@@ -137,8 +137,8 @@ def _open_interest(plan: Mapping[str, Any]) -> str:
     if stated == {True}:
         return "Open interest, which initial margin grows with, stays as stated."
     return (
-        "Initial margin is at its base fraction where a market's open interest is not stated: margin calls may"
-        " come earlier."
+        "Initial margin is at its base fraction where a market's open interest is not stated, so that margin"
+        " calls may come earlier."
     )
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.group_summary import summarise_groups
+from pipeline.intervals import counted
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.report.figures import LINES, draw_by_horizon, draw_heat_maps
 from pipeline.report.venues import describe_venue, list_markets, venues_of
-from pipeline.intervals import counted
 from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
 from pipeline.verdict import Judgement, find_worst

@@ -126,16 +126,14 @@ def test_screen_step__leverages_hit_are_those_of_brute_force(
         bridge=bridge,
     )
     tally = run_problem(problem, 1, 0, 1)
+    exposed = [margin_oracle.can_be_liquidated(pool) for pool in pools]
     for s, gap in enumerate(gaps):
         instants = [SPOT * gap] if at == 0 else [SPOT, SPOT * gap]
         for mark in range(MARKS):
             verdicts = [judge_by_force(problem, pool, mark, instants) for pool in pools]
-            hit, sure = (np.array(flags) for flags in zip(*verdicts, strict=True))
-            got, clear = tally.hits[mark, s, 0, :, 0], sure.all(axis=0)
-            np.testing.assert_array_equal(got[clear], hit.any(axis=0)[clear])
-        exposed = [margin_oracle.can_be_liquidated(pool) for pool in pools]
-        if others and any(exposed):
-            verdicts = [judge_by_force(problem, pool, LIQUIDATION, instants) for pool in pools]
-            hit, sure = (np.array(flags)[exposed] for flags in zip(*verdicts, strict=True))
-            last, clear = tally.last_pool[s, 0, :, 0], sure.all(axis=0)
-            np.testing.assert_array_equal(last[clear], hit.all(axis=0)[clear])
+            hit, sure = np.array([v.hit for v in verdicts]), np.array([v.sure for v in verdicts])
+            got, clear = tally.hits[mark, s, 0, :, 0], np.asarray(sure.all(axis=0))
+            np.testing.assert_array_equal(got[clear], np.asarray(hit.any(axis=0))[clear])
+            if mark == LIQUIDATION and others and any(exposed):
+                last = tally.last_pool[s, 0, :, 0]
+                np.testing.assert_array_equal(last[clear], np.asarray(hit[exposed].all(axis=0))[clear])

@@ -88,7 +88,7 @@ class Crowd:
                     1.0,
                     start[mark, v],
                     end[mark, v],
-                    1e300,  # out of reach: never ask for less than the least
+                    1e9,  # above it all: ask for the least itself
                     weighted,
                 )
         return low
@@ -120,7 +120,7 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
     for _ in range(ROUNDS):
         crowd = Crowd(problem, rng)
         book = crowd.book
-        for pool in np.flatnonzero(np.diff(book.start)):
+        for pool in np.flatnonzero(np.diff(book.start)).tolist():
             held = slice(book.start[pool], book.start[pool + 1])
             scale = float(np.abs(book.size[held]) @ problem.spot[book.asset[held]])
             start = crowd.excess(pool, crowd.now.before, table)

@@ -24,7 +24,6 @@ from pipeline.dydx.risk import account_risk
 from pipeline.dydx.tier import Tier
 from pipeline.dydx.units import MILLION
 from pipeline.engine import liquidatable_now, simulate_block
-from pipeline.lower_book import TIE
 from pipeline.plan import plan_from_document
 from tests.pipeline.dydx.tolerances import Span, gross_of, rounded, tolerance_of
 from tests.pipeline.dydx.twins import (
@@ -40,6 +39,7 @@ from tests.pipeline.dydx.twins import (
 Markets = Mapping[int, Market]
 ONE = Span(Fraction(-1), Fraction(1))
 NOTHING = Span(Fraction(0), Fraction(0))
+TIE = Fraction(1, 10**12)  # of notional and equity: how far below equality the kernel looks
 YEAR_H = 8_760
 RATE_PERIODS = YEAR_H // 8  # eight hours each
 
@@ -67,7 +67,7 @@ def instant_of(twin: Twin, pool: Account, markets: Markets, added: Span = NOTHIN
     risk, allowed = account_risk(pool, markets), tolerance_of(twin, pool, markets)
     standing = account_risk(pool, twin.markets).equity
     gross = sum((abs(value_of(twin.markets[i], p.quantums)) for i, p in pool.positions.items()), Fraction(0))
-    tie = Fraction(TIE) * (gross + abs(standing))
+    tie = TIE * (gross + abs(standing))
     own = rounded(gross_of(twin, pool, markets) + gross, 64).plus(Span(tie, tie)).plus(added)
     return Instant(
         (risk.equity - risk.initial_margin, risk.equity - risk.maintenance_margin, risk.equity),
@@ -149,17 +149,18 @@ def test_simulate_block__decides_an_instant_as_the_chain(twin, random, monitorin
                     assert mark != LIQUIDATION or now[s, 0, j] == expected
 
 
-def edges_of(twin: Twin, markets: Markets, added: Span = NOTHING) -> list[tuple[int, bool, Account]]:
-    """The one pool of a twin, by mark, on either side of the band at these prices: mark, hit, pool."""
+def edges_of(
+    twin: Twin, markets: Markets, added: Span = NOTHING, multiple: int = 1
+) -> list[tuple[int, bool, Account]]:
+    """The one pool of a twin a quantum beyond the band at these prices: mark, whether it is hit, the pool."""
     found = []
     for mark in (MARGIN_CALL, LIQUIDATION, BANKRUPTCY):
         for below in (False, True):
             [pool] = twin.pools
             for _ in range(2):  # the band moves a little with the cash
-                there = instant_of(twin, pool, markets, added)
+                there = instant_of(twin, scaled(twin, pool, multiple), markets, added)
                 wanted = -floor(there.span[mark].high) - 2 if below else ceil(-there.span[mark].low) + 1
-                equity = account_risk(pool, markets).equity + wanted - there.excess[mark]
-                pool = with_equity(pool, markets, equity)
+                pool = dataclasses.replace(pool, assets={0: pool.usdc + wanted - there.excess[mark]})
             found.append((mark, below and (mark != LIQUIDATION or there.required), pool))
     return found
 
@@ -173,20 +174,21 @@ def lone_twin(random: Random) -> Twin:
 
 
 def hits_of(document: dict[str, Any], twin: Twin, pools: Sequence[Account]) -> NDArray[np.int64]:
-    """Hits (mark, scenario, pool, horizon), each pool of the twin's markets an account of its own."""
+    """Hits (mark, scenario, pool, leverage, horizon), each pool of the twin an account of its own."""
     accounts = [dataclasses.replace(twin, pools=(pool,)).account(f"pool {n}") for n, pool in enumerate(pools)]
     text = json.dumps(plan_from_document(document | {"accounts": accounts}).document())
-    return simulate_block(text, Block(0, 0, 1, 0)).hits[:, :, :, 0]
+    return simulate_block(text, Block(0, 0, 1, 0)).hits
 
 
 @settings(deadline=None)
-@given(randoms.map(lone_twin), randoms)
-def test_simulate_block__decides_a_quantum_beyond_the_band(twin, random) -> None:
+@given(randoms.map(lone_twin), randoms, st.sampled_from((1, 3)))
+def test_simulate_block__decides_a_quantum_beyond_the_band(twin, random, multiple) -> None:
     prices = draw_prices(random, twin.markets)
-    edges = edges_of(twin, at_prices(twin.markets, prices))
-    hits = hits_of(document_of(twin, prices), twin, [pool for _, _, pool in edges])
+    edges = edges_of(twin, at_prices(twin.markets, prices), ONE, multiple)
+    document = document_of(twin, prices, leverage=sorted({1, multiple}))
+    hits = hits_of(document, twin, [pool for _, _, pool in edges])
     for n, (mark, expected, _) in enumerate(edges):
-        assert hits[mark, 1, n, 0] == expected
+        assert hits[mark, 1, n, -1, 0] == expected
 
 
 def test_simulate_block__a_tie_stands() -> None:
@@ -195,7 +197,7 @@ def test_simulate_block__a_tie_stands() -> None:
     twin = Twin({0: market}, (Account({0: 0}, {0: Position(10**10)}),))
     pools = [with_equity(twin.pools[0], twin.markets, usd * QUOTE) for usd in (720, 1_200, 0)]
     assert [account_risk(pool, twin.markets).equity for pool in pools] == [720 * QUOTE, 1_200 * QUOTE, 0]
-    hits = hits_of(document_of(twin), twin, pools)[:, 0, :, 0]
+    hits = hits_of(document_of(twin), twin, pools)[:, 0, :, 0, 0]
     assert hits[LIQUIDATION].tolist() == [0, 0, 1]
     assert hits[MARGIN_CALL].tolist() == [1, 0, 1]
     assert hits[BANKRUPTCY].tolist() == [0, 0, 0]
@@ -244,7 +246,7 @@ def test_simulate_block__funding_is_the_chains_but_for_its_quantum(twin, random,
         assert last.hits(mark) == expected
         # equity that grows may have been below before
         if any_of([first.hits(mark), expected]) is not None:
-            assert hits[mark, 0, n, 0] == any_of([first.hits(mark), expected])
+            assert hits[mark, 0, n, 0, 0] == any_of([first.hits(mark), expected])
 
 
 # 200,000 coins of open interest: 18 M USD at 90, the lower cap at 100, 40 M at 200, two thirds of the way up
