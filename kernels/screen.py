@@ -13,7 +13,7 @@ import numpy as np
 from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
 from kernels.hits import record_hits
 from kernels.jit import inlined
-from kernels.kinks import add_kinks, project_kinks, widen_spread
+from kernels.kinks import add_kinks, find_extent, project_kinks, widen_spread
 from kernels.structs import (
     BANKRUPTCY,
     BEND,
@@ -48,8 +48,8 @@ from kernels.structs import (
 
 
 @inlined
-def value_pool(book: Book, pool: int, price: Floats, table: Floats) -> None:
-    """Fill value and margin required at prices (A, LANES), two positions at a time."""
+def value_pool(book: Book, pool: int, price: Floats, extent: Floats, table: Floats) -> None:
+    """Fill value and margin required at prices (A, LANES) of that extent, two positions at a time."""
     for v in range(LANES):
         table[VALUE, v] = 0.0
         table[REQUIRED + MARGIN_CALL, v] = 0.0
@@ -64,7 +64,7 @@ def value_pool(book: Book, pool: int, price: Floats, table: Floats) -> None:
             table[REQUIRED + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[REQUIRED + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
     if book.kinks.present[pool]:
-        add_kinks(book, pool, price, table)
+        add_kinks(book, pool, price, extent, table)
 
 
 @inlined
@@ -82,8 +82,9 @@ def charge_funding(market: Market, book: Book, pool: int, step: int, now: Step, 
 
 
 @inlined
-def project_dips(market: Market, book: Book, pool: int, price: Floats, now: Step, table: Floats) -> None:
+def project_dips(book: Book, pool: int, price: Floats, now: Step, desk: Desk) -> None:
     """Fill what the bridge's common normals mean for a pool: their sum over its sensitivities."""
+    table = desk.table
     for v in range(LANES):
         table[DIP + BANKRUPTCY, v] = 0.0
         table[DIP + MARGIN_CALL, v] = 0.0
@@ -100,7 +101,7 @@ def project_dips(market: Market, book: Book, pool: int, price: Floats, now: Step
             table[DIP + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[DIP + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
     if book.kinks.present[pool]:
-        project_kinks(market, book, pool, price, now, table)
+        project_kinks(book, pool, price, now, desk.extent, desk.turn, table)
 
 
 @inlined
@@ -112,7 +113,7 @@ def bound_spread(
     regime: Integers,
     price: Floats,
     now: Step,
-    table: Floats,
+    desk: Desk,
 ) -> None:
     """Fill a bound on the standard deviation of X over the step, for every mark.
 
@@ -120,6 +121,7 @@ def bound_spread(
     plus what each price moved apart from the others and what the requirement adds, as if none of that were
     diversified. Infinite where there was a jump, so that the bridge looks there whatever the distance.
     """
+    table = desk.table
     today = book.initial[pool]
     scaled = today > 0.0 and market.additive == 0  # additive moves are in today's prices for good
     for v in range(LANES):
@@ -140,7 +142,7 @@ def bound_spread(
                 apart = size * abs(middle - table[RATIO, v] * spot) + requirement * middle
                 table[SPREAD, v] += apart * volatility[v]
     if book.kinks.present[pool]:
-        widen_spread(market, book, pool, price, now, table)
+        widen_spread(market, book, pool, price, now, desk.extent, desk.turn, table)
     only = book.only_asset[pool]
     for v in range(LANES):
         table[BEND, v] = 0.0
@@ -281,14 +283,16 @@ def screen_step(
     regime = standing.regime[market.leader[scenario]]
     price = standing.price[scenario]
     table, flag = desk.table, desk.flag
+    if book.kinks.floor.shape[0] > 0:
+        find_extent(now.before, price, desk.extent)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
-        value_pool(book, pool, price, table)
+        value_pool(book, pool, price, desk.extent, table)
         charge_funding(market, book, pool, step, now, table)
         if clock.bridge:
-            project_dips(market, book, pool, price, now, table)
-            bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, table)
+            project_dips(book, pool, price, now, desk)
+            bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
         else:
@@ -336,9 +340,12 @@ def revalue(
 ) -> None:
     """Set X of every pool from the prices of an instant; count what is hit there, if watched."""
     table = desk.table
+    price = standing.price[scenario]
+    if book.kinks.floor.shape[0] > 0:
+        find_extent(price, price, desk.extent)
     for pool in range(book.base.shape[0]):
         state = standing.pool[scenario, pool]
-        value_pool(book, pool, standing.price[scenario], table)
+        value_pool(book, pool, price, desk.extent, table)
         for mark in range(MARKS):
             for v in range(LANES):
                 held = table[VALUE, v] - book.base[pool] - state[PAID, v]

@@ -156,7 +156,11 @@ def simulate_paths(
     """Simulate paths first_path .. first_path + paths - 1 and add what they met to the tally.
 
     The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls.
+    ValueError for a tally that was made for another book.
     """
+    rooms = (tally.hits.shape[2], tally.last_pool.shape[1], tally.groups.shape[2])
+    if rooms != (book.pools.shape[0], int(book.several.max(initial=-1)) + 1, book.members.shape[0]):
+        raise ValueError(f"a tally with room for {rooms} accounts, accounts of several pools and groups")
     scenarios = market.parameters.shape[0]
     pools, accounts = book.base.shape[0], book.pools.shape[0]
     leverages, groups = book.multiple.shape[0], book.members.shape[0]
@@ -181,7 +185,7 @@ def simulate_paths(
         integer_lanes(scenarios, tally.last_pool.shape[1], MARKS, leverages),
         integer_lanes(scenarios, groups, leverages),
     )
-    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages))
+    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages), lanes(), np.zeros((2, 2, assets)))
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),

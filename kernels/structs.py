@@ -52,18 +52,20 @@ class Market(NamedTuple):
 
 
 class Kinks(NamedTuple):
-    """Where requirements leave their line: above a price, more by jump + rise x + curve x^2, x = price - floor.
+    """Where requirements leave their line: above a floor by jump + rise x + curve x^2, x = price - floor.
 
-    The kinks of position n at a mark are those from start[mark, n] up to start[mark, n + 1].
+    Those of position n at a mark are numbered from start[mark, n] up to start[mark, n + 1], lowest floor
+    first. Summed up to and including one of them they are a + b price + c price^2.
     """
 
     start: Integers  # (MARKS - 1, N + 1)
-    terms: Floats  # (kinks, 4) floor, jump, rise, curve
+    floor: Floats  # (kinks,)
+    lift: Floats  # (kinks, 3) a, b, c
     present: Integers  # (R,) 1 where some position of the pool has any
 
 
 class Book(NamedTuple):
-    """Pools of margin, and the accounts they belong to. Requirements are per unit of price: fraction x |size|.
+    """Pools of margin, and the accounts they are of. Requirements are per unit of price: fraction x |size|.
 
     An account is liquidated when any of its pools is. A pool's equity and requirement are proportional to the
     book's leverage, less what it starts with; where they are not (brackets of notional, collateral in coins)
@@ -140,7 +142,7 @@ class Tally(NamedTuple):
 
     hits: Integers  # (MARKS, S, P, L, H) first passages in (previous horizon, horizon]
     joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
-    last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated in (previous horizon, horizon]
+    last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated then
     groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
 
 
@@ -190,6 +192,8 @@ class Desk(NamedTuple):
     table: Floats  # (ROWS, LANES)
     flag: Integers  # (LANES,)
     money: Floats  # (2, L, LANES) a group's equity and shortfall
+    turn: Floats  # (LANES,) what kinks add to a slope
+    extent: Floats  # (2, 2, A) least and greatest price over the lanes: at the step's end, in its middle
 
 
 # Rows of Desk.table.
@@ -230,7 +234,13 @@ def checked_index(values: Any, shape: tuple[int, ...], low: int, high: int, name
 
 
 def create_tally(
-    scenarios: int, accounts: int, leverages: int, horizons: int, joint: bool, several: int = 0, groups: int = 0
+    scenarios: int,
+    accounts: int,
+    leverages: int,
+    horizons: int,
+    joint: bool,
+    several: int = 0,
+    groups: int = 0,
 ) -> Tally:
     """Return a tally of zeros."""
     pairs = accounts if joint else 0

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.kinks import lift_at
 from kernels.structs import (
     LIQUIDATION,
     MARGIN_CALL,
@@ -142,8 +143,7 @@ def find_liquidatable(market: Market, book: Book) -> NDArray[np.bool_]:
             at = price[book.asset[positions]]
             margin = float((book.size - book.requirement[LIQUIDATION])[positions] @ at) - book.base[r]
             for n, here in enumerate(at, start=book.start[r]):
-                kinks = book.kinks.terms[slice(*book.kinks.start[LIQUIDATION, n : n + 2])]
-                margin -= Requirement(0.0, tuple(Kink(*terms) for terms in kinks)).at(here)
+                margin -= lift_at(book.kinks, LIQUIDATION, n, here)
             hit = margin < book.threshold[LIQUIDATION, r]
             np.logical_or.at(found[s, account], book.leverage[r], hit)  # a leverage may be there twice
     return found
@@ -230,20 +230,32 @@ def _thresholds(plan: Plan, rows: list[Row], gross: list[float]) -> tuple[Floats
 
 
 def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
-    """The kinks of every position by mark, in one list."""
+    """The kinks of every position by mark, in one list, each with the sum of all up to it."""
     start = np.zeros((MARKS - 1, len(legs) + 1), np.int64)
-    terms: list[Kink] = []
+    floor: list[float] = []
+    lift: list[Floats] = []
     for mark in (MARGIN_CALL, LIQUIDATION):
-        start[mark, 0] = len(terms)
+        start[mark, 0] = len(floor)
         for n, leg in enumerate(legs):
-            terms += (leg.initial if mark == MARGIN_CALL else leg.maintenance).kinks
-            start[mark, n + 1] = len(terms)
+            total = np.zeros(3)
+            for kink in (leg.initial if mark == MARGIN_CALL else leg.maintenance).kinks:
+                total = total + _expanded(kink)
+                floor.append(kink.floor)
+                lift.append(total)
+            start[mark, n + 1] = len(floor)
     present = [any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span]) for span in spans]
     return Kinks(
         start=start,
-        terms=checked(np.array(terms, np.float64).reshape(-1, 4), np.float64, (len(terms), 4), "kinks"),
+        floor=checked(floor, np.float64, (len(floor),), "floor"),
+        lift=checked(np.array(lift, np.float64).reshape(-1, 3), np.float64, (len(floor), 3), "lift"),
         present=np.array(present, np.int64),
     )
+
+
+def _expanded(kink: Kink) -> Floats:
+    """a, b, c of jump + rise (p - floor) + curve (p - floor)^2 = a + b p + c p^2."""
+    floor, jump, rise, curve = kink
+    return np.array([jump - (rise - curve * floor) * floor, rise - 2.0 * curve * floor, curve])
 
 
 def _spread(market: Market, asset: Integers, size: Floats) -> Floats:

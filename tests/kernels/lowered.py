@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -267,13 +269,24 @@ def _value(requirement: Requirement, price: float) -> float:
     return requirement.slope * price + sum(k.jump + k.rise * above + k.curve * above**2 for k, above in x)
 
 
+def lifts(kinks: Sequence[tuple[float, float, float, float]]) -> Floats:
+    """(kinks, 3): a, b, c of a + b p + c p^2, the sum of jump + rise (p - floor) + curve (p - floor)^2."""
+    terms = np.array(kinks, np.float64).reshape(-1, 4)
+    floor, jump, rise, curve = terms.T
+    each = np.stack([jump - rise * floor + curve * floor**2, rise - 2.0 * curve * floor, curve], axis=1)
+    return np.asarray(each.cumsum(axis=0))
+
+
 def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
     by_mark = [[leg.initial.kinks for leg in legs], [leg.maintenance.kinks for leg in legs]]
-    terms = [kink for kinks_of in by_mark for kinks in kinks_of for kink in kinks]
+    terms = [
+        (kink, lift) for of in by_mark for kinks in of for kink, lift in zip(kinks, lifts(kinks), strict=True)
+    ]
     before = np.cumsum([0, *(len(kinks) for kinks_of in by_mark for kinks in kinks_of)])
     return Kinks(
         start=np.stack([before[: len(legs) + 1], before[len(legs) :]]).astype(np.int64),
-        terms=np.array(terms, np.float64).reshape(-1, 4),
+        floor=np.array([kink[0] for kink, _ in terms], np.float64),
+        lift=np.array([lift for _, lift in terms], np.float64).reshape(-1, 3),
         present=np.array(
             [int(any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span])) for span in spans],
             np.int64,

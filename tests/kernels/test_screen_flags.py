@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kernels.bridge import dip_between
+from kernels.kinks import find_extent
 from kernels.market import find_dips
 from kernels.screen import bound_spread, flag_in_bridge, project_dips, value_pool
 from kernels.structs import (
@@ -23,6 +24,7 @@ from kernels.structs import (
     TURN,
     VALUE,
     Book,
+    Desk,
     Integers,
     Law,
     Market,
@@ -62,9 +64,11 @@ class Crowd:
         self.regime = np.zeros(LANES, np.int64)
         find_dips(self.market, 0, self.noise, self.regime, self.price, self.now)
 
-    def excess(self, pool: int, price: Floats, table: Floats) -> Floats:
+    def excess(self, pool: int, price: Floats, desk: Desk) -> Floats:
         """(MARKS, LANES): X of a pool at prices."""
-        value_pool(self.book, pool, price, table)
+        table = desk.table
+        find_extent(price, price, desk.extent)
+        value_pool(self.book, pool, price, desk.extent, table)
         held = table[VALUE] - self.book.base[pool]
         needed = np.vstack([table[REQUIRED : REQUIRED + BANKRUPTCY], np.zeros((1, LANES))])
         return np.asarray(held - needed)
@@ -93,17 +97,19 @@ class Crowd:
                 )
         return low
 
-    def flags(self, pool: int, start: Floats, thresholds: Floats, table: Floats) -> Integers:
+    def flags(self, pool: int, start: Floats, thresholds: Floats, desk: Desk) -> Integers:
         """(LANES,) a bit a mark: which of them the vector test would look at."""
         market: Market = self.market
         book: Book = self.book
         state, flag = np.zeros((NEXT + MARKS, LANES)), np.zeros(LANES, np.int64)
         state[STANDING : STANDING + MARKS] = start
         state[NEXT:] = thresholds
+        table = desk.table
         table[FUNDING] = 0.0
-        value_pool(book, pool, self.price, table)
-        project_dips(market, book, pool, self.price, self.now, table)
-        bound_spread(market, book, pool, book.spread[pool, 0], self.regime, self.price, self.now, table)
+        find_extent(self.now.before, self.price, desk.extent)
+        value_pool(book, pool, self.price, desk.extent, table)
+        project_dips(book, pool, self.price, self.now, desk)
+        bound_spread(market, book, pool, book.spread[pool, 0], self.regime, self.price, self.now, desk)
         slope_row = TURN if book.kinks.present[pool] else REQUIRED
         flag_in_bridge(book.base[pool], slope_row, state, table, flag)
         return flag
@@ -116,26 +122,33 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
     problem = mixed_problem(71, only=only, assets=2, regimes=1, **MARKETS[name])
     problem = replace(problem, sets=(problem.sets[0],) * 3)
     rng = np.random.default_rng(8)
-    table, tried, idle = np.zeros((ROWS, LANES)), 0, 0
+    tried, idle = 0, 0
+    desk = Desk(
+        np.zeros((ROWS, LANES)),
+        np.zeros(LANES, np.int64),
+        np.zeros((2, 1, LANES)),
+        np.zeros(LANES),
+        np.zeros((2, 2, 2)),
+    )
     for _ in range(ROUNDS):
         crowd = Crowd(problem, rng)
         book = crowd.book
         for pool in np.flatnonzero(np.diff(book.start)).tolist():
             held = slice(book.start[pool], book.start[pool + 1])
             scale = float(np.abs(book.size[held]) @ problem.spot[book.asset[held]])
-            start = crowd.excess(pool, crowd.now.before, table)
-            end = crowd.excess(pool, crowd.price, table)
+            start = crowd.excess(pool, crowd.now.before, desk)
+            end = crowd.excess(pool, crowd.price, desk)
             low = crowd.dips(pool, start, end)
             inside = low < np.minimum(start, end) - 10.0 * JUST * scale
             thresholds = np.where(inside, low + JUST * scale, -np.inf)
-            flag = crowd.flags(pool, start, thresholds, table)
+            flag = crowd.flags(pool, start, thresholds, desk)
             seen = np.array([(flag >> mark) & 1 for mark in range(MARKS)], np.bool_)
             missed = np.argwhere(inside & ~seen)
             assert not missed.size, f"pool {pool} of account {book.account[pool]}: mark, lane {missed[0]}"
             tried += int(inside.sum())
             # and it is worth having: from five deviations away hardly any is looked at
             far = np.minimum(start, end) - 5.0 * book.spread[pool, 0, 0] - 0.1 * scale
-            idle += int((crowd.flags(pool, start, far, table) == 0).sum())
+            idle += int((crowd.flags(pool, start, far, desk) == 0).sum())
     assert tried > (10_000 if COMPILED else 500)
     if name == "small-steps":
         assert idle > 0.9 * ROUNDS * np.count_nonzero(np.diff(book.start)) * LANES
