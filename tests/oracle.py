@@ -200,8 +200,8 @@ def dip_between(
     """The least excess within a piece at each leverage: the exact law of a bridge's minimum.
 
     The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
-    middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement's slope
-    is another at the other end, the law is that of the log price, and the excess a straight line in the price.
+    middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
+    another slope at the other end, the law is that of the log price, and the excess a line in the price.
     """
     assets = problem.spot.size
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
