@@ -1,0 +1,274 @@
+"""The back-test: fit on what was known, forecast from each start, and hold that against what then happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.backtest.bars import HOUR, Bars, instant_of
+from pipeline.backtest.books import BOOKS, HORIZONS, LEVERAGES, StandardBook
+from pipeline.backtest.laws import filtered_laws
+from pipeline.backtest.outcomes import find_hits, least_margin
+from pipeline.backtest.passages import first_passages
+from pipeline.backtest.rivals import gaussian_model, resampled_passages
+from pipeline.calibrate import calibrate
+from pipeline.errors import DataError, InputError, Problem, SeawallError
+from pipeline.history import Prices
+from pipeline.model import MarketModel
+from pipeline.units import format_duration, format_instant
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Progress = Callable[[str], None]
+
+REFIT = timedelta(days=90)
+WINDOW = timedelta(days=730)  # of history that a fit looks at
+LEAST_HISTORY = timedelta(days=180)  # of an asset, for it to be in a fit
+SPACING = timedelta(hours=6)  # between starts of windows
+FRESH = timedelta(days=2)  # an asset whose last bar is older has gone
+FORECASTERS = ("model", "gaussian", "bootstrap")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is forecast, from when, and with how much work.
+
+    Without `fit_until` the model is fitted anew every `refit`; without `judge_from` judging begins as soon as
+    every standard asset that is there has a year of history, or at `fit_until`. `repeats` fits, each without
+    one part of the window, tell how uncertain the forecasts' level is.
+    """
+
+    fit_until: datetime | None = None
+    judge_from: datetime | None = None
+    books: tuple[StandardBook, ...] = BOOKS
+    leverages: tuple[float, ...] = LEVERAGES
+    horizons: tuple[timedelta, ...] = HORIZONS
+    refit: timedelta = REFIT
+    window: timedelta = WINDOW
+    spacing: timedelta = SPACING
+    regimes: int = 4
+    paths: int = 16_384
+    repeats: int = 5
+    seed: int = 0
+    starts: int = 2  # of the fit
+
+
+@dataclass
+class Judgement:
+    """Outcomes and forecasts of every window: (starts, books, leverages, horizons), NaN where not judged.
+
+    times (S,) are the starts of the windows; position (S,) counts them from the first on, gaps included;
+    logit_sd (B, L, H) is the standard error of the model's level, in logits.
+    """
+
+    settings: Settings
+    times: NDArray[np.datetime64]
+    position: Integers
+    hits: Floats
+    forecasts: dict[str, Floats]
+    logit_sd: Floats
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """A fit and the starts that are forecast with it: rows of the bars."""
+
+    fit: int
+    starts: Integers
+
+
+def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> Judgement:
+    """Forecast P(liquidation) from each start with what was known by then, beside what happened.
+
+    Raises InputError where nothing at all can be judged, or the judged period begins before the fit ends.
+    """
+    say = progress or (lambda text: None)
+    remarks = list(bars.remarks)
+    epochs = plan_epochs(bars, settings)
+    starts = np.concatenate([epoch.starts for epoch in epochs])
+    shape = len(settings.books), len(settings.leverages), len(settings.horizons)
+    hits = np.full((len(starts), *shape), np.nan)
+    for b, book in enumerate(settings.books):
+        if set(book.assets) <= set(bars.assets):
+            least = least_margin(bars, book, starts, settings.horizons)
+            hits[:, b] = find_hits(least, settings.leverages)
+    forecasts = {name: np.full((len(starts), *shape), np.nan) for name in FORECASTERS}
+    variance, epochs_with = np.zeros(shape), 0
+    done = 0
+    for number, epoch in enumerate(epochs, start=1):
+        rows = slice(done, done + len(epoch.starts))
+        done += len(epoch.starts)
+        when = format_instant(instant_of(bars.times[epoch.fit - 1]) + HOUR)
+        say(f"fit {number} of {len(epochs)}, up to {when}")
+        first, assets, told = fit_window(bars, epoch.fit, settings)
+        remarks += [text for text in told if text not in remarks]
+        held = [b for b, book in enumerate(settings.books) if set(book.assets) <= set(assets)]
+        if not held:
+            remarks.append(f"fit up to {when}: no book has all its assets; its windows are not judged")
+            continue
+        try:
+            made, spread = _forecast(bars, epoch, first, assets, held, settings)
+        except DataError as error:
+            reason = error.problems[0]
+            remarks.append(f"fit up to {when}: {reason.where}: {reason.got}; its windows are not judged")
+            continue
+        for name, values in made.items():
+            forecasts[name][rows, held] = values
+        variance[held] += spread**2
+        epochs_with += 1
+    for values in forecasts.values():
+        values[np.isnan(hits)] = np.nan
+    hits[np.isnan(forecasts["model"])] = np.nan
+    remarks += _not_judged(bars, settings, hits)
+    spacing = settings.spacing // HOUR
+    position = (starts - starts[0]) // spacing
+    sd = np.sqrt(variance / max(epochs_with, 1))
+    times = bars.times[starts - 1] + np.timedelta64(HOUR)
+    return Judgement(settings, times, position, hits, forecasts, sd, remarks)
+
+
+def plan_epochs(bars: Bars, settings: Settings) -> list[_Epoch]:
+    """The fits, and the starts that each is for; InputError where that leaves nothing to judge."""
+    problems = []
+    ends = f"the bars there are, {format_instant(bars.start)} to {format_instant(bars.end)}"
+    fit_until = settings.fit_until
+    judge_from = settings.judge_from or fit_until or _default_start(bars)
+    if fit_until is not None and judge_from < fit_until:
+        expected = f"a time at or after the end of the fit, {format_instant(fit_until)}"
+        fix = "forecasts from a fit to their own future judge nothing: move one of the two"
+        problems.append(Problem("--judge-from", expected, format_instant(judge_from), fix))
+    least = bars.start + LEAST_HISTORY
+    if fit_until is not None and not least <= fit_until <= bars.end:
+        expected = f"a time in {ends}, with {format_duration(LEAST_HISTORY)} of history before it"
+        problems.append(
+            Problem("--fit-until", expected, format_instant(fit_until), "move it, or give more history")
+        )
+    shortest = min(settings.horizons)
+    if not problems and not least <= judge_from <= bars.end - shortest:
+        expected = f"a time in {ends}, with {format_duration(LEAST_HISTORY)} of history before it"
+        fix = f"move it, and leave {format_duration(shortest)} after it"
+        problems.append(Problem("--judge-from", expected, format_instant(judge_from), fix))
+    if problems:
+        raise InputError(problems)
+    spacing = settings.spacing // HOUR
+    begin = bars.bars_until(judge_from)
+    opened = (bars.times.astype("datetime64[h]").astype(np.int64) + 1) % spacing == 0  # whole hours of the day
+    rows = np.flatnonzero(opened) + 1  # bars closed
+    rows = rows[(rows >= begin) & (rows <= len(bars.times) - shortest // HOUR)].astype(np.int64)
+    if len(rows) == 0:
+        got = f"none after {format_instant(judge_from)}"
+        raise InputError([Problem("--judge-from", f"a start before {ends}", got, "move it back")])
+    if fit_until is not None:
+        return [_Epoch(bars.bars_until(fit_until), rows)]
+    refit = settings.refit // HOUR
+    fits = range(begin, len(bars.times) + 1, refit)
+    epochs = [_Epoch(fit, rows[(rows >= fit) & (rows < fit + refit)]) for fit in fits]
+    return [epoch for epoch in epochs if len(epoch.starts)]
+
+
+def _default_start(bars: Bars) -> datetime:
+    """A year after the youngest asset's first bar; later half of the data where that is too late."""
+    begins = [np.flatnonzero(~np.isnan(close))[0] for close in bars.close.T]
+    year = timedelta(days=365) // HOUR
+    first = min(int(max(begins)) + year, max(len(bars.times) // 2, LEAST_HISTORY // HOUR))
+    return instant_of(bars.times[min(first, len(bars.times) - 1)])
+
+
+def fit_window(bars: Bars, fit: int, settings: Settings) -> tuple[int, tuple[str, ...], list[str]]:
+    """First row of a fit that ends before row `fit`, the assets in it, and remarks on those left out.
+
+    An asset needs LEAST_HISTORY before the fit and a bar within FRESH of it. The window begins where all that
+    are in it have begun, `settings.window` before the fit at the earliest.
+    """
+    first = max(0, fit - settings.window // HOUR)
+    assets, begins, remarks = [], [first], []
+    when = f"{instant_of(bars.times[fit - 1]) + HOUR:%Y-%m-%d}"
+    for asset, close in zip(bars.assets, bars.close.T, strict=True):
+        there = np.flatnonzero(~np.isnan(close[:fit]))
+        if len(there) == 0 or there[-1] < fit - FRESH // HOUR:
+            remarks.append(f"{asset}: no bars at the fit of {when}")
+        elif (~np.isnan(close[first:fit])).sum() < LEAST_HISTORY // HOUR:
+            remarks.append(
+                f"{asset}: less than {format_duration(LEAST_HISTORY)} of history at the fit of {when}"
+            )
+        else:
+            assets.append(asset)
+            begins.append(int(there[there >= first][0]))
+    return max(begins), tuple(assets), remarks
+
+
+def _forecast(
+    bars: Bars, epoch: _Epoch, first: int, assets: Sequence[str], held: list[int], settings: Settings
+) -> tuple[dict[str, Floats], Floats]:
+    """Forecasts of the epoch's starts by each forecaster, (starts, books, leverages, horizons), of the books
+    that are held, and the standard error (books, leverages, horizons) of the model's level, in logits."""
+    prices = bars.prices(first, epoch.fit, assets)
+    books = tuple(settings.books[b] for b in held)
+    axes = settings.leverages, settings.horizons
+    size = len(epoch.starts)
+
+    def by_regime(model: MarketModel, laws: Floats) -> Floats:
+        passages = first_passages(model, books, *axes, settings.paths, settings.seed)
+        return np.tensordot(laws, _off_the_ends(passages, settings.paths), axes=1)
+
+    model = fit_model(prices, settings, settings.starts)
+    made = {"model": by_regime(model, filtered_laws(model, bars, first, epoch.starts))}
+    made["gaussian"] = by_regime(gaussian_model(prices), np.ones((size, 1)))
+    shuffled = resampled_passages(bars, (first, epoch.fit), books, *axes, settings.paths, settings.seed)
+    made["bootstrap"] = np.broadcast_to(_off_the_ends(shuffled, settings.paths), (size, *shuffled.shape))
+    level = made["model"].mean(axis=0)
+    others = []
+    for part in range(settings.repeats):
+        rest = _without(prices, part, settings.repeats)
+        other = fit_model(rest, settings, 1)
+        others.append(by_regime(other, filtered_laws(other, bars, first, epoch.starts)).mean(axis=0))
+    return made, _jackknife(level, others, size * settings.paths)
+
+
+def fit_model(prices: Prices, settings: Settings, starts: int) -> MarketModel:
+    """The model that is judged."""
+    return calibrate(prices, None, settings.regimes, settings.seed, starts)
+
+
+def _without(prices: Prices, part: int, parts: int) -> Prices:
+    """The prices without one of `parts` stretches of equal length."""
+    close = prices.close.copy()
+    close[np.array_split(np.arange(len(close)), parts)[part]] = np.nan
+    return Prices(prices.times, prices.step, prices.assets, close, prices.sources)
+
+
+def _jackknife(level: Floats, others: list[Floats], paths: int) -> Floats:
+    """Standard error of a level, in logits: delete-a-part jackknife over the fit's window, and simulation."""
+    simulated = 1.0 / (paths * level * (1.0 - level))
+    if len(others) < 2:
+        return np.sqrt(simulated)
+    logits = np.log(others) - np.log1p(-np.asarray(others))
+    parts = len(others)
+    return np.sqrt(logits.var(axis=0) * (parts - 1) + simulated)
+
+
+def _off_the_ends(p: Floats, paths: int) -> Floats:
+    """A share of paths as a probability that is neither 0 nor 1: half a path is added to either side."""
+    return np.asarray((p * paths + 0.5) / (paths + 1.0))
+
+
+def _not_judged(bars: Bars, settings: Settings, hits: Floats) -> list[str]:
+    """Remarks on books without a window, and on windows left out."""
+    remarks = []
+    for b, book in enumerate(settings.books):
+        absent = [asset for asset in book.assets if asset not in bars.assets]
+        for h, horizon in enumerate(settings.horizons):
+            left_out = int(np.isnan(hits[:, b, 0, h]).sum())
+            if absent and h == 0:
+                remarks.append(f"{book.name}: not judged, as {', '.join(absent)} is not in the data")
+            elif not absent and left_out == len(hits):
+                remarks.append(f"{book.name}, {format_duration(horizon)}: not judged, no window is whole")
+            elif not absent and left_out:
+                text = f"{left_out} of {len(hits)} windows left out (missing bars, no forecast, or unfinished)"
+                remarks.append(f"{book.name}, {format_duration(horizon)}: {text}")
+    return remarks
