@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DRAWS = 2000
+_CHUNK = 100
 LEAST_EXPECTED = 25.0  # independent events: below, a ratio of realised to forecast says little
 
 
@@ -28,7 +29,12 @@ def is_judged(forecast: float, n: int, overlap: int) -> bool:
 
 
 def share_interval(
-    forecasts: Floats, position: NDArray[np.int64], overlap: int, logit_sd: float, seed: int, level: float = 0.95
+    forecasts: Floats,
+    position: NDArray[np.int64],
+    overlap: int,
+    logit_sd: float,
+    seed: int,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Ends of the interval of the realised share of n windows, if the forecasts (n,) are right.
 
@@ -39,13 +45,14 @@ def share_interval(
     rng = np.random.default_rng(seed)
     with np.errstate(divide="ignore"):
         logit = np.log(forecasts) - np.log1p(-forecasts)
-    shift = rng.normal(0.0, 1.0, DRAWS) * logit_sd
-    phase = rng.integers(0, max(overlap, 1), DRAWS)
-    groups = int(position[-1] + max(overlap, 1)) // max(overlap, 1) + 1
+    width = max(overlap, 1)
+    groups = (int(position[-1]) + width - 1) // width + 1
     shares = np.empty(DRAWS)
-    for draw in range(DRAWS):
-        uniform = rng.random(groups)
-        level_of_group = np.log(uniform) - np.log1p(-uniform) - shift[draw]
-        shares[draw] = np.mean(level_of_group[(position + phase[draw]) // max(overlap, 1)] < logit)
-    low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
+    for first in range(0, DRAWS, _CHUNK):
+        uniform = rng.random((_CHUNK, groups))
+        shift = rng.normal(0.0, logit_sd, (_CHUNK, 1))
+        level = np.log(uniform) - np.log1p(-uniform) - shift
+        group = (position + rng.integers(0, width, (_CHUNK, 1))) // width
+        shares[first : first + _CHUNK] = (np.take_along_axis(level, group, axis=1) < logit).mean(axis=1)
+    low, high = np.quantile(shares, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
