@@ -98,36 +98,35 @@ def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> J
             least = least_margin(bars, book, starts, settings.horizons)
             hits[:, b] = find_hits(least, settings.leverages)
     forecasts = {name: np.full((len(starts), *shape), np.nan) for name in FORECASTERS}
-    variance, epochs_with = np.zeros(shape), 0
+    spread, fits = np.zeros(shape), np.zeros(shape)
+    groups = _group(settings.books, bars)
     done = 0
     for number, epoch in enumerate(epochs, start=1):
         rows = slice(done, done + len(epoch.starts))
         done += len(epoch.starts)
-        when = format_instant(instant_of(bars.times[epoch.fit - 1]) + HOUR)
-        say(f"fit {number} of {len(epochs)}, up to {when}")
-        first, assets, told = fit_window(bars, epoch.fit, settings)
-        remarks += [text for text in told if text not in remarks]
-        held = [b for b, book in enumerate(settings.books) if set(book.assets) <= set(assets)]
-        if not held:
-            remarks.append(f"fit up to {when}: no book has all its assets; its windows are not judged")
-            continue
-        try:
-            made, spread = _forecast(bars, epoch, first, assets, held, settings)
-        except DataError as error:
-            reason = error.problems[0]
-            remarks.append(f"fit up to {when}: {reason.where}: {reason.got}; its windows are not judged")
-            continue
-        for name, values in made.items():
-            forecasts[name][rows, held] = values
-        variance[held] += spread**2
-        epochs_with += 1
+        when = f"{instant_of(bars.times[epoch.fit - 1]) + HOUR:%Y-%m-%d}"
+        for assets, held in groups.items():
+            names = ", ".join(settings.books[b].name for b in held)
+            say(f"fit {number} of {len(epochs)}, up to {when}: {names}")
+            try:
+                first = window_of(bars, epoch.fit, assets, settings)
+                made, error = _forecast(bars, epoch, first, assets, held, settings)
+            except DataError as refusal:
+                reason = refusal.problems[0]
+                why = f"{reason.where}: {reason.got}"
+                remarks.append(f"{names}: no forecast from the fit of {when}, as of {why}")
+                continue
+            for name, values in made.items():
+                forecasts[name][rows, held] = values
+            spread[held] += error
+            fits[held] += 1
     for values in forecasts.values():
         values[np.isnan(hits)] = np.nan
     hits[np.isnan(forecasts["model"])] = np.nan
     remarks += _not_judged(bars, settings, hits)
     spacing = settings.spacing // HOUR
     position = (starts - starts[0]) // spacing
-    sd = np.sqrt(variance / max(epochs_with, 1))
+    sd = spread / np.maximum(fits, 1)  # errors of fits that share their windows: taken as wholly dependent
     times = bars.times[starts - 1] + np.timedelta64(HOUR)
     return Judgement(settings, times, position, hits, forecasts, sd, remarks)
 
@@ -172,34 +171,45 @@ def plan_epochs(bars: Bars, settings: Settings) -> list[_Epoch]:
 
 
 def _default_start(bars: Bars) -> datetime:
-    """A year after the youngest asset's first bar; later half of the data where that is too late."""
-    begins = [np.flatnonzero(~np.isnan(close))[0] for close in bars.close.T]
-    year = timedelta(days=365) // HOUR
-    first = min(int(max(begins)) + year, max(len(bars.times) // 2, LEAST_HISTORY // HOUR))
+    """A year after the youngest asset's first bar, or where the last half of the data begins if that is later
+    than three quarters of them."""
+    begins = [int(np.flatnonzero(~np.isnan(close))[0]) for close in bars.close.T]
+    first = max(begins) + timedelta(days=365) // HOUR
+    if first > 0.75 * len(bars.times):
+        first = max(len(bars.times) // 2, LEAST_HISTORY // HOUR)
     return instant_of(bars.times[min(first, len(bars.times) - 1)])
 
 
-def fit_window(bars: Bars, fit: int, settings: Settings) -> tuple[int, tuple[str, ...], list[str]]:
-    """First row of a fit that ends before row `fit`, the assets in it, and remarks on those left out.
+def window_of(bars: Bars, fit: int, assets: Sequence[str], settings: Settings) -> int:
+    """First row of the window of a fit that ends before row `fit`: where all its assets have begun, and
+    `settings.window` before the fit at the earliest.
 
-    An asset needs LEAST_HISTORY before the fit and a bar within FRESH of it. The window begins where all that
-    are in it have begun, `settings.window` before the fit at the earliest.
+    DataError where an asset has no bar within FRESH of the fit, or all together less than LEAST_HISTORY.
     """
     first = max(0, fit - settings.window // HOUR)
-    assets, begins, remarks = [], [first], []
-    when = f"{instant_of(bars.times[fit - 1]) + HOUR:%Y-%m-%d}"
-    for asset, close in zip(bars.assets, bars.close.T, strict=True):
-        there = np.flatnonzero(~np.isnan(close[:fit]))
-        if len(there) == 0 or there[-1] < fit - FRESH // HOUR:
-            remarks.append(f"{asset}: no bars at the fit of {when}")
-        elif (~np.isnan(close[first:fit])).sum() < LEAST_HISTORY // HOUR:
-            remarks.append(
-                f"{asset}: less than {format_duration(LEAST_HISTORY)} of history at the fit of {when}"
-            )
-        else:
-            assets.append(asset)
-            begins.append(int(there[there >= first][0]))
-    return max(begins), tuple(assets), remarks
+    there = ~np.isnan(bars.close[first:fit, bars.columns(assets)])
+    problems = []
+    for asset, known in zip(assets, there.T, strict=True):
+        if not known[-(FRESH // HOUR) :].any():
+            fix = "judge from another time, or without it"
+            problems.append(Problem(asset, "bars up to the fit", "no bar in the two days before it", fix))
+    whole = np.flatnonzero(there.all(axis=1))
+    if not problems and len(whole) < LEAST_HISTORY // HOUR:
+        expected = f"{format_duration(LEAST_HISTORY)} of hours with a bar of each"
+        fix = "judge from a later time"
+        problems.append(Problem(", ".join(assets), expected, f"{len(whole)} hours of history", fix))
+    if problems:
+        raise DataError(problems)
+    return first + int(whole[0])
+
+
+def _group(books: Sequence[StandardBook], bars: Bars) -> dict[tuple[str, ...], list[int]]:
+    """The books that have all their assets, by these: one fit serves all that hold the same."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for b, book in enumerate(books):
+        if set(book.assets) <= set(bars.assets):
+            groups.setdefault(book.assets, []).append(b)
+    return groups
 
 
 def _forecast(

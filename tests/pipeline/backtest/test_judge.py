@@ -139,7 +139,8 @@ def test_judge__an_asset_too_young_for_the_fit_leaves_its_books_out(bars):
         figures[: 24 * 60, 1] = np.nan
     found = judge(young, replace(SMALL, books=(*BOOKS[:2], StandardBook("one", {"BTC": 1.0})), repeats=0))
     assert {cell.book for cell in judged_cells(found)} == {"one"}
-    assert "ETH: less than 180d of history at the fit of 2030-07-10" in found.remarks
+    told = "long-pair, hedged-pair: no forecast from the fit of 2030-07-10, as of BTC, ETH: 3120 hours of history"
+    assert told in found.remarks
 
 
 def test_judge__is_right_about_a_market_of_its_own_kind():
