@@ -33,7 +33,8 @@ def run_backtest(
     from pipeline.backtest.judge import Settings, judge
 
     words = open_console(stderr=True)
-    moments, problems = [], []
+    moments: list[datetime | None] = []
+    problems: list[Problem] = []
     for option, text in (("--fit-until", fit_until), ("--judge-from", judge_from)):
         try:
             moments.append(None if text is None else _instant(option, text))

@@ -117,7 +117,7 @@ def load_bars(folder: Path | str, assets: Sequence[str]) -> Bars:
         if opened[-1] < end:
             remarks.append(f"{asset}: ends at {instant_of(opened[-1]) + HOUR:%Y-%m-%dT%H:%MZ}, others go on")
     source = Source(FILE, hashlib.sha256(path.read_bytes()).hexdigest())
-    return Bars(times, tuple(columns), *grids, source, tuple(remarks))
+    return Bars(times, tuple(columns), grids[0], grids[1], grids[2], source, tuple(remarks))
 
 
 def _read(path: Path) -> tuple[Times, NDArray[np.str_], tuple[Floats, Floats, Floats]]:

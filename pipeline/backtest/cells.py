@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.bars import HOUR
 from pipeline.backtest.expectation import independent_windows, is_judged, share_interval
 from pipeline.backtest.judge import Judgement
 from pipeline.units import format_duration

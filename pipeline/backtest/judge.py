@@ -16,7 +16,7 @@ from pipeline.backtest.outcomes import find_hits, least_margin
 from pipeline.backtest.passages import first_passages
 from pipeline.backtest.rivals import gaussian_model, resampled_passages
 from pipeline.calibrate import calibrate
-from pipeline.errors import DataError, InputError, Problem, SeawallError
+from pipeline.errors import DataError, InputError, Problem
 from pipeline.history import Prices
 from pipeline.model import MarketModel
 from pipeline.units import format_duration, format_instant
@@ -27,7 +27,8 @@ Progress = Callable[[str], None]
 
 REFIT = timedelta(days=90)
 WINDOW = timedelta(days=730)  # of history that a fit looks at
-LEAST_HISTORY = timedelta(days=180)  # of an asset, for it to be in a fit
+LEAST_HISTORY = timedelta(days=30)  # for a fit: of all its assets together
+GOOD_HISTORY = timedelta(days=180)  # below, the fit is made and a remark says how short it is
 SPACING = timedelta(hours=6)  # between starts of windows
 FRESH = timedelta(days=2)  # an asset whose last bar is older has gone
 FORECASTERS = ("model", "gaussian", "bootstrap")
@@ -110,6 +111,9 @@ def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> J
             say(f"fit {number} of {len(epochs)}, up to {when}: {names}")
             try:
                 first = window_of(bars, epoch.fit, assets, settings)
+                if epoch.fit - first < GOOD_HISTORY // HOUR:
+                    days = (epoch.fit - first) * HOUR // timedelta(days=1)
+                    remarks.append(f"{names}: the fit of {when} rests on {days} days of history alone")
                 made, error = _forecast(bars, epoch, first, assets, held, settings)
             except DataError as refusal:
                 reason = refusal.problems[0]
@@ -156,7 +160,9 @@ def plan_epochs(bars: Bars, settings: Settings) -> list[_Epoch]:
         raise InputError(problems)
     spacing = settings.spacing // HOUR
     begin = bars.bars_until(judge_from)
-    opened = (bars.times.astype("datetime64[h]").astype(np.int64) + 1) % spacing == 0  # whole hours of the day
+    opened = (
+        bars.times.astype("datetime64[h]").astype(np.int64) + 1
+    ) % spacing == 0  # whole hours of the day
     rows = np.flatnonzero(opened) + 1  # bars closed
     rows = rows[(rows >= begin) & (rows <= len(bars.times) - shortest // HOUR)].astype(np.int64)
     if len(rows) == 0:
@@ -237,12 +243,17 @@ def _forecast(
         rest = _without(prices, part, settings.repeats)
         other = fit_model(rest, settings, 1)
         others.append(by_regime(other, filtered_laws(other, bars, first, epoch.starts)).mean(axis=0))
-    return made, _jackknife(level, others, size * settings.paths)
+    return made, _jackknife(level, others, settings.paths)
 
 
 def fit_model(prices: Prices, settings: Settings, starts: int) -> MarketModel:
-    """The model that is judged."""
-    return calibrate(prices, None, settings.regimes, settings.seed, starts)
+    """The model that is judged; with fewer regimes where the history can't carry that many."""
+    for regimes in range(settings.regimes, 1, -1):
+        try:
+            return calibrate(prices, None, regimes, settings.seed, starts)
+        except DataError:
+            continue
+    return calibrate(prices, None, 1, settings.seed, starts)
 
 
 def _without(prices: Prices, part: int, parts: int) -> Prices:
@@ -256,10 +267,10 @@ def _jackknife(level: Floats, others: list[Floats], paths: int) -> Floats:
     """Standard error of a level, in logits: delete-a-part jackknife over the fit's window, and simulation."""
     simulated = 1.0 / (paths * level * (1.0 - level))
     if len(others) < 2:
-        return np.sqrt(simulated)
+        return np.asarray(np.sqrt(simulated))
     logits = np.log(others) - np.log1p(-np.asarray(others))
     parts = len(others)
-    return np.sqrt(logits.var(axis=0) * (parts - 1) + simulated)
+    return np.asarray(np.sqrt(logits.var(axis=0) * (parts - 1) + simulated))
 
 
 def _off_the_ends(p: Floats, paths: int) -> Floats:
@@ -279,6 +290,8 @@ def _not_judged(bars: Bars, settings: Settings, hits: Floats) -> list[str]:
             elif not absent and left_out == len(hits):
                 remarks.append(f"{book.name}, {format_duration(horizon)}: not judged, no window is whole")
             elif not absent and left_out:
-                text = f"{left_out} of {len(hits)} windows left out (missing bars, no forecast, or unfinished)"
+                text = (
+                    f"{left_out} of {len(hits)} windows left out (missing bars, no forecast, or unfinished)"
+                )
                 remarks.append(f"{book.name}, {format_duration(horizon)}: {text}")
     return remarks

@@ -1,4 +1,4 @@
-"""The law of the next hour's regime at each forecast date: a fitted model's filter run over what was known."""
+"""The law of the next hour's regime at each forecast date: a model's filter run over what was known."""
 
 from __future__ import annotations
 

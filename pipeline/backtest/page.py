@@ -36,7 +36,8 @@ def backtest_page(judgement: Judgement) -> str:
     parts.append(f"<h2>Not used or not judged</h2><ul>{told or '<li>nothing</li>'}</ul>")
     body = "\n".join([draw_reliability(bins), *parts])
     head = f'<meta charset="utf-8"><title>Seawall back-test</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><h1>Back-test</h1>\n{body}\n</body></html>\n'
+    body = f"<body><h1>Back-test</h1>\n{body}\n</body>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
 
 
 def _table(listing: Listing) -> str:

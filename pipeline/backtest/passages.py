@@ -21,7 +21,6 @@ from pipeline.units import format_duration, format_instant, parse_instant
 
 Floats = NDArray[np.float64]
 
-_SMALLEST_BOOK = 1.0  # gross notional over equity at leverage multiple 1: the axis is then gross leverage
 _EPOCH = parse_instant("2020-01-01T00:00:00Z")  # prices are relative and funding is out: the date is idle
 
 
@@ -38,9 +37,9 @@ def first_passages(
     Watched as `monitoring_of` says; all starting regimes see the same random numbers. leverages and horizons
     ascend.
     """
+    from kernels.structs import LIQUIDATION
     from pipeline.blocks import Block
     from pipeline.engine import merge_counts, simulate_block
-    from kernels.structs import LIQUIDATION
 
     plan = passage_plan(model, books, leverages, horizons, paths, seed)
     block = Block(0, 0, paths, 0)
@@ -90,8 +89,7 @@ def passage_plan(
 def monitoring_of(model: MarketModel) -> str:
     """How the model's paths are watched: with wicks where it was fitted with any, else as a bridge."""
     offered = get_args(Simulation.model_fields["monitoring"].annotation)
-    fitted = any(getattr(regime, "wick", None) is not None for regime in model.regimes.values())
-    fitted = fitted or getattr(model, "wick", None) is not None
+    fitted = all(getattr(regime, "wick", None) is not None for regime in model.regimes.values())
     return "wick" if "wick" in offered and fitted else "bridge"
 
 
@@ -116,9 +114,9 @@ def _start(regime: str) -> dict[str, Any]:
 
 
 def _account(book: StandardBook) -> dict[str, Any]:
-    equity = 1e6
+    equity = 1e6  # and as much gross notional: the leverage axis is then gross leverage
     positions = [
-        {"market": f"{asset}-USD", "size": share * equity * _SMALLEST_BOOK, "entry": 1.0}
+        {"market": f"{asset}-USD", "size": share * equity, "entry": 1.0}
         for asset, share in book.shares.items()
     ]
     return {"name": book.name, "collateral": {"USDC": equity}, "positions": positions}

@@ -69,7 +69,9 @@ def write_bars(bars: Bars, folder: Path) -> Path:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns: dict[str, list] = {name: [] for name in ("ts", "symbol", "open", "high", "low", "close", "volume")}
+    columns: dict[str, list] = {
+        name: [] for name in ("ts", "symbol", "open", "high", "low", "close", "volume")
+    }
     for position, asset in enumerate(bars.assets):
         there = ~np.isnan(bars.close[:, position])
         columns["ts"] += bars.times[there].tolist()

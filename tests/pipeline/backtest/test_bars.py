@@ -13,7 +13,9 @@ from tests.pipeline.backtest.markets import draw_bars, write_bars
 
 def write_rows(folder, rows):
     columns = dict(zip(("ts", "symbol", "high", "low", "close"), zip(*rows, strict=True), strict=True))
-    parquet.write_table(pa.table({name: list(values) for name, values in columns.items()}), folder / "perp_1h.parquet")
+    parquet.write_table(
+        pa.table({name: list(values) for name, values in columns.items()}), folder / "perp_1h.parquet"
+    )
 
 
 H = 3_600_000
@@ -48,7 +50,12 @@ def test_load_bars__wild_rows_are_missing_bars_and_told(tmp_path):
     assert np.array_equal(bars.close[:, 0], expected, equal_nan=True)
     assert np.array_equal(bars.close[:, 1], [np.nan] * 8 + [1.5], equal_nan=True)
     told = [text[:22] for text in bars.remarks]
-    assert told == ["A: 4 rows not used (tw", "B: 1 rows not used (tw", "A: 4 hours missing bet", "A: ends at 1970-01-01T"]
+    assert told == [
+        "A: 4 rows not used (tw",
+        "B: 1 rows not used (tw",
+        "A: 4 hours missing bet",
+        "A: ends at 1970-01-01T",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["no folder", "no parquet", "no column", "other assets"])

@@ -68,7 +68,9 @@ def test_judge__forecasts_do_not_see_the_future(judgement, bars):
         assert np.array_equal(
             changed.forecasts[name][before], judgement.forecasts[name][before], equal_nan=True
         ), name
-    assert not np.array_equal(changed.forecasts["model"][~before][2], judgement.forecasts["model"][~before][2])
+    assert not np.array_equal(
+        changed.forecasts["model"][~before][2], judgement.forecasts["model"][~before][2]
+    )
     at = np.flatnonzero(before)[-1]
     assert (changed.hits[at, 0, :, 0] == 1).all()
     assert np.array_equal(changed.logit_sd > 0, judgement.logit_sd > 0)
@@ -123,7 +125,7 @@ def test_judge__horizons_longer_than_the_data_are_told(bars):
     [
         (FIT, datetime(2030, 7, 9, tzinfo=UTC), "--judge-from"),  # a look at its own past
         (datetime(2031, 1, 1, tzinfo=UTC), None, "--fit-until"),  # after the data
-        (datetime(2030, 2, 1, tzinfo=UTC), None, "--fit-until"),  # too little before it
+        (datetime(2030, 1, 20, tzinfo=UTC), None, "--fit-until"),  # too little before it
         (FIT, datetime(2031, 1, 1, tzinfo=UTC), "--judge-from"),  # nothing left to judge
         (None, datetime(2029, 1, 1, tzinfo=UTC), "--judge-from"),
     ],
@@ -136,11 +138,19 @@ def test_judge__dates_that_leave_nothing_to_judge_are_refused(bars, fit, start, 
 def test_judge__an_asset_too_young_for_the_fit_leaves_its_books_out(bars):
     young = replace(bars, low=bars.low.copy(), high=bars.high.copy(), close=bars.close.copy())
     for figures in (young.low, young.high, young.close):
-        figures[: 24 * 60, 1] = np.nan
+        figures[: 24 * 165, 1] = np.nan
     found = judge(young, replace(SMALL, books=(*BOOKS[:2], StandardBook("one", {"BTC": 1.0})), repeats=0))
     assert {cell.book for cell in judged_cells(found)} == {"one"}
-    told = "long-pair, hedged-pair: no forecast from the fit of 2030-07-10, as of BTC, ETH: 3120 hours of history"
+    names, when = "long-pair, hedged-pair", "the fit of 2030-07-10"
+    told = f"{names}: no forecast from {when}, as of BTC, ETH: 600 hours of history"
     assert told in found.remarks
+
+
+def test_judge__a_short_history_is_fitted_and_told(bars):
+    fit = datetime(2030, 2, 15, tzinfo=UTC)
+    found = judge(bars, replace(SMALL, fit_until=fit, judge_from=fit, repeats=0))
+    assert "long-pair, hedged-pair: the fit of 2030-02-15 rests on 45 days of history alone" in found.remarks
+    assert judged_cells(found)
 
 
 def test_judge__is_right_about_a_market_of_its_own_kind():

@@ -56,7 +56,7 @@ def test_first_passages__a_sure_start_is_that_regimes_row():
 def test_first_passages__forecasts_what_bars_of_the_model_do():
     """The kernel's rule of liquidation is that of the outcomes: one law, its bars beside its paths."""
     model = known_model(wild=0.5, tail=None)
-    bars = draw_bars(24 * 700, 4, model) 
+    bars = draw_bars(24 * 700, 4, model)
     rows = first_passages(model, BOOKS[:1], LEVERAGES, HORIZONS, 40_000, 7)[0, 0]
     starts = np.arange(1, len(bars.times) - 24, 24)
     hits = find_hits(least_margin(bars, BOOKS[0], starts, HORIZONS), LEVERAGES)

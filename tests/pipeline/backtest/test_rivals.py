@@ -20,7 +20,9 @@ def test_gaussian_model__has_the_covariance_of_the_returns():
     returns = prices.log_returns()
     whole = returns[~np.isnan(returns).any(axis=1)]
     regime = model.regimes["market"]
-    assert [regime.volatility[a] for a in ("ETH", "BTC")] == pytest.approx(whole.std(axis=0, ddof=1) * 8760**0.5)
+    assert [regime.volatility[a] for a in ("ETH", "BTC")] == pytest.approx(
+        whole.std(axis=0, ddof=1) * 8760**0.5
+    )
     assert regime.correlation[0][1] == pytest.approx(np.corrcoef(whole.T)[0, 1])
     assert regime.tail is None
 
