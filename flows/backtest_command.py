@@ -1,4 +1,4 @@
-"""`seawall backtest`: forecasts for standard books, held against what then happened in a folder of history."""
+"""`seawall backtest`: forecasts for standard books, held against what then happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The back-test: fit on what was known, forecast from each start, and hold that against what then happened."""
+"""The back-test: fit on what was known, forecast from each start, hold that against what happened."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Settings:
     """What is forecast, from when, and with how much work.
 
     Without `fit_until` the model is fitted anew every `refit`; without `judge_from` judging begins as soon as
-    every standard asset that is there has a year of history, or at `fit_until`. `repeats` fits, each without
-    one part of the window, tell how uncertain the forecasts' level is.
+    every standard asset that is there has a year of history, or at `fit_until`. `repeats` fits beside the
+    first one, each without one part of its window, tell how uncertain the forecasts' level is.
     """
 
     fit_until: datetime | None = None
@@ -114,7 +114,8 @@ def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> J
                 if epoch.fit - first < GOOD_HISTORY // HOUR:
                     days = (epoch.fit - first) * HOUR // timedelta(days=1)
                     remarks.append(f"{names}: the fit of {when} rests on {days} days of history alone")
-                made, error = _forecast(bars, epoch, first, assets, held, settings)
+                repeats = 0 if fits[held].any() else settings.repeats
+                made, error = _forecast(bars, epoch, first, assets, held, settings, repeats)
             except DataError as refusal:
                 reason = refusal.problems[0]
                 why = f"{reason.where}: {reason.got}"
@@ -122,7 +123,8 @@ def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> J
                 continue
             for name, values in made.items():
                 forecasts[name][rows, held] = values
-            spread[held] += error
+            if not fits[held].any():
+                spread[held] = error  # of the first fit: the others' windows are about as long
             fits[held] += 1
     for values in forecasts.values():
         values[np.isnan(hits)] = np.nan
@@ -130,9 +132,8 @@ def judge(bars: Bars, settings: Settings, progress: Progress | None = None) -> J
     remarks += _not_judged(bars, settings, hits)
     spacing = settings.spacing // HOUR
     position = (starts - starts[0]) // spacing
-    sd = spread / np.maximum(fits, 1)  # errors of fits that share their windows: taken as wholly dependent
     times = bars.times[starts - 1] + np.timedelta64(HOUR)
-    return Judgement(settings, times, position, hits, forecasts, sd, remarks)
+    return Judgement(settings, times, position, hits, forecasts, spread, remarks)
 
 
 def plan_epochs(bars: Bars, settings: Settings) -> list[_Epoch]:
@@ -219,7 +220,13 @@ def _group(books: Sequence[StandardBook], bars: Bars) -> dict[tuple[str, ...], l
 
 
 def _forecast(
-    bars: Bars, epoch: _Epoch, first: int, assets: Sequence[str], held: list[int], settings: Settings
+    bars: Bars,
+    epoch: _Epoch,
+    first: int,
+    assets: Sequence[str],
+    held: list[int],
+    settings: Settings,
+    repeats: int,
 ) -> tuple[dict[str, Floats], Floats]:
     """Forecasts of the epoch's starts by each forecaster, (starts, books, leverages, horizons), of the books
     that are held, and the standard error (books, leverages, horizons) of the model's level, in logits."""
@@ -239,8 +246,8 @@ def _forecast(
     made["bootstrap"] = np.broadcast_to(_off_the_ends(shuffled, settings.paths), (size, *shuffled.shape))
     level = made["model"].mean(axis=0)
     others = []
-    for part in range(settings.repeats):
-        rest = _without(prices, part, settings.repeats)
+    for part in range(repeats):
+        rest = _without(prices, part, repeats)
         other = fit_model(rest, settings, 1)
         others.append(by_regime(other, filtered_laws(other, bars, first, epoch.starts)).mean(axis=0))
     return made, _jackknife(level, others, settings.paths)
