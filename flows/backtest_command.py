@@ -49,7 +49,7 @@ def run_backtest(
     bars = load_bars(folder, assets_of(BOOKS))
     judgement = judge(bars, settings, lambda text: words.print(text, highlight=False))
     for remark in judgement.remarks:
-        words.print(f"not used or not judged: {remark}", highlight=False)
+        words.print(f"note: {remark}", highlight=False)
     cells = judged_cells(judgement)
     if as_json:
         typer.echo(json.dumps([cell.document() for cell in cells], indent=1, allow_nan=False))

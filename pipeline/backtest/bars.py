@@ -25,6 +25,7 @@ Times = NDArray[np.datetime64]
 FILE = "perp_1h.parquet"
 HOUR = timedelta(hours=1)
 _STEP = np.timedelta64(3_600_000, "ms")
+_LAST = np.datetime64("2100-01-01", "ms")  # a wild time would make a grid of all hours up to it
 _COLUMNS = ("ts", "symbol", "high", "low", "close")
 
 
@@ -79,6 +80,7 @@ def load_bars(folder: Path | str, assets: Sequence[str]) -> Bars:
     opens, names, figures = found
     remarks = []
     grid = (opens - np.datetime64(0, "ms")) % _STEP == np.timedelta64(0, "ms")
+    grid &= (opens >= np.datetime64(0, "ms")) & (opens < _LAST)
     low, high, close = figures
     with np.errstate(invalid="ignore"):
         sound = np.isfinite(figures).all(axis=0) & (low > 0.0) & (low <= close) & (close <= high)

@@ -293,7 +293,7 @@ def _not_judged(bars: Bars, settings: Settings, hits: Floats) -> list[str]:
         for h, horizon in enumerate(settings.horizons):
             left_out = int(np.isnan(hits[:, b, 0, h]).sum())
             if absent and h == 0:
-                remarks.append(f"{book.name}: not judged, as {', '.join(absent)} is not in the data")
+                remarks.append(f"{book.name}: not judged, without {', '.join(absent)} in the data")
             elif not absent and left_out == len(hits):
                 remarks.append(f"{book.name}, {format_duration(horizon)}: not judged, no window is whole")
             elif not absent and left_out:

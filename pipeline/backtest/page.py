@@ -34,7 +34,7 @@ def backtest_page(judgement: Judgement) -> str:
     parts = [_table(listing) for listing in backtest_tables(judgement)]
     told = "".join(f"<li>{escape(text)}</li>" for text in judgement.remarks)
     parts.append(f"<h2>Not used or not judged</h2><ul>{told or '<li>nothing</li>'}</ul>")
-    body = "\n".join([draw_reliability(bins), *parts])
+    body = "\n".join([draw_reliability(bins) if bins else "", *parts])
     head = f'<meta charset="utf-8"><title>Seawall back-test</title><style>{_STYLE}</style>'
     body = f"<body><h1>Back-test</h1>\n{body}\n</body>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'

@@ -1,6 +1,7 @@
 """`seawall backtest` as a person runs it, on a made-up market."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_backtest__json_is_a_list_of_cells(folder, capsys, tmp_path):
         for key in ("realised", "forecast", "forecast_low", "forecast_high", "gaussian", "bootstrap"):
             assert 0.0 <= cell[key] <= 1.0
         assert cell["forecast_low"] <= cell["forecast_high"]
-    assert "not judged: long-majors: not judged, as SOL is not in the data" in " ".join(said.err.split())
+    assert "note: long-majors: not judged, without SOL in the data" in " ".join(said.err.split())
     assert "fit 1 of 1" in said.err
     assert "<svg" in page.read_text()
 
@@ -65,6 +66,18 @@ def test_backtest__bad_input_is_one_message(folder, capsys, arguments, words):
     assert words in said.err
     assert "fix:" in said.err
     assert said.out == ""
+
+
+def test_backtest__a_folder_without_any_book_gives_an_empty_list(capsys, tmp_path):
+    bars = replace(draw_bars(24 * 60, 3), assets=("SOL", "LINK"))
+    folder, page = str(write_bars(bars, tmp_path / "data")), tmp_path / "page.html"
+    code, said = run(capsys, "--data", folder, "--fit-until", "2030-02-20", "--json", "--report", str(page))
+    assert code == 0
+    assert json.loads(said.out) == []
+    assert "hedged-pair: not judged, without BTC, ETH in the data" in " ".join(said.err.split())
+    code, said = run(capsys, "--data", folder, "--fit-until", "2030-02-20")
+    assert code == 0
+    assert "0 of 0 judged cells" in " ".join(said.out.split())
 
 
 def test_backtest__a_folder_without_history_is_refused(capsys, tmp_path):

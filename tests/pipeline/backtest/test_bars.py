@@ -41,6 +41,7 @@ def test_load_bars__wild_rows_are_missing_bars_and_told(tmp_path):
         (5 * H, "A", 12.0, 9.0, 11.5),  # twice: the last counts
         (5 * H + 60_000, "A", 11.0, 9.0, 10.0),  # off the hour
         (8 * H, "A", 11.0, 9.0, 10.0),
+        (2_000_000 * H, "A", 11.0, 9.0, 10.0),  # the year 2198
         (9 * H, "B", 2.0, 1.0, 1.5),
         (10 * H, "B", 2.0, 1.0, float("nan")),
     ]
@@ -51,7 +52,7 @@ def test_load_bars__wild_rows_are_missing_bars_and_told(tmp_path):
     assert np.array_equal(bars.close[:, 1], [np.nan] * 8 + [1.5], equal_nan=True)
     told = [text[:22] for text in bars.remarks]
     assert told == [
-        "A: 4 rows not used (tw",
+        "A: 5 rows not used (tw",
         "B: 1 rows not used (tw",
         "A: 4 hours missing bet",
         "A: ends at 1970-01-01T",

@@ -92,7 +92,7 @@ def test_judge__refits_do_not_see_the_future(bars):
 
 def test_judge__a_book_without_its_assets_is_told_and_left_out(judgement):
     assert np.isnan(judgement.hits[:, 2]).all()
-    assert "majors: not judged, as SOL is not in the data" in judgement.remarks
+    assert "majors: not judged, without SOL in the data" in judgement.remarks
     assert {cell.book for cell in judged_cells(judgement)} == {"long-pair", "hedged-pair"}
 
 
