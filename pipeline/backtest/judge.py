@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -267,7 +267,7 @@ def _without(prices: Prices, part: int, parts: int) -> Prices:
     """The prices without one of `parts` stretches of equal length."""
     close = prices.close.copy()
     close[np.array_split(np.arange(len(close)), parts)[part]] = np.nan
-    return Prices(prices.times, prices.step, prices.assets, close, prices.sources)
+    return replace(prices, close=close)
 
 
 def _jackknife(level: Floats, others: list[Floats], paths: int) -> Floats:
