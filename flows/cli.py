@@ -146,6 +146,30 @@ def calibrate(
     calibrate_model(prices, funding, chosen, regimes, start, end, seed, output)
 
 
+@app.command()
+def backtest(
+    data: Annotated[str, typer.Option(metavar="DIR", help="history: a folder that holds perp_1h.parquet")],
+    fit_until: Annotated[
+        str | None, typer.Option(help="fit once, on bars up to then; left out, fit anew every 90 days")
+    ] = None,
+    judge_from: Annotated[str | None, typer.Option(help="first start of a window, UTC, ISO 8601")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON list on stdout, words on stderr")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="an HTML page to write, with the diagram")] = None,
+    paths: Annotated[int | None, typer.Option(help="paths of each simulation")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of fits, paths and intervals")] = 0,
+) -> None:
+    """Hold forecasts of P(liquidation) for standard books against what then happened.
+
+    Beside the model stand a single Gaussian law and history shuffled by days. No forecast sees a bar that
+    closes after it is made. What could not be judged is told on stderr.
+    """
+    from flows.backtest_command import run_backtest
+
+    run_backtest(data, fit_until, judge_from, as_json, report, paths, seed)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; errors on purpose end in one message and their exit code, never a traceback."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small matrices: threads only get in the way
