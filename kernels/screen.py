@@ -29,7 +29,9 @@ from kernels.structs import (
     REQUIRED,
     SPREAD,
     STANDING,
+    THROUGHOUT,
     TURN,
+    UNSEEN,
     VALUE,
     Book,
     Clock,
@@ -208,6 +210,7 @@ def screen_lane(
     market: Market,
     book: Book,
     clock: Clock,
+    bridge: int,
     scenario: int,
     pool: int,
     mark: int,
@@ -220,13 +223,13 @@ def screen_lane(
     pieces: Pieces,
     tally: Tally,
 ) -> None:
-    """Find the least X of one flagged lane within the step, and count what it hit."""
+    """Find the least X of one flagged lane within the step, or at its end, and count what it hit."""
     state, table = standing.pool[scenario, pool], desk.table
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
     held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
     lowest = finish - table[FUNDING, lane]
-    if clock.bridge:
+    if bridge:
         parameters = market.parameters[scenario, np.int64(key.step)]
         regime = standing.regime[market.leader[scenario], lane]
         law = Law(parameters, regime, now.weight[lane])
@@ -256,7 +259,7 @@ def screen_lane(
             )
         lowest = min(lowest, dip)
     if lowest < threshold:
-        horizon = clock.horizon[np.int64(key.step)]
+        horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
 
 
@@ -281,12 +284,16 @@ def screen_step(
     regime = standing.regime[market.leader[scenario]]
     price = standing.price[scenario]
     table, flag = desk.table, desk.flag
+    watch = clock.watch[scenario, step]
+    bridge = int(clock.bridge and watch == THROUGHOUT)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
         value_pool(book, pool, price, table)
         charge_funding(market, book, pool, step, now, table)
-        if clock.bridge:
+        if watch == UNSEEN:
+            flagged = 0
+        elif bridge:
             project_dips(market, book, pool, price, now, table)
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, table)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
@@ -302,6 +309,7 @@ def screen_step(
                                 market,
                                 book,
                                 clock,
+                                bridge,
                                 scenario,
                                 pool,
                                 mark,

@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
+from pipeline.effects import Correlation, Shock
 from pipeline.errors import PlanError
 from pipeline.plan import plan_from_document
-from pipeline.scenarios import SCENARIOS, Correlation, Shock, load_scenario
+from pipeline.scenarios import SCENARIOS, load_scenario
 from tests.pipeline.documents import small_document
 
 SHIPPED = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+REPLAYS = [
+    f"replay-{month}"
+    for month in ("march-2020", "may-2021", "june-2022", "november-2022", "august-2024", "october-2025")
+]
 
 
 def test_load_scenario__the_library() -> None:
-    assert set(SHIPPED) >= {
-        "baseline",
-        "gap-down-10",
-        "gap-down-20",
-        "gap-down-30",
-        "slow-grind",
-        "volatility-storm",
-        "correlation-one",
-        "correlation-break",
-        "funding-spike",
+    assert set(SHIPPED) == {
+        *("baseline", "gap-down-10", "gap-down-20", "gap-down-30", "gap-up-20", "flash-crash", "slow-grind"),
+        *("volatility-storm", "correlation-one", "correlation-break", "funding-spike", "funding-flip"),
+        *("oracle-lag", "oracle-outlier", "chain-halt", "stablecoin-depeg", "alt-collapse"),
+        *REPLAYS,
     }
 
 
@@ -35,10 +35,15 @@ def test_load_scenario__shipped_tells_its_story(name: str) -> None:
     assert scenario.name == name
     assert scenario.narrative.endswith(".")
     assert scenario.source
+    assert scenario.severity
+    assert (scenario.kind == "replay") == (name in REPLAYS)
     assert bool(scenario.effects) == (name != "baseline")
-    document = small_document()
-    document["scenarios"] = ["baseline", *({name} - {"baseline"})]
-    assert plan_from_document(document).scenarios[-1] == scenario
+    if name not in REPLAYS:
+        document = small_document()
+        document["scenarios"] = ["baseline", *({name} - {"baseline"})]
+        plan = plan_from_document(document)
+        assert plan.scenarios[-1] == scenario
+        assert plan_from_document(plan.document()) == plan
 
 
 def test_load_scenario__gap_down_is_an_instant_move_at_the_start() -> None:
@@ -98,14 +103,14 @@ def test_scenario__correlation_target_may_be_a_matrix() -> None:
         ({"effect": "shock", "moves": {}}, "at least 1"),
         ({"effect": "shock", "moves": {"all": -0.1}, "for": "1h"}, "instant and stays"),
         ({"effect": "shock", "moves": {"all": -0.1}, "as": "percents"}, "did you mean `percent`?"),
-        ({"effect": "shock", "moves": {"all": -0.1}, "beta": 1}, "not supported yet"),
+        ({"effect": "shock", "moves": {"all": -0.1}, "from": 1}, "not supported yet"),
         ({"effect": "shok", "moves": {"all": -0.1}}, "did you mean `shock`?"),
         ({"effect": "tail", "df": 2}, "above 2"),
         ({"effect": "correlation", "target": "one", "blend": 1.5}, "at most 1"),
         ({"effect": "correlation", "target": "two", "blend": 0.5}, "one"),
         ({"effect": "correlation", "target": [[1]], "blend": 0.5}, "2 rows"),
         ({"effect": "correlation", "target": [[1, 2], [2, 1]], "blend": 0.5}, "between -1 and 1"),
-        ({"effect": "replay", "window": "2020-03"}, "not supported yet"),
+        ({"effect": "depth", "multiply": 0.1}, "not supported yet"),
     ],
 )
 def test_scenario__refuses(effect: dict[str, Any], words: str) -> None:
