@@ -108,6 +108,17 @@ def schema() -> None:
 
 
 @app.command()
+def scenarios(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one of them, in full")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the scenarios that are shipped, or explain one: its story, effects, source and severity."""
+    from flows.scenarios_command import show_scenarios
+
+    show_scenarios(name, as_json)
+
+
+@app.command()
 def runs(store: StoreAddress = "./runs", as_json: AsJson = False) -> None:
     """List the finished runs of a store."""
     from flows.console import open_console

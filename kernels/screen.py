@@ -291,16 +291,14 @@ def screen_step(
         state = standing.pool[scenario, pool]
         value_pool(book, pool, price, table)
         charge_funding(market, book, pool, step, now, table)
-        if watch == UNSEEN:
-            flagged = 0
-        elif bridge:
+        if bridge:
             project_dips(market, book, pool, price, now, table)
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, table)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
-        if flagged > 0:
+        if flagged > 0 and watch != UNSEEN:
             for v in range(paths):
                 if flag[v] != 0:
                     for mark in range(MARKS):

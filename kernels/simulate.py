@@ -84,7 +84,7 @@ def apply_event(market: Market, event: int, key: Key, price: Floats) -> None:
             price[a, v] *= exp(min(max(move, -WILDEST), WILDEST))
 
 
-@inlined
+@hot
 def change_cash(book: Book, change: int, state: Floats) -> None:
     """Add a change of cash to the pools' standing (R, rows, LANES), as funding received."""
     for pool in range(state.shape[0]):
@@ -92,7 +92,7 @@ def change_cash(book: Book, change: int, state: Floats) -> None:
             state[pool, PAID, v] -= book.cashes[change, pool]
 
 
-@inlined
+@hot
 def add_returns(returns: Floats, move: Floats) -> None:
     """Add returns (A,) to those of the step (A, LANES)."""
     for a in range(move.shape[0]):

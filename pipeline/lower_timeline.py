@@ -197,9 +197,7 @@ def find_cash(
     return has, owes
 
 
-def find_sight(
-    effects: Sequence[Effect], horizon: Integers, step: timedelta
-) -> tuple[Integers, Integers]:
+def find_sight(effects: Sequence[Effect], horizon: Integers, step: timedelta) -> tuple[Integers, Integers]:
     """(T,) how accounts are watched in each step, and the horizon by which what happens there is seen.
 
     horizon is the first at or after each step's end. In a halt or freeze nobody is looked at but when its last

@@ -255,7 +255,10 @@ def json_schema() -> dict[str, Any]:
     replay, files = kinds["Replay"], ("file", "events", "event")
     replay["properties"] |= {key: {"type": "string"} for key in files}
     replay["required"] = ["effect"]  # an event may stand for the window
-    kinds["Event"]["properties"]["date"] = {"type": "string", "description": "in place of `at`: UTC, ISO 8601"}
+    kinds["Event"]["properties"]["date"] = {
+        "type": "string",
+        "description": "in place of `at`: UTC, ISO 8601",
+    }
     bars = {
         "type": "object",
         "properties": {

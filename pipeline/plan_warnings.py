@@ -46,7 +46,9 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
     """What an effect does not do here, or what stands in for figures that are missing."""
     assets = plan.model.assets
     if isinstance(effect, Shock):
-        empty = [k for k in effect.moves if k in CLASSES and not any(k in classes_of(a, assets) for a in assets)]
+        empty = [
+            k for k in effect.moves if k in CLASSES and not any(k in classes_of(a, assets) for a in assets)
+        ]
         if empty:
             yield f"the model has no asset among {', '.join(empty)}: a shock moves none"
     if isinstance(effect, Correlation) and effect.repair_distance:

@@ -107,7 +107,9 @@ def _load_events(path: Path) -> list[Window]:
     absent = [column for column in EVENT_COLUMNS if column not in have]
     if absent:
         got = ", ".join(str(column) for column in have) or "no rows"
-        raise DataError([Problem(str(path), f"columns {', '.join(EVENT_COLUMNS)}", got, "add what is missing")])
+        raise DataError(
+            [Problem(str(path), f"columns {', '.join(EVENT_COLUMNS)}", got, "add what is missing")]
+        )
     problems, events = [], []
     for number, row in enumerate(rows, start=2):
         try:

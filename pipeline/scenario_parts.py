@@ -22,7 +22,9 @@ class ScenarioParts:
     `history` of the plan names the files that replays read where they name none themselves.
     """
 
-    def __init__(self, reader: PartReader, document: dict[str, Any], held: Callable[[], Collection[str]]) -> None:
+    def __init__(
+        self, reader: PartReader, document: dict[str, Any], held: Callable[[], Collection[str]]
+    ) -> None:
         self.reader = reader
         self.held = held
         self.model = document.get("model")

@@ -63,7 +63,9 @@ def find_severities(folder: Path) -> dict[str, str]:
         "median_week_volatility": f"{100 * week.median():.0f} %",
         "highest_dvol": f"{past.dvol['high'].max():.0f} ({past.dvol['high'].idxmax():%Y-%m-%d %H:%M})",
         "median_dvol": f"{past.dvol['close'].median():.0f}",
-        "mark_low_in_hour": dated(mark["low"].astype(float) / mark["close"].shift().astype(float) - 1.0, "min"),
+        "mark_low_in_hour": dated(
+            mark["low"].astype(float) / mark["close"].shift().astype(float) - 1.0, "min"
+        ),
     }
     # how far it came back within a day of the worst hour's low
     at = low.idxmin()
@@ -82,7 +84,9 @@ def find_severities(folder: Path) -> dict[str, str]:
         found[f"lowest_{coin}"] = f"{lows.min():.3f} ({lows.idxmin():%Y-%m-%d %H:%M})"
     usdc = past.of("collapse", "USDC")["close"].astype(float)
     below = usdc[(usdc < 0.99) & (usdc.index >= "2023-03-01") & (usdc.index < "2023-04-01")]
-    found["usdc_below_0.99"] = f"{len(below)} hours ({below.index[0]:%Y-%m-%d %H:%M} to {below.index[-1]:%H:%M %d})"
+    found["usdc_below_0.99"] = (
+        f"{len(below)} hours ({below.index[0]:%Y-%m-%d %H:%M} to {below.index[-1]:%H:%M %d})"
+    )
     wide = past.spot.pivot(index="ts", columns="symbol", values="close").astype(float)
     hourly = np.log(wide).diff()
     found |= {f"correlation_{k}": v for k, v in find_correlations(hourly).items()}
