@@ -22,7 +22,7 @@ from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
 from pipeline.plan_warnings import find_warnings
-from pipeline.scenario_faults import Surroundings, find_scenario_faults
+from pipeline.scenario_faults import Surroundings, find_scenario_faults, find_still
 from pipeline.scenarios import Scenario
 from pipeline.structure import find_faults, is_within
 from pipeline.units import Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
@@ -167,6 +167,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
         step=None if "step" not in simulation else parse_duration(simulation["step"]),
         held=None if assets is None else find_held(placed) & set(assets),
         accounts=[account["name"] for account in accounts if "name" in account] or None,
+        still=find_still(model),
         quotes={its_venue.get("quote", "USDC") for _, its_venue in placed},
     )
     for i, scenario in enumerate(scenarios):

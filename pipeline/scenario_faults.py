@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import exp, log1p
 from typing import Any, NamedTuple
@@ -26,6 +26,8 @@ class Surroundings(NamedTuple):
     held: Iterable[str] | None
     """Assets of positions and collateral."""
     accounts: Sequence[str] | None
+    still: Collection[str]
+    """Assets that never move in the model."""
     quotes: Iterable[str] | None
     """Quote currencies of the accounts' venues."""
 
@@ -41,6 +43,15 @@ def find_scenario_faults(scenario: Document, around: Surroundings) -> Iterator[F
     yield from _window_faults(effects)
 
 
+def find_still(model: Document) -> set[str]:
+    """Assets without volatility in any regime of a model; none where there are jumps."""
+    regimes = model.get("regimes", {}).values()
+    if any(regime.get("jumps") for regime in regimes):
+        return set()
+    moving = {a for regime in regimes for a, x in regime.get("volatility", {}).items() if x}
+    return set(model.get("assets", ())) - moving
+
+
 def _effect_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
     if around.step is not None:
         yield from _step_faults(effect, around.step)
@@ -49,6 +60,9 @@ def _effect_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
             yield from _asset_faults((field,), effect.get(field), around.assets)
         if effect.get("beta") is not None and effect["beta"] not in around.assets:
             yield unknown(("beta",), "an asset of the model", effect["beta"], around.assets)
+        if effect.get("beta") in around.still:
+            expected = "an asset that moves in the model, so that others have a beta to it"
+            yield Fault(("beta",), expected, show(effect["beta"]), "take betas to another asset")
     judge = _JUDGES.get(str(effect.get("effect")))
     if judge is not None:
         yield from judge(effect, around)
@@ -92,12 +106,13 @@ def _shock_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
 
 def _event_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
     yield from _instant_faults(effect, "an event")
-    if "at" in effect and not parse_duration(effect["at"]):
+    if not parse_duration(effect.get("at", 0)):
         fix = "give `at:`, or `date:`; for a move at the start write a shock"
-        yield Fault(("at",), "a time after `as_of`: an event lies ahead", show(effect["at"]), fix)
+        yield Fault(("at",), "a time after `as_of`: an event lies ahead", show(effect.get("at", 0)), fix)
     for field in ("up", "down"):
-        values = effect.get(field)
-        for asset, move in values.items() if isinstance(values, Mapping) else ():
+        values = effect.get(field, {})
+        sizes = values.items() if isinstance(values, Mapping) else [("all", values)]
+        for asset, move in sizes:
             yield from _size_faults((field, asset), move, move)
 
 

@@ -93,7 +93,8 @@ class ScenarioParts:
 
         start, end, name = window
         beta = effect.get("beta")
-        assets = sorted({*self._driven(), *([beta] if isinstance(beta, str) else [])})
+        driven = self._driven()
+        assets = sorted({*self._needed(driven), *([beta] if beta in driven else [])})
         try:
             history = load_window(self.reader.base / prices, assets, start, end, self.step)
         except InputError as error:
@@ -158,12 +159,14 @@ class ScenarioParts:
         return None
 
     def _driven(self) -> list[str]:
-        """Assets held that the model drives; the first of the model if none is."""
+        """Assets of the model."""
         driven = self.model.get("assets") if isinstance(self.model, dict) else None
-        if not isinstance(driven, list | tuple):
-            return sorted(self.held())
-        assets = [asset for asset in driven if isinstance(asset, str)]
-        return [asset for asset in assets if asset in self.held()] or assets[:1]
+        return [a for a in driven if isinstance(a, str)] if isinstance(driven, list | tuple) else []
+
+    def _needed(self, driven: list[str]) -> list[str]:
+        """Assets held that the model drives, where it is known; the first of the model if none is."""
+        held = self.held()
+        return [asset for asset in driven if asset in held] or driven[:1] or sorted(held)
 
 
 def _quietly(parse: Callable[[object], Any], value: Any) -> Any:
