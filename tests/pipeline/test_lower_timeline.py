@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import exp, log
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from kernels.structs import AT_CLOSE, BANKRUPTCY, LIQUIDATION, MARGIN_CALL, THROUGHOUT, UNSEEN
 from pipeline.betas import betas, mixed_covariance
-from pipeline.engine import liquidatable_now
+from pipeline.blocks import Block
+from pipeline.engine import liquidatable_now, simulate_block
 from pipeline.lower_book import lower_clock
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
@@ -25,8 +27,12 @@ from tests.pipeline.still_market import (
     liquidated_by_hour,
     still_document,
 )
+from tests.runs import hit_document
 
 DAY = ("2020-03-12T00:00:00Z", "2020-03-12T04:00:00Z")
+
+HITS_BY_BRIDGE = [[133, 1028, 865, 1025], [92, 1027, 833, 1012], [56, 936, 778, 950]]
+HITS_AT_CLOSE = [[113, 1028, 746, 1021], [72, 1026, 715, 995], [40, 896, 653, 915]]
 
 both_ways = pytest.mark.parametrize("monitoring", ["close", "bridge"])
 
@@ -431,3 +437,23 @@ def test_baseline__is_untouched_by_the_scenarios_beside_it() -> None:
     assert alone[LIQUIDATION].any()
     for s in range(1, 8):
         assert (found[:, s] != alone).any()
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "expected"),
+    [("bridge", HITS_BY_BRIDGE), ("close", HITS_AT_CLOSE)],
+)
+def test_counts__of_a_plan_without_new_effects_are_those_before_them(
+    monitoring: str, expected: list[list[int]]
+) -> None:
+    """Hits of 512 paths by mark and scenario, as counted by the version before effects beside the market."""
+    document = hit_document()
+    document["simulation"]["monitoring"] = monitoring
+    for account in document["accounts"]:
+        account["group"] = "a"
+    later = {"effect": "shock", "at": "3h", "moves": {"all": -0.1}}
+    effects = [later, {"effect": "funding", "add": 3}]
+    document["scenarios"].append({"name": "x", "narrative": "x", "effects": effects})
+    text = json.dumps(plan_from_document(document).document())
+    hits = simulate_block(text, Block(0, 0, 512, 0)).hits
+    assert hits.sum(axis=(2, 3, 4)).tolist() == expected
