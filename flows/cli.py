@@ -53,7 +53,9 @@ def check(plan: PlanPath) -> None:
     from pipeline.plan import load_plan
 
     loaded = load_plan(plan)
-    yaml.safe_dump(loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110)
+    yaml.safe_dump(
+        loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
     for warning in loaded.warnings():
         typer.echo(f"warning: {warning}", err=True)
 

@@ -67,8 +67,8 @@ class _Effect(Part):
 class Shock(_Effect):
     """An instant move of prices at `at`: a simple one (-0.10 takes a tenth off) or a log one.
 
-    The key `all` moves every asset that has no key of its own. With `beta`, an asset that `moves` names, every
-    other asset without a key moves by its beta to that one times its log move (`pipeline.betas`). With
+    The key `all` moves every asset that has no key of its own. With `beta`, an asset that `moves` names,
+    every other asset without a key moves by its beta to that one times its log move (`pipeline.betas`). With
     `stagger` the assets moved fall one after another in the model's order, that long apart. `for` has no
     meaning here: a shock stays.
     """
@@ -83,8 +83,8 @@ class Shock(_Effect):
 class Event(_Effect):
     """An instant move whose sign each path draws: up by `up` with that probability, else down by `down`.
 
-    Both are log moves. With `spread` v the size is drawn too, the same for all assets: times exp(v z - v^2/2),
-    z normal, whose mean is 1.
+    Both are log moves. With `spread` v the size is drawn too, the same for all assets: times
+    exp(v z - v^2/2), z normal, whose mean is 1.
     """
 
     effect: Literal["event"]
@@ -209,8 +209,8 @@ class Halt(_Effect):
 class Oracle(_Effect):
     """What the venue sees is not what is: one of `delay`, `freeze` and `multiply`.
 
-    delay: accounts are judged that much later, on what was. freeze: on nothing new until the end. multiply: on
-    prices off by these factors; where an outlier must stand for `confirm` first, a shorter one does nothing.
+    delay: accounts are judged that much later, on what was. freeze: on nothing new until the end. multiply:
+    on prices off by these factors; where an outlier must stand for `confirm` first, a shorter one does nothing.
     """
 
     effect: Literal["oracle"]

@@ -140,7 +140,7 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
 
 
 def find_liquidatable(market: Market, book: Book, clock: Clock) -> NDArray[np.bool_]:
-    """(S, P, L): whether an account is seen to meet the liquidation condition at `as_of`, after shocks there."""
+    """(S, P, L): whether an account is seen liquidatable at `as_of`, after what falls there."""
     scenarios, leverages = market.shock.shape[0], len(book.multiple)
     found = np.zeros((scenarios, len(book.pools), leverages), np.bool_)
     for s in range(scenarios):
@@ -206,7 +206,7 @@ def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) ->
 
 
 def _cash_changes(plan: Plan, account: Account) -> bool:
-    """Whether cash of the account changes in some scenario: equity at `as_of` is then not the same for all."""
+    """Whether cash of the account changes in some scenario."""
     quote = plan.venue_of(account).quote
     return any(touches_cash(e, account.name, quote) for s in plan.scenarios for e in s.effects)
 

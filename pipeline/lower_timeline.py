@@ -1,4 +1,4 @@
-"""A scenario's effects over the steps of a simulation: when each holds, how strongly, and what falls at once."""
+"""A scenario's effects over the steps of a simulation: when each holds, how strongly, what falls at once."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def find_replays(
 
 
 def _replayed(effect: Replay, model: MarketModel, count: int) -> Floats:
-    """(T, A): the returns of the window; of an asset without any, by its beta, or nothing if nobody holds it."""
+    """(T, A): the returns of the window; of an asset without any by its beta, or 0 if nobody holds it."""
     filled = effect.missing == "beta" and effect.beta in effect.returns
     scale = betas(model, effect.beta or "") if filled else np.zeros(len(model.assets))
     base = np.array(effect.returns[effect.beta or ""]) if filled else np.zeros(count)
@@ -200,8 +200,8 @@ def find_cash(
 def find_sight(effects: Sequence[Effect], horizon: Integers, step: timedelta) -> tuple[Integers, Integers]:
     """(T,) how accounts are watched in each step, and the horizon by which what happens there is seen.
 
-    horizon is the first at or after each step's end. In a halt or freeze nobody is looked at but when its last
-    step ends. Under a delay of d steps what happens in a step is seen d steps later, if the delay lasts so
+    horizon is the first at or after each step's end. In a halt or freeze nobody is looked at but when its
+    last step ends. Under a delay of d steps what happens in a step is seen d steps later, if the delay lasts so
     long; when it ends, what is there then is seen at once.
     """
     steps = len(horizon)

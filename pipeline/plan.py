@@ -17,7 +17,7 @@ from pipeline.account_faults import (
 from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
-from pipeline.faults import Fault, Loc, Part, below, find_name_faults, show, unknown
+from pipeline.faults import Fault, Part, below, find_name_faults, show, unknown
 from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts

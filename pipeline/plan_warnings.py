@@ -58,9 +58,8 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
         absent = [asset for asset in assets if asset in _held(plan) and asset not in effect.returns]
         if absent:
             yield f"no history of {_some(absent)} in the window: moved by their beta to {effect.beta}"
-    if isinstance(effect, Oracle) and effect.multiply is not None and effect.for_ is not None:
-        if effect.for_ <= effect.confirm:
-            yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
+    if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
+        yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
     if isinstance(effect, Depeg) and effect.asset in assets and effect.asset not in _held(plan):
         yield f"nobody holds {effect.asset}: its de-peg changes nothing"
 

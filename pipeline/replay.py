@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class History:
-    """Log returns of a window by asset, one a step, and where they are from; assets without a whole window."""
+    """Log returns of a window by asset, one a step; their source; why other assets are missing."""
 
     returns: dict[str, tuple[float, ...]]
     source: str

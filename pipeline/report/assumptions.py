@@ -120,10 +120,11 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
         " are not simulated. P(bankruptcy) is of a book that nobody touches.",
         "Management: nobody tops up, reduces or closes. The book is held as it stands.",
-        "Venues: no outages, oracle prices equal to the model's without delay; every market on an asset, and"
+        "Venues: outside scenarios of theirs no outages, and oracle prices are the model's, without delay; every market on an asset, and"
         " collateral in it, has the asset's one price. " + _open_interest(plan),
         "Contagion: liquidations do not move prices, and accounts do not touch one another.",
-        f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar.",
+        f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar"
+        " outside scenarios.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What history says about the size of each shipped storm, from a person's own files: figures for `severity:`."""
+"""What history says about the size of each shipped storm, from files at hand: figures for `severity:`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.structs import LIQUIDATION, LIQUIDATED
+from kernels.structs import LIQUIDATED, LIQUIDATION
 from pipeline.blocks import Block
 from pipeline.engine import Counts, simulate_block
 from pipeline.plan import Plan, plan_from_document

@@ -407,7 +407,7 @@ def test_find_sight__who_is_seen_when(effect: dict[str, Any], watch: list[int], 
 
 
 def test_effects__together_replay_loss_and_halt() -> None:
-    """Half of the cash gone at 1 h; prices fall to 100 exp(-0.3) within a halt of hours 1 to 5, then stand."""
+    """Half of the cash gone at 1 h; prices fall to 100 exp(-0.3) within a halt of hours 1 to 5."""
     effects = [
         replay(-0.1, -0.1, -0.05, -0.05, at="1h"),
         {"effect": "loss", "share": 0.5, "at": "1h"},
