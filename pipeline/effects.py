@@ -210,7 +210,7 @@ class Oracle(_Effect):
     """What the venue sees is not what is: one of `delay`, `freeze` and `multiply`.
 
     delay: accounts are judged that much later, on what was. freeze: on nothing new until the end. multiply:
-    on prices off by these factors; where an outlier must stand for `confirm` first, a shorter one does nothing.
+    on prices off by these factors; where one must stand for `confirm` first, a shorter one does nothing.
     """
 
     effect: Literal["oracle"]

@@ -201,8 +201,8 @@ def find_sight(effects: Sequence[Effect], horizon: Integers, step: timedelta) ->
     """(T,) how accounts are watched in each step, and the horizon by which what happens there is seen.
 
     horizon is the first at or after each step's end. In a halt or freeze nobody is looked at but when its
-    last step ends. Under a delay of d steps what happens in a step is seen d steps later, if the delay lasts so
-    long; when it ends, what is there then is seen at once.
+    last step ends. Under a delay of d steps what happens in a step is seen d steps later, if the delay
+    lasts so long; when it ends, what is there then is seen at once.
     """
     steps = len(horizon)
     watch = np.full(steps, THROUGHOUT, np.int64)

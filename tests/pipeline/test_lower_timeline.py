@@ -267,6 +267,16 @@ def test_depeg__of_the_quote_currency_takes_from_cash(monitoring: str, asset: st
     assert hour_of_hit(still_document(effect, late, collateral=collateral - 1e-3, monitoring="close")) is None
 
 
+def test_depeg__of_the_quote_currency_weighs_on_debt_too() -> None:
+    """Equity 15 with a debt of 5; at twice its worth 10, less 9 of a fall to 91, below 1.092."""
+    effect = {"effect": "depeg", "asset": "USDC", "move": 1.0, "at": "1h"}
+    document = still_document(effect, shock(-0.09), collateral=-5.0)
+    document["accounts"][0]["positions"][0]["entry"] = 80.0
+    assert hour_of_hit(document) == 3
+    document["scenarios"][1]["effects"] = [shock(-0.09)]
+    assert hour_of_hit(document) is None
+
+
 def test_loss__at_every_leverage_and_with_a_second_one() -> None:
     """Half of 60, then half of that: 30, then 15 against l (0.012 P + 100 - P) with P = 80: 20.96 l."""
     effects = [
