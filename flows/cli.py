@@ -53,7 +53,9 @@ def check(plan: PlanPath) -> None:
     from pipeline.plan import load_plan
 
     loaded = load_plan(plan)
-    yaml.safe_dump(loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110)
+    yaml.safe_dump(
+        loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
     for warning in loaded.warnings():
         typer.echo(f"warning: {warning}", err=True)
 
@@ -105,6 +107,17 @@ def schema() -> None:
     from pipeline.plan import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def scenarios(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one of them, in full")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the scenarios that are shipped, or explain one: its story, effects, source and severity."""
+    from flows.scenarios_command import show_scenarios
+
+    show_scenarios(name, as_json)
 
 
 @app.command()

@@ -71,7 +71,10 @@ def count_groups(
         for leverage in range(book.multiple.shape[0]):
             cell = tally.groups[:, scenario, group, leverage, horizon : horizon + 1]
             for v in range(paths):
-                liquidated = standing.liquidated[scenario, group, leverage, v]
+                if horizon > 0:
+                    before = standing.liquidated[scenario, group, horizon - 1, leverage, v]
+                    standing.liquidated[scenario, group, horizon, leverage, v] += before
+                liquidated = standing.liquidated[scenario, group, horizon, leverage, v]
                 cell[ANY, 0] += int(liquidated > 0)
                 cell[ALL, 0] += int(liquidated > 0 and liquidated == book.members[group])
                 cell[LIQUIDATED, 0] += liquidated

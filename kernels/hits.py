@@ -36,7 +36,7 @@ def count_hit(
             standing.unit[scenario, account, lane] = horizon
         group = book.group[account]
         if group >= 0:
-            standing.liquidated[scenario, group, leverage, lane] += 1
+            standing.liquidated[scenario, group, horizon, leverage, lane] += 1
 
 
 @inlined

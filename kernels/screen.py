@@ -29,7 +29,9 @@ from kernels.structs import (
     REQUIRED,
     SPREAD,
     STANDING,
+    THROUGHOUT,
     TURN,
+    UNSEEN,
     VALUE,
     Book,
     Clock,
@@ -210,6 +212,7 @@ def screen_lane(
     market: Market,
     book: Book,
     clock: Clock,
+    bridge: int,
     scenario: int,
     pool: int,
     mark: int,
@@ -222,13 +225,13 @@ def screen_lane(
     pieces: Pieces,
     tally: Tally,
 ) -> None:
-    """Find the least X of one flagged lane within the step, and count what it hit."""
+    """Find the least X of one flagged lane within the step, or at its end, and count what it hit."""
     state, table = standing.pool[scenario, pool], desk.table
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
     held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
     lowest = finish - table[FUNDING, lane]
-    if clock.bridge:
+    if bridge:
         parameters = market.parameters[scenario, np.int64(key.step)]
         regime = standing.regime[market.leader[scenario], lane]
         law = Law(parameters, regime, now.weight[lane])
@@ -258,7 +261,7 @@ def screen_lane(
             )
         lowest = min(lowest, dip)
     if lowest < threshold:
-        horizon = clock.horizon[np.int64(key.step)]
+        horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
 
 
@@ -283,6 +286,8 @@ def screen_step(
     regime = standing.regime[market.leader[scenario]]
     price = standing.price[scenario]
     table, flag = desk.table, desk.flag
+    watch = clock.watch[scenario, step]
+    bridge = int(clock.bridge and watch == THROUGHOUT)
     if book.kinks.floor.shape[0] > 0:
         find_extent(now.before, price, desk.extent)
     for pool in range(book.base.shape[0]):
@@ -290,14 +295,14 @@ def screen_step(
         state = standing.pool[scenario, pool]
         value_pool(book, pool, price, desk.extent, table)
         charge_funding(market, book, pool, step, now, table)
-        if clock.bridge:
+        if bridge:
             project_dips(book, pool, price, now, desk)
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
-        if flagged > 0:
+        if flagged > 0 and watch != UNSEEN:
             for v in range(paths):
                 if flag[v] != 0:
                     for mark in range(MARKS):
@@ -306,6 +311,7 @@ def screen_step(
                                 market,
                                 book,
                                 clock,
+                                bridge,
                                 scenario,
                                 pool,
                                 mark,

@@ -18,6 +18,7 @@ Integers = NDArray[np.int64]
 LANES = 64  # paths advanced side by side: their state stays in the first two levels of cache
 MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the order an account meets them
 MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
+UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
 class Market(NamedTuple):
@@ -33,6 +34,11 @@ class Market(NamedTuple):
     parameters: Integers  # (S, T) which parameter set holds in that step
     shock: Integers  # (S, T) which shock falls at the start of that step, or -1
     shocks: Floats  # (shocks, A) factor on the price
+    event: Integers  # (S, T) which event falls at the start of that step, or -1; none in step 0
+    events: Floats  # (events, 2, A) log move up, log move down
+    event_law: Floats  # (events, 2) probability of up, spread of the size
+    replay: Integers  # (S, T) which returns are laid on top of that step's, or -1
+    replays: Floats  # (replays, A) log returns
     drift: Floats  # (Q, K, A) log drift of one step
     loading_of_set: Integers  # (Q,)
     loading: Floats  # (D, K, A, F) factor loadings of one step's return, standard deviation included
@@ -98,6 +104,8 @@ class Book(NamedTuple):
     group: Integers  # (P,) group of the account, or -1
     members: Integers  # (G,) accounts that can be liquidated
     quantum: Floats  # (G,) money is added up in whole multiples of this
+    cash: Integers  # (S, T) which change of cash falls at the start of that step, or -1
+    cashes: Floats  # (changes, R) of pools that stand for one leverage each; 0 for others
 
 
 class Key(NamedTuple):
@@ -135,6 +143,8 @@ class Clock(NamedTuple):
     horizon: Integers  # (T,) first horizon at or after the end of each step
     ends: Integers  # (T,) 1 where the step's end is that horizon
     bridge: int  # 1: watched between step ends as well
+    watch: Integers  # (S, T) UNSEEN, AT_CLOSE, or THROUGHOUT
+    seen: Integers  # (S, T) horizon by which what happens in that step is seen
 
 
 class Tally(NamedTuple):
@@ -177,7 +187,8 @@ class Standing(NamedTuple):
     rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H
     pools_hit: Integers  # (S, V, MARKS, L, LANES) pools of the account that have hit the mark
-    liquidated: Integers  # (S, G, L, LANES) accounts of the group liquidated
+    # accounts of the group liquidated in (previous horizon, horizon]; by the horizon, once it is reached
+    liquidated: Integers  # (S, G, H, L, LANES)
 
 
 # Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.

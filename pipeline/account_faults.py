@@ -201,3 +201,16 @@ def _amount_faults(loc: Loc, *amounts: float) -> Iterator[Fault]:
         expected = f"an amount of at most {LARGEST_NOTIONAL:,.0f} in quote currency"
         fix = "check units: sizes in base units, prices in quote currency"
         yield Fault(loc, expected, f"{largest:.3g}", fix)
+
+
+def find_held(placed: Iterable[OnVenue]) -> set[str]:
+    """Assets that accounts hold: of positions of some size, and collateral but for the quote currency."""
+    held: set[str] = set()
+    for account, venue in placed:
+        markets = venue.get("markets", {})
+        for position in account.get("positions", ()):
+            asset = markets.get(position.get("market"), {}).get("asset")
+            if asset is not None and position.get("size"):
+                held.add(asset)
+        held.update(asset for asset in account.get("collateral") or () if asset != venue.get("quote", "USDC"))
+    return held

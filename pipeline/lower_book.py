@@ -16,6 +16,7 @@ from kernels.structs import (
     LIQUIDATION,
     MARGIN_CALL,
     MARKS,
+    THROUGHOUT,
     Book,
     Clock,
     Floats,
@@ -26,6 +27,7 @@ from kernels.structs import (
     checked_index,
 )
 from pipeline.lower_market import count_steps, funding_intervals, simulated_assets
+from pipeline.lower_timeline import find_cash, find_sight, touches_cash
 from pipeline.plan import Account, Plan
 from pipeline.pools import Pool, pools_of
 from pipeline.requirement import Kink, Requirement
@@ -62,6 +64,7 @@ class Row(NamedTuple):
     account: int
     alone: int
     equity: float
+    cash: float
     legs: list[Leg]
     at_risk: bool
 
@@ -71,12 +74,15 @@ def lower_clock(plan: Plan) -> Clock:
     steps = count_steps(plan)
     ends = np.array([horizon // plan.simulation.step for horizon in plan.simulation.horizons])
     after = np.arange(1, steps + 1)
-    horizon = np.searchsorted(ends, after)
+    horizon = np.searchsorted(ends, after).astype(np.int64)
+    sight = [find_sight(scenario.effects, horizon, plan.simulation.step) for scenario in plan.scenarios]
     return Clock(
         steps,
-        horizon.astype(np.int64),
+        horizon,
         np.isin(after, ends).astype(np.int64),
         int(plan.simulation.monitoring == "bridge"),
+        np.array([watch for watch, _ in sight]),
+        np.array([seen for _, seen in sight]),
     )
 
 
@@ -98,6 +104,7 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
     threshold, leverage = _thresholds(plan, rows, gross)
     at_risk = _pools_at_risk(rows, len(chosen))
     groups = groups_of(plan, tuple(accounts))
+    cash, cashes = _lower_cash(plan, chosen, rows)
     group = np.array([-1 if a.group is None else groups.index(a.group) for a in chosen], np.int64)
     return Book(
         start=checked_index(start, (size + 1,), 0, count + 1, "start"),
@@ -128,20 +135,25 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
         group=group,
         members=np.array([np.sum((group == g) & (at_risk > 0)) for g in range(len(groups))], np.int64),
         quantum=_quanta(plan, rows, gross, group, len(groups)),
+        cash=cash,
+        cashes=cashes,
     )
 
 
-def find_liquidatable(market: Market, book: Book) -> NDArray[np.bool_]:
-    """(S, P, L): whether an account meets the liquidation condition at `as_of`, after shocks there."""
+def find_liquidatable(market: Market, book: Book, clock: Clock) -> NDArray[np.bool_]:
+    """(S, P, L): whether an account is seen liquidatable at `as_of`, after what falls there."""
     scenarios, leverages = market.shock.shape[0], len(book.multiple)
     found = np.zeros((scenarios, len(book.pools), leverages), np.bool_)
     for s in range(scenarios):
-        shock = market.shock[s, 0]
+        if clock.watch[s, 0] != THROUGHOUT or clock.seen[s, 0] != clock.horizon[0]:
+            continue  # nobody looks yet
+        shock, change = market.shock[s, 0], book.cash[s, 0]
         price = market.spot * (market.shocks[shock] if shock >= 0 else 1.0)
         for r, account in enumerate(book.account):
             positions = slice(book.start[r], book.start[r + 1])
             at = price[book.asset[positions]]
             margin = float((book.size - book.requirement[LIQUIDATION])[positions] @ at) - book.base[r]
+            margin += book.cashes[change, r] if change >= 0 else 0.0
             for n, here in enumerate(at, start=book.start[r]):
                 margin -= lift_at(book.kinks, LIQUIDATION, n, here)
             hit = margin < book.threshold[LIQUIDATION, r]
@@ -155,7 +167,7 @@ def _rows(plan: Plan, labels: Labels, account: Account, number: int) -> list[Row
     scaled: dict[int, tuple[Pool, ...]] = {}
     for i, pool in pools_that_matter(plan, account).items():
         equity = pool.equity(plan.prices)
-        if pool.linear and not pool.coins:
+        if pool.linear and not pool.coins and not (pool.cash and _cash_changes(plan, account)):
             rows.append(_row(labels, number, -1, equity, pool))
             continue
         for j, multiple in enumerate(plan.simulation.leverage):
@@ -190,7 +202,34 @@ def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) ->
         legs.append(Leg(assets.index(coin.asset), len(intervals), coin.amount, haircut, haircut))
     if len(legs) % 2:
         legs.append(legs[0]._replace(size=0.0, initial=NOTHING, maintenance=NOTHING))
-    return Row(account, alone, equity, legs, any(h.maintenance != NOTHING for h in held))
+    return Row(account, alone, equity, pool.cash, legs, any(h.maintenance != NOTHING for h in held))
+
+
+def _cash_changes(plan: Plan, account: Account) -> bool:
+    """Whether cash of the account changes in some scenario."""
+    quote = plan.venue_of(account).quote
+    return any(touches_cash(e, account.name, quote) for s in plan.scenarios for e in s.effects)
+
+
+def _lower_cash(plan: Plan, accounts: list[Account], rows: list[Row]) -> tuple[Integers, Floats]:
+    """Which change of cash falls at the start of each step (S, T), or -1, and the changes (changes, R)."""
+    step, steps = plan.simulation.step, count_steps(plan)
+    cash = np.full((len(plan.scenarios), steps), -1, np.int64)
+    changes: list[Floats] = []
+    for s, scenario in enumerate(plan.scenarios):
+        worth = np.zeros((len(rows), steps))
+        factors = [
+            find_cash(scenario.effects, account.name, plan.venue_of(account).quote, step, steps)
+            for account in accounts
+        ]
+        for r, row in enumerate(rows):
+            has, owes = factors[row.account]
+            worth[r] = row.cash * ((has if row.cash > 0 else owes) - 1.0)
+        change = np.diff(worth, axis=1, prepend=0.0)
+        for at in np.flatnonzero(change.any(axis=0)):
+            cash[s, at] = len(changes)
+            changes.append(change[:, at])
+    return cash, np.array(changes, np.float64).reshape(-1, len(rows))
 
 
 def _pools_at_risk(rows: list[Row], accounts: int) -> Integers:

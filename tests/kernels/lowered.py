@@ -12,7 +12,7 @@ from scipy.stats import poisson
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.simulate import simulate_paths
-from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Kinks, Market, Tally, create_tally
+from kernels.structs import LIQUIDATION, MARKS, THROUGHOUT, Book, Clock, Kinks, Market, Tally, create_tally
 from tests.kernels.problems import Account, Bracket, Coin, Floats, Interest, Kink, Pool, Position, Problem
 
 
@@ -48,7 +48,15 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
     market = _lower_market(problem)
     horizon = np.searchsorted(problem.horizons, np.arange(1, problem.steps + 1)).astype(np.int64)
     ends = np.isin(np.arange(1, problem.steps + 1), problem.horizons).astype(np.int64)
-    clock = Clock(problem.steps, horizon, ends, int(problem.bridge))
+    scenarios = len(problem.scenarios)
+    clock = Clock(
+        problem.steps,
+        horizon,
+        ends,
+        int(problem.bridge),
+        np.full((scenarios, problem.steps), THROUGHOUT, np.int64),
+        np.ascontiguousarray(np.broadcast_to(horizon, (scenarios, problem.steps))),
+    )
     return market, _lower_book(problem, market), clock
 
 
@@ -126,6 +134,11 @@ def _lower_market(problem: Problem) -> Market:
         parameters=parameters,
         shock=shock,
         shocks=np.array(shocks),
+        event=np.full(parameters.shape, -1, np.int64),
+        events=np.zeros((0, 2, assets)),
+        event_law=np.zeros((0, 2)),
+        replay=np.full(parameters.shape, -1, np.int64),
+        replays=np.zeros((0, assets)),
         drift=gather(lambda r: r.drift * dt),
         loading_of_set=loading_of_set,
         loading=np.ascontiguousarray(loading),
@@ -190,6 +203,8 @@ def _lower_book(problem: Problem, market: Market) -> Book:
         group=group,
         members=np.array([np.sum((group == g) & (at_risk > 0)) for g in groups], np.int64),
         quantum=np.array([_find_quantum(problem, g) for g in groups]),
+        cash=np.full((len(problem.scenarios), problem.steps), -1, np.int64),
+        cashes=np.zeros((0, len(rows))),
     )
 
 

@@ -174,7 +174,7 @@ def test_find_liquidatable__after_shocks_at_time_zero() -> None:
                     equity += multiple * position.size * prices[a] * (factor - 1)
                     maintenance += multiple * 0.012 * abs(position.size) * prices[a] * factor
                 expected[s, p, j] = equity < maintenance
-    np.testing.assert_array_equal(find_liquidatable(market, book), expected)
+    np.testing.assert_array_equal(find_liquidatable(market, book, lower_clock(plan)), expected)
     assert expected.any()
     assert not expected.all()
 
