@@ -244,7 +244,8 @@ def _requirements(position: Position, gross: float, leverage: float) -> tuple[Re
     if position.brackets:
         return _initial_by_bracket(position, gross), _maintenance_by_bracket(position.brackets, gross)
     initial, maintenance = (
-        tuple(Kink(k.floor, *(leverage * term for term in k[1:])) for k in kinks) for kinks in position.kinks
+        tuple(Kink(k.floor, *(leverage * term for term in k[1:])) for k in sorted(kinks))
+        for kinks in position.kinks
     )
     least = max(position.initial, position.chosen)
     if position.interest is not None:

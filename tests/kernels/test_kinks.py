@@ -158,6 +158,20 @@ def test_value_pool__values_are_not_kinked() -> None:
         np.testing.assert_allclose(table[VALUE], book.size[held] @ price[book.asset[held]], atol=1e-9)
 
 
+@pytest.mark.parametrize("apart", [0.0005, 0.01, 0.3])
+def test_value_pool__a_lanes_bits_are_a_matter_of_its_own_price(apart: float) -> None:
+    """Whether the other lanes lie between the same two kinks or not, and those of accounts elsewhere."""
+    problem = mixed_problem(6)
+    _, book, _ = lower_problem(problem)
+    rng = np.random.default_rng(2)
+    price = problem.spot[:, None] * np.exp(rng.normal(0.0, apart, (2, LANES)))
+    for pool in np.flatnonzero(book.kinks.present).tolist():
+        together = required(book, pool, price)
+        for v in range(0, LANES, 9):
+            alone = required(book, pool, np.repeat(price[:, v : v + 1], LANES, axis=1))
+            np.testing.assert_array_equal(alone, np.repeat(together[:, v : v + 1], LANES, axis=1))
+
+
 @both_ways
 def test_simulate_paths__kinks_far_above_every_price(bridge: bool) -> None:
     """They lie in the arrays and change nothing."""

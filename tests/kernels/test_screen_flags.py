@@ -56,7 +56,9 @@ class Crowd:
         root = self.market.loading[0, 0]
         self.now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((5, assets, LANES)))
         self.now.weight[:] = np.exp(rng.normal(0.0, 0.4, LANES))
-        self.now.before[:] = spot * np.exp(rng.normal(0.0, 0.15, (assets, LANES)))
+        center = rng.normal(0.0, 0.15, (assets, 1))
+        apart = rng.choice([0.001, 0.15])  # all between the same two kinks, or not
+        self.now.before[:] = spot * np.exp(center + rng.normal(0.0, apart, (assets, LANES)))
         move = self.now.weight * (root @ rng.normal(size=(root.shape[1], LANES)))
         self.price = self.now.before + spot * move if problem.additive else self.now.before * np.exp(move)
         self.noise = np.zeros((*self.market.loading.shape[:3], LANES))

@@ -101,10 +101,10 @@ def counted(document: dict[str, Any]) -> NDArray[np.int64]:
     return simulate_block(text, Block(0, 0, 1, 0)).hits[:, :, 0]
 
 
-def shock_to(markets: Markets, prices: Mapping[int, int], at: str = "0s") -> dict[str, Any]:
-    """An effect that brings assets to other prices of the chain."""
+def shock_to(markets: Markets, prices: Mapping[int, int]) -> dict[str, Any]:
+    """An effect that brings assets to other prices of the chain at once."""
     moves = {asset_of(i): float(Fraction(price, markets[i].price) - 1) for i, price in prices.items()}
-    return {"effect": "shock", "at": at, "moves": moves}
+    return {"effect": "shock", "moves": moves}
 
 
 def scenario(name: str, *effects: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def scenario(name: str, *effects: dict[str, Any]) -> dict[str, Any]:
 
 def document_of(
     twin: Twin, *shocks: Mapping[int, int], leverage: Sequence[int] = (1,), monitoring: str = "close"
-):
+) -> dict[str, Any]:
     """A plan of a twin with a scenario for each set of prices, the first after `baseline`."""
     simulation = {"paths": 1, "step": "1h", "horizons": ["1h"], "monitoring": monitoring}
     return twin.document(
@@ -133,7 +133,7 @@ twins = st.builds(draw_twin, randoms, counts, st.sampled_from(("cross", "mixed",
 cross_twins = st.builds(draw_twin, randoms, counts, st.just("cross"))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(twins, randoms, st.sampled_from(("close", "bridge")))
 def test_simulate_block__decides_an_instant_as_the_chain(twin, random, monitoring) -> None:
     shocks = [draw_prices(random, twin.markets) for _ in range(3)]
@@ -174,7 +174,7 @@ def hits_of(document: dict[str, Any], twin: Twin, pools: Sequence[Account]) -> N
     return simulate_block(text, Block(0, 0, 1, 0)).hits
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(cross_twins, randoms, st.sampled_from((1, 3)))
 def test_simulate_block__decides_a_quantum_beyond_the_band(twin, random, multiple) -> None:
     prices = draw_prices(random, twin.markets)
@@ -221,7 +221,7 @@ def funded(markets: Markets, rates_ppm: Mapping[int, int], hours: int) -> Market
     }
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(cross_twins, randoms, st.sampled_from((1, 8)))
 def test_simulate_block__funding_is_the_chains_but_for_its_quantum(twin, random, hours) -> None:
     pool = settle(twin.pools[0], twin.markets)[0]

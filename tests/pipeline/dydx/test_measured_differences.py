@@ -124,7 +124,7 @@ def see_amounts(worst: Worst, pair: Pair, exact: Exact) -> None:
     worst.see("maintenance margin", found, risk.maintenance_margin, real)
     found, real = quantums(margin.initial_margin), exact.initial_margin
     if not exact.scaled:
-        worst.see("initial margin, open interest not between caps", found, risk.initial_margin, real)
+        worst.see("initial margin, else", found, risk.initial_margin, real)
         return
     # so many millionths of the notional that the ppm left off are told from the rest
     notional = sum(abs(value_of(pair.twin.markets[i], p.quantums)) for i, p in pair.pool.positions.items())
@@ -164,7 +164,7 @@ def see_prices(worst: Worst, pair: Pair, exact: Exact) -> None:
             assert real is not None
             slope = abs(coins) * margin / abs(notional) - coins
             found, real = (Fraction(price) * slope * QUOTE for price in (position.liquidation_price, real))
-            worst.see("liquidation price x size, less maintenance, beside the algebra", found, real, real)
+            worst.see("liquidation price x slope of E - MM, from the exact formula", found, real, real)
 
 
 @pytest.mark.slow
