@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.faults import Fault, Loc, below, show, unknown
 
 LARGEST_NOTIONAL = 1e13  # to the cent, float64 has 2**53 steps
+MOST_IN_GROUP = 500  # so that what is simulated side by side fits into a worker's memory
 SAME = 1e-9  # relative: a leverage of 1 / 0.03 may be written with ten digits
 
 Document = dict[str, Any]
@@ -201,3 +202,16 @@ def _amount_faults(loc: Loc, *amounts: float) -> Iterator[Fault]:
         expected = f"an amount of at most {LARGEST_NOTIONAL:,.0f} in quote currency"
         fix = "check units: sizes in base units, prices in quote currency"
         yield Fault(loc, expected, f"{largest:.3g}", fix)
+
+
+def find_group_faults(accounts: Sequence[Document]) -> Iterator[Fault]:
+    """A fault at the first account too many of a group: its accounts are simulated side by side."""
+    members: dict[str, int] = {}
+    for i, account in enumerate(accounts):
+        group = account.get("group")
+        if group is not None:
+            members[group] = members.get(group, 0) + 1
+            if members[group] == MOST_IN_GROUP + 1:
+                expected = f"at most {MOST_IN_GROUP} accounts in a group, which are simulated side by side"
+                got = f"one more in {show(group)}"
+                yield Fault(("accounts", i, "group"), expected, got, "make smaller groups")

@@ -8,7 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.account_faults import find_account_faults, find_notional_faults, find_price_faults
+from pipeline.account_faults import (
+    find_account_faults,
+    find_group_faults,
+    find_notional_faults,
+    find_price_faults,
+)
 from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
@@ -152,6 +157,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     for i, scenario in enumerate(scenarios):
         yield from below(("scenarios", i), find_scenario_faults(scenario, assets, regimes))
     yield from find_name_faults(("accounts",), accounts, "account")
+    yield from find_group_faults(accounts)
     placed = [
         (account, venue if account.get("venue") is None else venues.get(account["venue"], {}))
         for account in accounts
