@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupSummary:
-    """One group by the longest horizon, the book as it stands: in the baseline, and under the scenario that
-    most often liquidates one of its accounts."""
+    """One group by the longest horizon, the book as it stands: in the baseline, and under the scenarios that
+    most often liquidate one of its accounts, and all of them."""
 
     group: str
     accounts: int
@@ -26,8 +26,9 @@ class GroupSummary:
     all: Chance
     mean: float
     """Accounts of the group liquidated, in the mean."""
-    worst_scenario: str
+    worst_for_any: str
     worst_any: Chance
+    worst_for_all: str
     worst_all: Chance
 
 
@@ -53,8 +54,9 @@ def summarise_groups(cube: xr.Dataset) -> tuple[GroupSummary, ...]:
 
     found = []
     for g, name in enumerate(cube["group"].values.tolist()):
-        worst = max(
-            stresses, key=lambda s: tuple(columns[e][0][s, g] for e in ("p_group_any", "p_group_all"))
+        for_any, for_all = (
+            max(stresses, key=lambda s, p=columns[event][0]: p[s, g])  # type: ignore[misc]
+            for event in ("p_group_any", "p_group_all")
         )
         found.append(
             GroupSummary(
@@ -63,9 +65,10 @@ def summarise_groups(cube: xr.Dataset) -> tuple[GroupSummary, ...]:
                 any=words("p_group_any", baseline, g),
                 all=words("p_group_all", baseline, g),
                 mean=float(at_end["group_liquidated_mean"].transpose(*order).values[baseline, g]),
-                worst_scenario=scenarios[worst],
-                worst_any=words("p_group_any", worst, g),
-                worst_all=words("p_group_all", worst, g),
+                worst_for_any=scenarios[for_any],
+                worst_any=words("p_group_any", for_any, g),
+                worst_for_all=scenarios[for_all],
+                worst_all=words("p_group_all", for_all, g),
             )
         )
     return tuple(found)

@@ -169,7 +169,7 @@ def _position_table(account: AccountMargin, positions: Sequence[PositionMargin])
         table.add_row(
             Text(position.market),
             *([CROSS if position.pool == CROSS else "isolated"] if pools else []),
-            f"{position.size:,.6g}".replace("-", "−"),
+            f"{position.size:,.10g}".replace("-", "−"),
             _price(position.mark),
             money(position.notional),
             money(position.maintenance_margin),

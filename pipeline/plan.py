@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pipeline.account_faults import (
     find_account_faults,
+    find_group_faults,
     find_held,
     find_notional_faults,
     find_price_faults,
@@ -156,6 +157,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     if scenarios and None not in names and "baseline" not in names:
         yield Fault(("scenarios",), "`baseline` among the scenarios", ", ".join(names[:20]), "add `baseline`")
     yield from find_name_faults(("accounts",), accounts, "account")
+    yield from find_group_faults(accounts)
     placed = [
         (account, venue if account.get("venue") is None else venues.get(account["venue"], {}))
         for account in accounts

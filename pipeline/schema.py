@@ -46,9 +46,14 @@ class Quantity(NamedTuple):
 
 
 EVENTS: Final = (
-    Event("liquidations", "p_liquidation", "liquidation", "met the venue's liquidation condition, E < MM"),
+    Event(
+        "liquidations",
+        "p_liquidation",
+        "liquidation",
+        "met the venue's liquidation condition, MM > 0 and E < MM",
+    ),
     Event("margin_calls", "p_margin_call", "margin call", "had equity below initial margin, E < IM"),
-    Event("bankruptcies", "p_bankruptcy", "bankruptcy", "had equity below zero, E < 0"),
+    Event("bankruptcies", "p_bankruptcy", "bankruptcy", "had equity below zero, before haircuts"),
 )
 
 QUANTITIES: Final = (

@@ -64,6 +64,10 @@ def _fraction_faults(loc: Loc, market: dict[str, Any], tiers: dict[str, Any]) ->
         else:
             yield unknown((*loc, "tier"), "one of the venue's `tiers`", name, tiers)
         return
+    if market.get("open_interest") is not None:
+        expected = "no `open_interest` on a market without a `tier`: its caps are the tier's"
+        fix = "name a tier of the venue, or remove it"
+        yield Fault((*loc, "open_interest"), expected, show(market["open_interest"]), fix)
     initial, maintenance = market.get("initial_margin"), market.get("maintenance_margin")
     for key, value in (("initial_margin", initial), ("maintenance_margin", maintenance)):
         if value is None:

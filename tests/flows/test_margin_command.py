@@ -93,7 +93,7 @@ def test_margin__json_is_one_object_with_these_keys(
 ) -> None:
     assert margin(write_plan(tmp_path, worked_document()), "--json") == 0
     out, err = capsys.readouterr()
-    assert (out.count("\n"), err) == (1, "")
+    assert (out.count("\n"), err) == (1, "warning: funding is not modelled in regime crisis\n")
     result = json.loads(out)
     assert list(result) == ["accounts"]
     (account,) = result["accounts"]
@@ -134,7 +134,7 @@ def test_margin__json_has_null_where_there_is_no_such_price(
 def test_margin__table_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert margin(write_plan(tmp_path, worked_document())) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == "warning: funding is not modelled in regime crisis\n"
     for said in ("LIQUIDATABLE", "60,101.21", "59,330.00", "3,033.50", "59,925.00", "3,003.75"):
         assert said in out
     assert max(map(len, out.splitlines())) <= 100

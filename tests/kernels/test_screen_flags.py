@@ -153,4 +153,4 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
             idle += int((crowd.flags(pool, start, far, desk) == 0).sum())
     assert tried > (10_000 if COMPILED else 500)
     if name == "small-steps":
-        assert idle > 0.9 * ROUNDS * np.count_nonzero(np.diff(book.start)) * LANES
+        assert idle > 0.8 * ROUNDS * np.count_nonzero(np.diff(book.start)) * LANES

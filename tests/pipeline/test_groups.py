@@ -154,6 +154,7 @@ def test_summarise_cube__says_what_the_cube_says(cube: xr.Dataset) -> None:
     assert (group.group, group.accounts) == ("basis", 2)
     assert group.mean == float(at_end["group_liquidated_mean"])
     assert group.any.estimate.split()[0] in f"{100 * float(at_end['p_group_any']):.3f}"
-    others = cube["p_group_any"].sel(leverage=1.0, scenario=["gap-down-10", "storm"])
-    worst = int(np.argmax(others.isel(horizon=-1, group=0).values))
-    assert group.worst_scenario == str(others["scenario"].values[worst])
+    for event, told in (("p_group_any", group.worst_for_any), ("p_group_all", group.worst_for_all)):
+        others = cube[event].sel(leverage=1.0, scenario=["gap-down-10", "storm"])
+        worst = int(np.argmax(others.isel(horizon=-1, group=0).values))
+        assert told == str(others["scenario"].values[worst])
