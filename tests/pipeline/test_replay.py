@@ -176,7 +176,12 @@ def test_replay__refuses(tmp_path: Path, change: dict[str, Any], words: str) -> 
 def test_replay__names_assets_without_history(tmp_path: Path) -> None:
     write_history(tmp_path, {"A": CLOSES["A"]})
     assert "B: none" in refused(tmp_path, written())
-    told = read(tmp_path, written(missing="beta", beta="A"))
+    by_beta = written(missing="beta", beta="A")
+    assert "an asset that moves in the model" in refused(tmp_path, by_beta)
+    model = still_document(by_beta)["model"]
+    for regime in model["regimes"].values():
+        regime["volatility"] = dict.fromkeys(regime["volatility"], 0.5)
+    told = read(tmp_path, by_beta, model=model)
     assert sorted(told.document()["scenarios"][1]["effects"][0]["returns"]) == ["A"]
     assert "closes of all assets held" in refused(tmp_path, written(missing="beta", beta="B"))
 
