@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.schema import GROUP_CELL
 from pipeline.summary import BASELINE
 from pipeline.wording import Chance, chance
@@ -55,7 +57,7 @@ def summarise_groups(cube: xr.Dataset) -> tuple[GroupSummary, ...]:
     found = []
     for g, name in enumerate(cube["group"].values.tolist()):
         for_any, for_all = (
-            max(stresses, key=lambda s, p=columns[event][0]: p[s, g])  # type: ignore[misc]
+            stresses[int(np.argmax(columns[event][0][stresses, g]))]
             for event in ("p_group_any", "p_group_all")
         )
         found.append(

@@ -97,7 +97,7 @@ def _title(noun: str, which: str, shown: int, count: int) -> Text:
 def _heading(account: AccountMargin) -> Text:
     """Over the rows of an account: its name, its kind and its venue."""
     document = account.account
-    return Text.assemble(account.name, (f"  {document.margin} margin, {account.venue.name}", "dim"))
+    return Text.assemble(account.name, (f"  {document.kind} margin, {account.venue.name}", "dim"))
 
 
 def _account_table(accounts: Sequence[AccountMargin]) -> Table:

@@ -98,7 +98,7 @@ def find_severities(folder: Path) -> dict[str, str]:
 
 def find_correlations(hourly: pd.DataFrame) -> dict[str, str]:
     """Mean pairwise correlation of hourly returns, of all the spot assets there are, in windows of a day."""
-    held = hourly.loc["2020-10-01":]  # type: ignore[misc]
+    held = hourly[hourly.index >= "2020-10-01"]
     overall = held.corr().to_numpy()
     pairs = np.triu_indices(len(overall), 1)
     daily = {

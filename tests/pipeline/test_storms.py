@@ -46,7 +46,10 @@ def walk(
 def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
     """(paths, T, A) hourly log returns."""
     loadings, regimes, assets, factors = market.loading.shape
-    lanes = lambda *shape: np.zeros((*shape, LANES))  # noqa: E731
+
+    def lanes(*shape: int) -> Floats:
+        return np.zeros((*shape, LANES))
+
     draws = Draws(
         *(lanes(4), lanes(factors), lanes(loadings, regimes, assets)),
         *(lanes(factors), lanes(loadings, regimes, assets)),
