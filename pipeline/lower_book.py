@@ -229,7 +229,7 @@ def _lower_cash(plan: Plan, accounts: list[Account], rows: list[Row]) -> tuple[I
         for at in np.flatnonzero(change.any(axis=0)):
             cash[s, at] = len(changes)
             changes.append(change[:, at])
-    return cash, np.array(changes, np.float64).reshape(-1, len(rows))
+    return cash, np.array(changes, np.float64).reshape(len(changes), len(rows))
 
 
 def _pools_at_risk(rows: list[Row], accounts: int) -> Integers:
