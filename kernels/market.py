@@ -198,6 +198,20 @@ def find_carry(market: Market, parameters: int, regime: Integers, price: Floats,
             now.carry[a, v] = rate[regime[v]] * price[a, v]
 
 
+@hot
+def find_rates(market: Market, parameters: int, regime: Integers, state: Floats, rate: Floats) -> None:
+    """Fill rate (A, LANES), annualised funding at the step's end: from its state, else from the regime."""
+    for a in range(rate.shape[0]):
+        if market.funding_law.column.shape[0] > 0:
+            factor, added = market.funding_factor[parameters, a], market.funding_added[parameters, a]
+            for v in range(LANES):
+                rate[a, v] = factor * state[a, v] + added
+        else:
+            of = market.funding[parameters, :, a]
+            for v in range(LANES):
+                rate[a, v] = of[regime[v]]
+
+
 @inlined
 def find_dips(
     market: Market, parameters: int, dip_noise: Floats, regime: Integers, price: Floats, now: Step

@@ -70,11 +70,20 @@ def value_pool(book: Book, pool: int, price: Floats, extent: Floats, table: Floa
 
 
 @inlined
-def charge_funding(market: Market, book: Book, pool: int, step: int, now: Step, table: Floats) -> None:
-    """Fill the funding that a pool pays at the end of the step."""
+def charge_funding(
+    market: Market, book: Book, pool: int, step: int, price: Floats, now: Step, table: Floats
+) -> None:
+    """Fill the funding that a pool pays at the end of the step, at prices (A, LANES)."""
     for v in range(LANES):
         table[FUNDING, v] = 0.0
-    if market.has_funding:
+    if market.clamps:
+        for n in range(book.start[pool], book.start[pool + 1]):
+            due = book.size[n] * market.due[book.interval[n], step]
+            if due != 0.0:
+                rate, of, cap = now.rate[book.asset[n]], price[book.asset[n]], book.funding_cap[n]
+                for v in range(LANES):
+                    table[FUNDING, v] += due * min(max(rate[v], -cap), cap) * of[v]
+    elif market.has_funding:
         for n in range(book.start[pool], book.start[pool + 1], 2):
             first, second = now.carry[book.asset[n]], now.carry[book.asset[n + 1]]
             due = book.size[n] * market.due[book.interval[n], step]
@@ -294,7 +303,7 @@ def screen_step(
         base = book.base[pool]
         state = standing.pool[scenario, pool]
         value_pool(book, pool, price, desk.extent, table)
-        charge_funding(market, book, pool, step, now, table)
+        charge_funding(market, book, pool, step, price, now, table)
         if bridge:
             project_dips(book, pool, price, now, desk)
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)

@@ -18,12 +18,14 @@ from kernels.market import (
     draw_step,
     find_carry,
     find_dips,
+    find_rates,
     mix_tails,
     move_prices,
     select_regime,
     switch_regimes,
 )
-from kernels.random import SLOT_EVENT, draw_normals, draw_uniforms
+from kernels.random import SLOT_EVENT, SLOT_FUNDING, draw_normals, draw_uniforms
+from kernels.reverting import START, draw_reverting, move_reverting, room_for_normals, start_reverting
 from kernels.screen import revalue, screen_step
 from kernels.structs import (
     LANES,
@@ -100,6 +102,25 @@ def add_returns(returns: Floats, move: Floats) -> None:
             move[a, v] += returns[a]
 
 
+@hot
+def draw_rates(market: Market, key: Key, draws: Draws) -> None:
+    """Draw the normals of funding rates: those of the step, and in the first one those of the start."""
+    draw_reverting(market.funding_law, key, SLOT_FUNDING, draws.funding_normal[0])
+    if np.int64(key.step) == 0:
+        draw_reverting(market.funding_law, key, SLOT_FUNDING + START, draws.funding_normal[1])
+
+
+@hot
+def move_rates(
+    market: Market, step: int, parameters: int, regime: Integers, draws: Draws, now: Step, rates: Floats
+) -> None:
+    """Move funding rates (A, LANES) by one step, the first one from where they start."""
+    law, d = market.funding_law, market.loading_of_set[parameters]
+    if step == 0:
+        start_reverting(law, regime, draws.funding_normal[1], rates)
+    move_reverting(law, d, regime, now.weight, draws.noise[d], draws.funding_normal[0], rates)
+
+
 @inlined
 def start_lanes(
     market: Market, book: Book, clock: Clock, paths: int, standing: Standing, desk: Desk, tally: Tally
@@ -158,12 +179,15 @@ def walk_paths(
 ) -> None:
     """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
     groups = book.members.shape[0] > 0
+    reverts = market.funding_law.column.shape[0] > 0
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
         start_lanes(market, book, clock, lanes, standing, desk, tally)
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
+            if reverts:
+                draw_rates(market, key, draws)
             for s in range(standing.price.shape[0]):
                 price = standing.price[s]
                 parameters = market.parameters[s, step]
@@ -188,7 +212,11 @@ def walk_paths(
                 if market.replay[s, step] >= 0:
                     add_returns(market.replays[market.replay[s, step]], now.move)
                 move_prices(market, now, price)
-                if market.has_funding:
+                if reverts:
+                    move_rates(market, step, parameters, regime, draws, now, standing.funding[s])
+                if market.clamps:
+                    find_rates(market, parameters, regime, standing.funding[s], now.rate)
+                elif market.has_funding:
                     find_carry(market, parameters, regime, price, now)
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
@@ -222,11 +250,19 @@ def simulate_paths(
         return np.zeros((*shape, LANES), np.int64)
 
     now = Step(
-        lanes(), integer_lanes(), lanes(assets), lanes(assets), lanes(assets), lanes(assets), lanes(assets)
+        lanes(),
+        integer_lanes(),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
     )
     standing = Standing(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
+        lanes(scenarios, len(market.funding_law.column)),
         lanes(scenarios, pools, NEXT + MARKS),
         integer_lanes(scenarios, pools, MARKS),
         integer_lanes(scenarios, accounts),
@@ -256,6 +292,7 @@ def simulate_paths(
             lanes(loadings, regimes, assets),
             lanes(factors),
             lanes(loadings, regimes, assets),
+            lanes(2, room_for_normals(market.funding_law)),
         ),
         now,
         standing,

@@ -21,6 +21,19 @@ MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
 UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
+class Reverting(NamedTuple):
+    """A state beside prices that reverts to a level, asset by asset; B is A, or 0 where there is none."""
+
+    column: Integers  # (B,) the asset's number in the model, which names its random numbers; ascending
+    start: Floats  # (B,) at `as_of`; NaN: drawn from the law that the first regime has in the long run
+    level: Floats  # (K, B)
+    deviation: Floats  # (K, B) standard deviation in the long run
+    kept: Floats  # (K, B) of the distance from the level, over one step
+    tied: Floats  # (D, K, B) times the noise of the asset's return
+    apart: Floats  # (D, K, B) times a normal of its own
+    common: Floats  # (K,) correlation of those normals between any two assets
+
+
 class Market(NamedTuple):
     """The market model under every scenario, per simulation step."""
 
@@ -55,6 +68,10 @@ class Market(NamedTuple):
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
     has_funding: int
+    funding_law: Reverting  # of the annualised rate, where it is not one number for each regime
+    funding_factor: Floats  # (Q, A) what scenarios make of that rate
+    funding_added: Floats  # (Q, A)
+    clamps: int  # 1: venues' clamps may bind, so that positions of one asset may pay different rates
 
 
 class Kinks(NamedTuple):
@@ -85,6 +102,7 @@ class Book(NamedTuple):
     start: Integers  # (R + 1,) first position of each pool
     asset: Integers  # (N,)
     interval: Integers  # (N,) which funding interval
+    funding_cap: Floats  # (N,) the largest annualised rate, either way; infinite without a clamp
     size: Floats  # (N,)
     requirement: Floats  # (MARKS, N) initial, maintenance, zero
     kinks: Kinks
@@ -164,6 +182,7 @@ class Draws(NamedTuple):
     noise: Floats  # (D, K, A, LANES) loading times factors
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
     dip_noise: Floats  # (D, K, A, LANES) loading times those
+    funding_normal: Floats  # (2, rows, LANES) of the step, of the start: see `kernels.reverting`
 
 
 class Step(NamedTuple):
@@ -176,6 +195,7 @@ class Step(NamedTuple):
     spread: Floats  # (A, LANES) standard deviation of the return, jumps apart
     carry: Floats  # (A, LANES) annualised funding rate x price at the end
     dip: Floats  # (A, LANES) common normals x loading x price, for what happens inside the step
+    rate: Floats  # (A, LANES) annualised funding rate at the end, where clamps may bind
 
 
 class Standing(NamedTuple):
@@ -183,6 +203,7 @@ class Standing(NamedTuple):
 
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
+    funding: Floats  # (S, B, LANES) annualised rate, before what scenarios and clamps make of it
     pool: Floats  # (S, R, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
     rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from pipeline.chain import mean_durations, stationary_law
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, Problem
+from pipeline.funding_fit import PRIOR as FUNDING_PRIOR
+from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.history import Funding, Prices, load_funding, load_prices
 from pipeline.model import MarketModel
 from pipeline.model_file import DIGITS
@@ -35,7 +37,6 @@ REGIME_NAMES = {
 }
 SHORTEST_REGIME = timedelta(days=1)  # a wild hour belongs to the tail of a regime, not to one of its own
 DRIFT_PRIOR = 0.5  # annualised: what drifts of assets are like before the window has been looked at
-FUNDING_PRIOR = timedelta(days=7)  # the weight of an asset's mean funding beside its mean in a regime
 
 
 def calibrate_files(
@@ -83,8 +84,9 @@ def calibrate(
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
 
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. No regime lasts less than
-    SHORTEST_REGIME on average. Drifts are pulled to zero by their errors against DRIFT_PRIOR. Funding is
-    the mean annualised rate weighted by P(regime | all prices); without its history it is not modelled.
+    SHORTEST_REGIME on average. Drifts are pulled to zero by their errors against DRIFT_PRIOR. Funding
+    reverts to its mean annualised rate in each regime (`pipeline.funding_fit`); without its history it is not
+    modelled.
     """
     if regimes is not None and regimes not in REGIME_NAMES:
         fix = "choose one of them, or let held-out likelihood choose"
@@ -128,7 +130,13 @@ def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[s
             "tail": _round(fit.nu[k], "tail"),
         }
         if rates is not None:
-            regimes[name]["funding"] = by_asset("funding", rates[k])
+            regimes[name]["funding"] = by_asset("funding", rates.level[k])
+            regimes[name]["funding_process"] = {
+                "half_life": {a: format_duration(h) for a, h in zip(assets, rates.half_life, strict=True)},
+                "deviation": by_asset("deviation", rates.deviation[k]),
+                "correlation": by_asset("correlation", rates.correlation),
+                "common": _round(rates.common, "common"),
+            }
     return {
         "step": format_duration(prices.step),
         "assets": list(assets),
@@ -201,12 +209,9 @@ def _rates(prices: Prices, funding: Funding) -> Floats:
     )
 
 
-def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> Floats:
-    """Return the mean annualised funding rate by regime and asset, (K, A).
-
-    It is weighted by smoothed probability; the asset's mean over all regimes weighs FUNDING_PRIOR beside it,
-    so that a regime with little funding history says little of its own.
-    """
+def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
+    """Return how annualised funding rates revert, by smoothed probability of the regimes; at least
+    FUNDING_PRIOR of history is asked for."""
     rates = _rates(prices, funding)
     known = np.isfinite(rates)
     problems = [
@@ -220,10 +225,7 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> Floats:
     ]
     if problems:
         raise DataError(problems)
-    paid = np.where(known, rates, 0.0)
-    mean = paid.sum(axis=0) / known.sum(axis=0)
-    prior = FUNDING_PRIOR / prices.step
-    return np.asarray((fit.smoothed.T @ paid + prior * mean) / (fit.smoothed.T @ known + prior))
+    return fit_funding(rates, fit.smoothed, prices.log_returns(), prices.step)
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.chain import stationary_law
 from pipeline.faults import Fault, Loc, below, duplicates, unknown
 from pipeline.matrices import definiteness_fault
+from pipeline.reversion import find_reversion_faults, mappings_of
 
 SUM_TOLERANCE = 1e-9
 RESERVED = (
@@ -31,6 +32,7 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
         for name, regime in (regimes or {}).items():
             yield from below(("regimes", name), _regime_faults(regime, assets))
     if regimes is not None:
+        yield from find_reversion_faults(regimes)
         for name in regimes:
             if name in RESERVED or not name.strip():
                 yield Fault(
@@ -63,6 +65,7 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
         (("volatility",), regime.get("volatility"), True),
         (("drift",), regime.get("drift"), False),
         (("funding",), regime.get("funding"), True),
+        *mappings_of("funding_process", regime.get("funding_process")),
         (("jumps", "mean"), jumps.get("mean"), True),
         (("jumps", "volatility"), jumps.get("volatility"), True),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
-from math import ceil, log2
+from math import ceil, inf, log2
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ class Leg(NamedTuple):
 
     asset: int
     interval: int
+    funding_cap: float
     size: float
     initial: Requirement
     maintenance: Requirement
@@ -110,6 +111,7 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
         start=checked_index(start, (size + 1,), 0, count + 1, "start"),
         asset=checked_index(asset, (count,), 0, len(market.spot), "asset"),
         interval=checked_index([leg.interval for leg in legs], (count,), 0, len(market.due), "interval"),
+        funding_cap=np.array([leg.funding_cap for leg in legs], np.float64),
         size=checked(sizes, np.float64, (count,), "size"),
         requirement=checked(
             np.stack([initial, maintenance, np.zeros(count)]), np.float64, (MARKS, count), "requirement"
@@ -194,12 +196,19 @@ def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) ->
     assets, intervals = labels
     held = [holding for holding in pool.holdings if holding.size != 0]
     legs = [
-        Leg(assets.index(h.asset), intervals.index(h.interval), h.size, h.initial, h.maintenance)
+        Leg(
+            assets.index(h.asset),
+            intervals.index(h.interval),
+            h.funding_cap,
+            h.size,
+            h.initial,
+            h.maintenance,
+        )
         for h in held
     ]
     for coin in pool.coins:
         haircut = Requirement(coin.withheld)
-        legs.append(Leg(assets.index(coin.asset), len(intervals), coin.amount, haircut, haircut))
+        legs.append(Leg(assets.index(coin.asset), len(intervals), inf, coin.amount, haircut, haircut))
     if len(legs) % 2:
         legs.append(legs[0]._replace(size=0.0, initial=NOTHING, maintenance=NOTHING))
     return Row(account, alone, equity, pool.cash, legs, any(h.maintenance != NOTHING for h in held))

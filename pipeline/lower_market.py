@@ -16,6 +16,8 @@ from kernels.structs import Floats, Market, checked, checked_index
 from pipeline.betas import jump_correlation
 from pipeline.correlation import blend_correlation
 from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
+from pipeline.funding_cap import annual_cap
+from pipeline.lower_state import lower_funding, overlay_funding
 from pipeline.lower_timeline import (
     Lasting,
     cut_segments,
@@ -119,6 +121,10 @@ def lower_market(plan: Plan) -> Market:
         [[np.pad(law, (0, most - len(law)), constant_values=1.0) for law in entry.jump_law] for entry in sets]
     )
     funding = np.array([entry.funding for entry in sets])
+    overlay = np.array([entry.overlay for entry in sets])
+    volatility = np.sqrt(np.einsum("dkaf,dkaf->dka", loading, loading))
+    known = {} if plan.market_state is None else plan.market_state.funding
+    law = lower_funding(model, known, columns, volatility, step)
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
     leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
     return Market(
@@ -145,7 +151,7 @@ def lower_market(plan: Plan) -> Market:
         drift=checked([entry.drift for entry in sets], np.float64, (count, regimes, size), "drift"),
         loading_of_set=checked_index(loading_of_set, (count,), 0, len(loadings), "loading_of_set"),
         loading=checked(loading, np.float64, (len(loadings), regimes, size, factors), "loading"),
-        volatility=np.sqrt(np.einsum("dkaf,dkaf->dka", loading, loading)),
+        volatility=volatility,
         covariance=np.ascontiguousarray(np.einsum("dkaf,dkbf->dkab", loading, loading)),
         depth=checked_index(depth, (size,), FACTOR_TILE, factors + 1, "depth"),
         in_use=in_use,
@@ -165,7 +171,17 @@ def lower_market(plan: Plan) -> Market:
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
         due=_funding_due(plan, steps),
         has_funding=int(np.any(funding != 0.0)),
+        funding_law=law,
+        funding_factor=checked(overlay[:, 0], np.float64, (count, size), "funding_factor"),
+        funding_added=checked(overlay[:, 1], np.float64, (count, size), "funding_added"),
+        clamps=int(len(law.column) > 0 or np.abs(funding).max() > _least_cap(plan)),
     )
+
+
+def _least_cap(plan: Plan) -> float:
+    """The smallest clamp on an annualised funding rate among the venues' markets."""
+    venues = (plan.venue, *plan.venues.values())
+    return min(annual_cap(venue, market) for venue in venues for market in venue.markets.values())
 
 
 def _by_asset(values: dict[str, float], assets: tuple[str, ...], model: MarketModel) -> list[float]:
@@ -196,6 +212,7 @@ class _ParameterSet:
     jump_mean: Floats
     jump_loading: Floats
     funding: Floats
+    overlay: Floats
 
 
 class _Lowering:
@@ -206,6 +223,7 @@ class _Lowering:
         self.years = years
         self.columns = columns
         self.factors = factors
+        self.funds = any(regime.funding_process for regime in model.regimes.values())
         self.sets: Shelf[_ParameterSet] = Shelf()
         self.loadings: Shelf[Floats] = Shelf()
         self.tails: Shelf[float] = Shelf()
@@ -219,6 +237,7 @@ class _Lowering:
         number = self.loadings.put(loading.tobytes(), loading)
         drift = np.array([drift for drift, *_ in regimes])[:, self.columns] * self.years
         funding = np.array([funding for *_, funding in regimes])[:, self.columns]
+        overlay = overlay_funding(effects if self.funds else (), self.model.assets)[:, self.columns]
         mixing = [-1 if nu is None else self.tails.put(nu, nu) for *_, nu, _ in regimes]
         replaced = is_replaced(effects)
         jumps = [self._jumps(None if replaced else r.jumps) for r in self.model.regimes.values()]
@@ -230,9 +249,11 @@ class _Lowering:
             np.array([mean for _, mean, _ in jumps]),
             np.array([spread for _, _, spread in jumps]),
             funding,
+            overlay,
         )
         # jumps are the model's own, the same in every set, or none
-        return self.sets.put((drift.tobytes(), number, tuple(mixing), funding.tobytes(), replaced), entry)
+        rates = funding.tobytes(), overlay.tobytes()
+        return self.sets.put((drift.tobytes(), number, tuple(mixing), *rates, replaced), entry)
 
     def _regime(
         self, regime: Regime, effects: tuple[Lasting, ...]

@@ -24,6 +24,7 @@ from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_ei
 from pipeline.faults import Part, refuse, refuse_value
 from pipeline.matrices import CorrelationRows, Rows, plain_rows
 from pipeline.origin import Origin, read_part
+from pipeline.reversion import Reversion
 from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
 from pipeline.yaml_text import load_text
 
@@ -86,7 +87,8 @@ class Regime(Part):
     """One state of the market. Volatility, drift of the log price and funding are annualised fractions.
 
     `correlation` is in the order of the model's assets. `tail` is the Student-t's degrees of freedom, None
-    for Gaussian; `funding` None is not modelled. With `repair: nearest` a correlation that is not positive
+    for Gaussian; `funding` None is not modelled. It is a constant of the regime, or, with `funding_process`,
+    the level that the rate reverts to. With `repair: nearest` a correlation that is not positive
     semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
@@ -98,6 +100,7 @@ class Regime(Part):
     drift: dict[str, Rate] = Field(default={})
     correlation: CorrelationRows = ()
     funding: dict[str, Rate] | None = None
+    funding_process: Reversion | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
     repair: Literal["nearest"] | None = None
@@ -197,7 +200,7 @@ class MarketModel(Part):
 
 
 def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
-    jumps = regime.jumps
+    jumps, process = regime.jumps, regime.funding_process
     if jumps is not None:
         jumps = jumps.model_copy(
             update={
@@ -210,6 +213,7 @@ def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
             "volatility": {a: regime.volatility[a] for a in assets},
             "drift": {a: regime.drift.get(a, 0.0) for a in assets},
             "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
+            "funding_process": None if process is None else process.completed(assets),
             "correlation": regime.correlation or ((1.0,),),
             "jumps": jumps,
         }

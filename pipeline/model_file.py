@@ -17,6 +17,8 @@ DIGITS = {
     "drift": 3,
     "correlation": 4,
     "funding": 4,
+    "deviation": 4,
+    "common": 4,
     "tail": 2,
     "transitions": 5,
     "law": 4,
@@ -28,6 +30,8 @@ DIGITS = {
 _HEADER = """\
 # A market model for Seawall, fitted by `seawall calibrate`. It holds figures, no market data.
 # volatility, drift (of the log price) and funding: annualised fractions, on 365 x 24 h.
+# funding_process: how funding comes back to that level: half-life and standard deviation of its distance from
+# it, correlation of its shocks with returns; common: what is left of them, between assets.
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
 # filtered: the law of the regime over the first step after as_of, given the prices up to as_of.
 """

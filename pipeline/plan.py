@@ -19,6 +19,7 @@ from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
 from pipeline.faults import Fault, Part, below, find_name_faults, show, unknown
+from pipeline.market_state import MarketState, find_state_faults
 from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
@@ -72,7 +73,7 @@ class Plan(Part):
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
         (
-            *("market_state", "cluster", "keep", "precision", "parameter_uncertainty", "policies", "groups"),
+            *("cluster", "keep", "precision", "parameter_uncertainty", "policies", "groups"),
             *("contagion", "replay", "wick", "store"),
         )
     )
@@ -83,6 +84,7 @@ class Plan(Part):
     venue: Venue
     venues: dict[Name, Venue] = Field(default={})
     prices: dict[str, Positive]
+    market_state: MarketState | None = None
     model: MarketModel
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)]
     accounts: Annotated[tuple[Account, ...], Field(min_length=1)]
@@ -144,6 +146,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     for name, other in venues.items():
         yield from below(("venues", name), find_venue_faults(other))
     yield from below(("model",), find_model_faults(model))
+    yield from below(("market_state",), find_state_faults(plan.get("market_state") or {}, model))
     listed = {
         market.get("asset")
         for each in (venue, *venues.values())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from math import isinf
 from typing import TYPE_CHECKING
 
 from pipeline.account_faults import find_held
 from pipeline.effects import CLASSES, Correlation, Depeg, Effect, Oracle, Replay, Shock, classes_of
+from pipeline.funding_cap import annual_cap
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
@@ -25,6 +27,12 @@ def find_warnings(plan: Plan) -> Iterator[str]:
             yield f"the model's filtered law looks ahead: it is of {filtered.as_of:%Y-%m-%d %H:%M}"
         elif age > timedelta(days=1):
             yield f"the model's filtered law is {age / timedelta(days=1):.1f} days older than as_of"
+    if plan.market_state is not None and plan.market_state.as_of is not None:
+        age = plan.as_of - plan.market_state.as_of
+        if age < timedelta(0):
+            yield f"market_state looks ahead: it is of {plan.market_state.as_of:%Y-%m-%d %H:%M}"
+        elif age > timedelta(days=1):
+            yield f"market_state is {age / timedelta(days=1):.1f} days older than as_of"
     for name, regime in model.regimes.items():
         if regime.repair_distance:
             moved = f"moved by {regime.repair_distance:.3g} (Frobenius)"
@@ -32,6 +40,7 @@ def find_warnings(plan: Plan) -> Iterator[str]:
     silent = [name for name, regime in model.regimes.items() if regime.funding is None]
     if silent:
         yield f"funding is not modelled in regime {', '.join(silent)}"
+    yield from _clamp_warnings(plan)
     for scenario in plan.scenarios:
         if any(effect.at >= last for effect in scenario.effects):
             yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
@@ -61,6 +70,21 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
         yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
     if isinstance(effect, Depeg) and effect.asset in assets and effect.asset not in _held(plan):
         yield f"nobody holds {effect.asset}: its de-peg changes nothing"
+
+
+def _clamp_warnings(plan: Plan) -> Iterator[str]:
+    """Markets held whose funding moves without a clamp, as neither rule nor file has one."""
+    if any(regime.funding_process is None for regime in plan.model.regimes.values()):
+        return
+    markets = [
+        (plan.venue_of(account), position.market)
+        for account in plan.accounts
+        for position in account.positions
+        if position.size
+    ]
+    free = dict.fromkeys(name for venue, name in markets if isinf(annual_cap(venue, venue.markets[name])))
+    if free:
+        yield f"funding of {_some(list(free))} is not clamped: the venue's file has no `funding_cap`"
 
 
 def _held(plan: Plan) -> set[str]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from math import fsum
 from typing import NamedTuple
 
+from pipeline.funding_cap import annual_cap
 from pipeline.plan import Account, Plan, Position
 from pipeline.requirement import (
     Requirement,
@@ -33,12 +34,13 @@ class Coin(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A position in a pool, at its size there: its asset, funding interval and margin rules."""
+    """A position in a pool, at its size there: its asset, funding and margin rules; the cap is annualised."""
 
     position: Position
     size: float
     asset: str
     interval: timedelta
+    funding_cap: float
     initial: Requirement
     maintenance: Requirement
 
@@ -115,6 +117,7 @@ def _pool(
             multiple * position.size,
             market.asset,
             market.funding_interval,
+            annual_cap(venue, market),
             initial_requirement(venue, market, multiple * position.size, position.leverage),
             maintenance_requirement(venue, market, multiple * position.size),
         )

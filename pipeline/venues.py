@@ -51,7 +51,8 @@ class Market(Part):
 
     Once read, margin of a dydx_v4 market is its two fractions of notional, whatever tier they came from, and
     that of a tiered market its brackets. `open_interest` is in coins, one side. A pool that holds an
-    `isolated` market holds nothing else.
+    `isolated` market holds nothing else. `funding_cap` is the largest funding rate either way, a fraction for
+    one `funding_interval`; dydx_v4 has a rule for it, and elsewhere nothing stated is no clamp.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("tick", "step"))
@@ -64,6 +65,7 @@ class Market(Part):
     maintenance_margin: Fraction | None = None
     brackets: tuple[Bracket, ...] = ()
     funding_interval: Duration = parse_duration("1h")
+    funding_cap: Positive | None = None
     open_interest: NonNegative | None = None
     isolated: Annotated[bool, Field(strict=True)] = False
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 from scipy.stats import chi2, poisson
 
-from tests.kernels.problems import Pool, Problem, Regime, Scenario
+from tests.kernels.problems import Pool, Problem, Rates, Regime, Scenario
 from tests.margin_oracle import (
     LIQUIDATION,
     MARKS,
@@ -35,6 +35,7 @@ Words = tuple[int, int, int, int]
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
 REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
+FUNDING, FUNDING_START = 1 << 27, (1 << 27) + (1 << 20)
 
 
 class Place(NamedTuple):
@@ -150,6 +151,38 @@ def load_factors(volatility: Floats, correlation: Floats) -> Floats:
 def move_prices(problem: Problem, price: Floats, move: Floats) -> Floats:
     """Prices after returns."""
     return price + problem.spot * move if problem.additive else price * np.exp(move)
+
+
+def draw_reverting(place: Place, slot: int, assets: int, common: float) -> Floats:
+    """A standard normal for each asset, any two of them correlated by `common`."""
+    shared = draw_normals(place, slot)[0]
+    own = draw_normal_vector(place, slot + 1, assets)
+    return math.sqrt(common) * shared + math.sqrt(1.0 - common) * own
+
+
+def start_reverting(problem: Problem, law: Rates, place: Place) -> Floats:
+    """Funding rates at `as_of`: as known, or from the long run's law."""
+    drawn = draw_reverting(place, FUNDING_START, problem.spot.size, law.common)
+    rates = law.level + law.deviation * drawn
+    if problem.known_rates is None:
+        return rates
+    return np.where(np.isnan(problem.known_rates), rates, problem.known_rates)
+
+
+def move_reverting(problem: Problem, regime: Regime, place: Place, rates: Floats) -> Floats:
+    """Funding rates a step later: an Ornstein-Uhlenbeck process, its shocks as heavy as the returns'."""
+    law = regime.rates
+    assert law is not None
+    model_step = place._replace(step=place.step - place.step % problem.substeps)
+    weight = mix_tails(regime.df, draw_uniforms(model_step, REGIME)[1])
+    of_returns = np.linalg.cholesky(regime.correlation) @ draw_normal_vector(
+        place, FACTORS, problem.spot.size
+    )
+    own = draw_reverting(place, FUNDING, problem.spot.size, law.common)
+    shock = law.correlation * of_returns + np.sqrt(1.0 - law.correlation**2) * own
+    kept = 0.5 ** (problem.step_years / law.half_life)
+    spread = law.deviation * np.sqrt(1.0 - kept**2)
+    return law.level + kept * (rates - law.level) + weight * spread * shock
 
 
 def split_step(
@@ -271,6 +304,7 @@ class _Walk:
         self.pools = [(i, pool) for i, account in enumerate(problem.accounts) for pool in account.pools]
         self.horizon = 0
         self.paid = [0.0] * len(self.pools)
+        self.rates = np.zeros(problem.spot.size)
         shape = (MARKS, len(self.pools), self.leverages.size)
         self.first = np.full(shape, len(problem.horizons))
         self.doubtful = np.zeros(shape, np.bool_)
@@ -282,6 +316,9 @@ class _Walk:
         regimes = switch_regimes(problem, scenario, self.seed, self.path)
         price = problem.spot * scenario.shocks.get(0, 1.0)
         self._judge_all(price)
+        first = problem.sets[scenario.sets[0]][regimes[0]].rates
+        if first is not None:
+            self.rates = start_reverting(problem, first, Place(self.seed, self.path, 0))
         for step in range(problem.steps):
             self.horizon = next(h for h, end in enumerate(problem.horizons) if end >= step + 1)
             if step > 0 and step in scenario.shocks:
@@ -304,6 +341,7 @@ class _Walk:
             if problem.bridge
             else []
         )
+        rates = self._find_rates(regime, place)
         for r, (_, pool) in enumerate(self.pools):
             for piece in pieces:
                 ends = (piece.start, piece.end, 0.5 * (piece.start + piece.end))
@@ -315,9 +353,19 @@ class _Walk:
                     self._judge(r, mark, dip, near)
             for p in pool.positions:
                 years = problem.due[p.interval, step]
-                self.paid[r] += p.size * price[p.asset] * regime.funding[p.asset] * years
+                rate = min(max(rates[p.asset], -p.cap), p.cap)
+                self.paid[r] += p.size * price[p.asset] * rate * years
         self._judge_all(price)
         return price
+
+    def _find_rates(self, regime: Regime, place: Place) -> Floats:
+        """Annualised funding rates at the end of the step, moved there if they move, before any clamp."""
+        if regime.rates is None:
+            return regime.funding
+        self.rates = move_reverting(self.problem, regime, place, self.rates)
+        overlay = self.problem.overlay
+        factor, added = overlay[self.scenario.sets[place.step]] if overlay else (1.0, 0.0)
+        return factor * self.rates + added
 
     def _judge_all(self, price: Floats) -> None:
         for r, (_, pool) in enumerate(self.pools):

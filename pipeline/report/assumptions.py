@@ -13,6 +13,10 @@ from pipeline.units import parse_duration
 SILENT = {"effect": None, "at": "0s", "for": None, "freeze": False, "confirm": "0s", "start_only": False}
 
 FUNDED = "paid at a rate that is constant in each regime; it does not follow the basis."
+REVERTING = (
+    "paid at a rate that wanders about the regime's level, clamped where the venue has a figure for that; it"
+    " does not follow the basis."
+)
 UNFUNDED = "the model has no funding rates, so that nothing is paid or received outside scenarios."
 CLOSES = (
     "accounts are looked at when a step closes. A crossing in between that reverts is missed, so that"
@@ -110,11 +114,12 @@ def _intensity(jumps: Mapping[str, Any] | None) -> str:
 def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     """What the numbers leave out, so that nobody reads it into them; depends on the plan."""
     funded = any(_pays(regime["funding"]) for regime in plan["model"]["regimes"].values())
+    moves = any(regime.get("funding_process") for regime in plan["model"]["regimes"].values())
     closes = plan["simulation"]["monitoring"] == "close"
     quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
         "Parameters: the market model is taken as given. Model uncertainty not assessed.",
-        "Funding: " + (FUNDED if funded else UNFUNDED),
+        "Funding: " + (REVERTING if moves else FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
         "Wicks: prices that leave the model's path for moments are not drawn.",
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"

@@ -12,7 +12,18 @@ from scipy.stats import poisson
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.simulate import simulate_paths
-from kernels.structs import LIQUIDATION, MARKS, THROUGHOUT, Book, Clock, Kinks, Market, Tally, create_tally
+from kernels.structs import (
+    LIQUIDATION,
+    MARKS,
+    THROUGHOUT,
+    Book,
+    Clock,
+    Kinks,
+    Market,
+    Reverting,
+    Tally,
+    create_tally,
+)
 from tests.kernels.problems import Account, Bracket, Coin, Floats, Interest, Kink, Pool, Position, Problem
 
 
@@ -28,6 +39,7 @@ class Leg(NamedTuple):
 
     asset: int
     interval: int
+    cap: float
     size: float
     initial: Requirement
     maintenance: Requirement
@@ -157,6 +169,43 @@ def _lower_market(problem: Problem) -> Market:
         funding=gather(lambda r: r.funding),
         due=np.vstack([problem.due, np.zeros(problem.steps)]),  # coins fund nothing
         has_funding=int(any(r.funding.any() for regimes in sets for r in regimes)),
+        funding_law=_lower_rates(problem, loading),
+        funding_factor=_by_set(problem, [factor for factor, _ in problem.overlay], 1.0),
+        funding_added=_by_set(problem, [added for _, added in problem.overlay], 0.0),
+        clamps=int(
+            sets[0][0].rates is not None
+            or any(p.cap < np.inf for a in problem.accounts for pool in a.pools for p in pool.positions)
+        ),
+    )
+
+
+def _by_set(problem: Problem, values: list[float], default: float) -> Floats:
+    rows = values or [default] * len(problem.sets)
+    return np.array([[value] * problem.spot.size for value in rows], np.float64)
+
+
+def _lower_rates(problem: Problem, loading: Floats) -> Reverting:
+    """The law of funding rates in the first parameter set, which is that of all."""
+    assets = problem.spot.size
+    laws = [regime.rates for regime in problem.sets[0] if regime.rates is not None]
+    deviations = np.sqrt((loading**2).sum(axis=-1))
+    if not laws:
+        none, regimes = np.zeros((loading.shape[0], loading.shape[1], 0)), loading.shape[1]
+        flat = np.zeros((regimes, 0))
+        return Reverting(np.zeros(0, np.int64), np.zeros(0), flat, flat, flat, none, none, np.zeros(regimes))
+    kept = np.exp(-np.log(2.0) * problem.step_years / np.array([law.half_life for law in laws]))
+    shock = np.array([law.deviation for law in laws]) * np.sqrt(1.0 - kept**2)
+    rho = np.array([law.correlation for law in laws])
+    moves = deviations > 0.0
+    return Reverting(
+        column=np.arange(assets),
+        start=np.full(assets, np.nan) if problem.known_rates is None else problem.known_rates,
+        level=np.array([law.level for law in laws]),
+        deviation=np.array([law.deviation for law in laws]),
+        kept=kept,
+        tied=np.where(moves, rho * shock / np.where(moves, deviations, 1.0), 0.0),
+        apart=np.where(moves, np.sqrt(1.0 - rho**2), 1.0) * shock,
+        common=np.array([law.common for law in laws]),
     )
 
 
@@ -184,6 +233,7 @@ def _lower_book(problem: Problem, market: Market) -> Book:
         start=start,
         asset=asset,
         interval=np.array([leg.interval for leg in legs], np.int64),
+        funding_cap=np.array([leg.cap for leg in legs]),
         size=size,
         requirement=requirement,
         kinks=_lower_kinks(legs, spans),
@@ -226,7 +276,9 @@ def _rows(problem: Problem, number: int, account: Account) -> list[Row]:
 
 def _legs(problem: Problem, pool: Pool, leverage: float) -> list[Leg]:
     legs = [
-        Leg(p.asset, p.interval, leverage * p.size, *_requirements(p, leverage * abs(p.size), leverage))
+        Leg(
+            p.asset, p.interval, p.cap, leverage * p.size, *_requirements(p, leverage * abs(p.size), leverage)
+        )
         for p in pool.positions
     ]
     legs += [_leg_of_coin(coin, len(problem.due)) for coin in pool.coins]
@@ -237,7 +289,7 @@ def _legs(problem: Problem, pool: Pool, leverage: float) -> list[Leg]:
 
 def _leg_of_coin(coin: Coin, no_funding: int) -> Leg:
     withheld = Requirement(coin.haircut * max(coin.amount, 0.0))
-    return Leg(coin.asset, no_funding, coin.amount, withheld, withheld)
+    return Leg(coin.asset, no_funding, np.inf, coin.amount, withheld, withheld)
 
 
 def _requirements(position: Position, gross: float, leverage: float) -> tuple[Requirement, Requirement]:

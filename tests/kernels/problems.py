@@ -36,6 +36,19 @@ class Regime:
     jump_mean: Floats = field(default_factory=lambda: np.zeros(0))
     jump_volatility: Floats = field(default_factory=lambda: np.zeros(0))
     jump_correlation: Floats = field(default_factory=lambda: np.eye(0))
+    rates: Rates | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How funding reverts to its level in a regime, an entry for each asset: half-life in years, standard
+    deviation in the long run, correlation with returns; `common` is that between assets' own shocks."""
+
+    level: Floats
+    half_life: Floats
+    deviation: Floats
+    correlation: Floats
+    common: float = 0.0
 
 
 class Scenario(NamedTuple):
@@ -76,7 +89,7 @@ class Position(NamedTuple):
     """One perpetual: fractions of notional for initial and maintenance margin, which funding interval.
 
     Brackets stand in place of the two fractions. `chosen` is the least initial margin the account has set.
-    Kinks are of initial and of maintenance margin.
+    Kinks are of initial and of maintenance margin. The cap is on the annualised funding rate.
     """
 
     asset: int
@@ -88,6 +101,7 @@ class Position(NamedTuple):
     interest: Interest | None = None
     chosen: float = 0.0
     kinks: tuple[tuple[Kink, ...], tuple[Kink, ...]] = ((), ())
+    cap: float = np.inf
 
 
 class Coin(NamedTuple):
@@ -143,6 +157,10 @@ class Problem:
     bridge: bool = False
     substeps: int = 1
     most_jumps: int = 4
+    known_rates: Floats | None = None
+    """Funding rates at `as_of`, where regimes have `rates`; NaN or None: drawn."""
+    overlay: tuple[tuple[float, float], ...] = ()
+    """Factor on those rates and what is added to them, by parameter set."""
 
     @property
     def steps(self) -> int:
@@ -214,6 +232,7 @@ def random_problem(
     df: float | None = None,
     jumps: bool = False,
     funding: bool = False,
+    rates: bool = False,
     scenarios: int = 1,
     step_years: float = 1.0 / 365.0,
     **rest: Any,
@@ -221,7 +240,8 @@ def random_problem(
     """A problem with everything asked for in it, wild enough that about half of all cells are hit.
 
     Scenario 1 has another drift and covariance for a while after a gap at time zero, scenario 2 a forced
-    regime and regimes of its own after that, scenario 3 heavier tails and a gap on the way.
+    regime and regimes of its own after that, scenario 3 heavier tails and a gap on the way. With `rates`
+    funding reverts to its levels, and positions have clamps that bind now and then.
     """
     rng = np.random.default_rng(seed)
     steps = 10
@@ -279,6 +299,31 @@ def random_problem(
         Account(0.5, (position(0, -50.0), position(last, -40.0))),
     )
     transitions = rng.dirichlet(np.full(regimes, 1.0), regimes) * 0.5 + 0.5 * np.eye(regimes)
+    overlay: tuple[tuple[float, float], ...] = ()
+    if rates:
+        laws = [
+            Rates(
+                rng.normal(0.0, 2.0, assets),
+                step_years * rng.uniform(0.5, 8.0, assets),
+                rng.uniform(0.0, 6.0, assets),
+                rng.uniform(-1.0, 1.0, assets),
+                float(rng.uniform(0.0, 1.0)),
+            )
+            for _ in range(regimes)
+        ]
+        base, other, heavy = (
+            tuple(replace(r, rates=law) for r, law in zip(of, laws, strict=True))
+            for of in (base, other, heavy)
+        )
+        overlay = ((1.0, 0.0), (-1.5, 0.3), (1.0, 4.0))
+        accounts = tuple(
+            account._replace(
+                positions=tuple(
+                    p._replace(cap=(np.inf, 4.0, 8.0)[(i + n) % 3]) for n, p in enumerate(account.positions)
+                )
+            )
+            for i, account in enumerate(accounts)
+        )
     due = np.zeros((2, steps))
     due[0, :] = step_years
     due[1, 2::3] = 3.0 * step_years
@@ -293,5 +338,6 @@ def random_problem(
         "leverages": (0.5, 1.0, 2.0, 4.0, 7.0, 12.0),
         "horizons": (1, 4, 10),
         "due": due,
+        "overlay": overlay,
     }
     return Problem(**{**given, **rest})

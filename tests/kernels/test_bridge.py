@@ -201,7 +201,7 @@ def test_split_step__pieces_and_jumps_make_up_the_step(jumps: int, additive: boo
     regime, pieces, law = problem.sets[0][0], room_for(problem), Law(0, 0, weight)
     rng = np.random.default_rng(6)
     root = market.loading[0, 0]
-    now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((5, 3, LANES)))
+    now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((6, 3, LANES)))
     lane = 3
     now.jumps[lane] = jumps
     now.before[:, lane] = [90.0, 35.0, 120.0]

@@ -21,6 +21,7 @@ from kernels.market import (
     select_regime,
     switch_regimes,
 )
+from kernels.reverting import room_for_normals
 from kernels.structs import LANES, Draws, Key, Law, Market, Step
 from tests import oracle
 from tests.kernels.lowered import lower_problem, tabulate_mixing
@@ -49,9 +50,10 @@ def room_for(market: Market) -> tuple[Draws, Step]:
     loadings, regimes, assets, factors = market.loading.shape
     noise = np.zeros((2, loadings, regimes, assets, LANES))
     draws = Draws(
-        np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]
+        *(np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]),
+        np.zeros((2, room_for_normals(market.funding_law), LANES)),
     )
-    by_asset = np.zeros((5, assets, LANES))
+    by_asset = np.zeros((6, assets, LANES))
     return draws, Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)
 
 

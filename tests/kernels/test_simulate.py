@@ -33,6 +33,7 @@ from tests.kernels.problems import (
     Account,
     Position,
     Problem,
+    Rates,
     Scenario,
     plain_scenario,
     random_problem,
@@ -54,6 +55,12 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "wild-steps": {"assets": 3, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
     "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "jumps": True, "substeps": 5},
     "additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "funding": True, "additive": True},
+    "rates": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "rates": True},
+    "rates-tails": {"assets": 5, "regimes": 3, "scenarios": 4, "df": 3.5, "rates": True, "substeps": 5},
+    "rates-known": {
+        **{"assets": 2, "regimes": 2, "scenarios": 4, "rates": True, "additive": True},
+        "known_rates": np.array([3.0, np.nan]),
+    },
 }
 
 
@@ -324,6 +331,39 @@ def test_simulate_paths__funding_alone_liquidates_at_its_hour(side: float, rate:
     np.testing.assert_array_equal(tally.hits[LIQUIDATION, 0, 0, 0], [0, 0, 0, 3, 0])
     other = replace(problem, accounts=(Account(4.05, (Position(0, -side),)),))
     assert not run_problem(other, 1, 0, 3).hits.any()
+
+
+@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("moves", [False, True], ids=["constant", "process"])
+def test_simulate_paths__funding_is_clamped_at_the_venue_s_cap(moves: bool, bridge: bool) -> None:
+    """A rate of 0.5 a payment where the venue clamps at 0.1: 4.05 is below 2 after 21 payments, not 5.
+
+    What is not clamped pays 0.5: out of 4.05 it is below 2 after 5. A short of the same is paid 0.1.
+    """
+    per_payment = 0.01 / (8 * HOUR)  # annualised, of a price of 100: one a payment
+    longs = [Account(4.05, (Position(0, 1.0, cap=cap),)) for cap in (0.1 * per_payment, np.inf)]
+    short = Account(4.05, (Position(0, -1.0, cap=0.1 * per_payment),))
+    hedged = Account(4.05, (Position(0, -2.0, cap=0.1 * per_payment), Position(0, 1.0)))
+    due = np.zeros((1, 200))
+    due[0, 7::8] = 8 * HOUR
+    problem = simple_problem(
+        (*longs, short, hedged),
+        volatility=0.0,
+        funding=0.5 * per_payment,
+        due=due,
+        horizons=(4 * 8, 5 * 8, 6 * 8, 21 * 8 - 1, 21 * 8, 200),
+        bridge=bridge,
+    )
+    if moves:
+        rates = Rates(*([x] * np.ones(1) for x in (0.5 * per_payment, HOUR, 0.0, 0.3)))
+        sets = tuple(tuple(replace(r, rates=rates) for r in of) for of in problem.sets)
+        problem = replace(problem, sets=sets)
+    hits = run_problem(problem, 1, 0, 3).hits[LIQUIDATION, 0, :, 0]
+    np.testing.assert_array_equal(hits[0], [0, 0, 0, 0, 3, 0])
+    np.testing.assert_array_equal(hits[1], [0, 3, 0, 0, 0, 0])
+    np.testing.assert_array_equal(hits[2], 0)
+    # 2 received at 0.1, 1 paid at 0.5: 0.3 a payment out of 0.05 above a requirement of 3 units' 2 %
+    assert hits[3].sum() == hits[3, 0] == 3
 
 
 @pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])

@@ -209,3 +209,14 @@ def test_lower_clock__horizon_of_each_step() -> None:
     assert clock.steps == 24
     assert clock.horizon.tolist() == [0, 1, 1, 1] + [2] * 20
     assert clock.bridge == 0
+
+
+def test_lower_book__clamps_on_funding_are_those_of_each_market() -> None:
+    """6 x 0.8 % per 8 h of a dydx_v4 market, what is stated for an hour; none for collateral."""
+    document = small_document()
+    document["venue"]["markets"]["ETH-USD"]["funding_cap"] = 0.01
+    document["accounts"][0]["collateral"]["BTC"] = 1.0
+    document["venue"]["haircuts"] = {"BTC": 0.05}
+    plan = plan_from_document(document)
+    book = lower_book(plan, lower_market(plan), (0,))
+    assert book.funding_cap[:3] == pytest.approx([0.048 * 3 * 365, 0.01 * 8760, np.inf])

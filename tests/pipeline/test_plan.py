@@ -112,7 +112,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("venue", "markets", "BTC-USD", "initial"), 1, "venue.markets.BTC-USD.initial", "`initial_margin`"),
     ((*SCENARIO, "effects", 0, "until"), "4h", "scenarios[2].effects[0].until", "effect, force"),
     (("limits", 0, "maximum"), 1, "limits[0].maximum", "known key"),
-    (("market_state",), {"BTC": 1}, "market_state", "not supported yet"),
+    (("market_state",), {"BTC": 1}, "market_state.BTC", "`BTC`"),
     (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
     (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),

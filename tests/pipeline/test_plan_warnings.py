@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.plan import plan_from_document
 from tests.pipeline.documents import small_document, spoil, tiered_document
+from tests.pipeline.moving_states import moving_document
 
 
 def test_warnings__old_or_early_filtered_law() -> None:
@@ -53,3 +54,14 @@ def test_warnings__larger_than_the_largest_bracket() -> None:
     (text,) = (text for text in plan_from_document(document).warnings() if "largest" in text)
     above = "1,004,500 USDT is above the largest position, 1,000,000"
     assert text == f"account hedger, BTCUSDT: {above}; margin by the last bracket"
+
+
+def test_warnings__funding_that_moves_without_a_clamp() -> None:
+    document = moving_document()
+    assert not any("clamp" in text for text in plan_from_document(document).warnings())
+    for market in document["venue"]["markets"].values():
+        market |= {"brackets": [{"maintenance_margin": 0.01, "max_leverage": 50}]}
+        del market["initial_margin"], market["maintenance_margin"]
+    document["venue"]["rules"] = "tiered"
+    warnings = plan_from_document(document).warnings()
+    assert "funding of BTC-USD, ETH-USD is not clamped: the venue's file has no `funding_cap`" in warnings

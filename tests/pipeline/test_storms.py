@@ -12,6 +12,7 @@ import pytest
 
 from kernels.jit import njit
 from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_regimes
+from kernels.reverting import room_for_normals
 from kernels.simulate import apply_shock
 from kernels.structs import LANES, Draws, Floats, Key, Market, Step
 from pipeline.lower_market import lower_market
@@ -53,12 +54,14 @@ def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
     draws = Draws(
         *(lanes(4), lanes(factors), lanes(loadings, regimes, assets)),
         *(lanes(factors), lanes(loadings, regimes, assets)),
+        lanes(2, room_for_normals(market.funding_law)),
     )
     whole = np.zeros(LANES, np.int64)
     now = Step(
         *(
             np.ones(LANES),
             whole.copy(),
+            lanes(assets),
             lanes(assets),
             lanes(assets),
             lanes(assets),

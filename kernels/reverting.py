@@ -1,0 +1,69 @@
+"""A state beside prices that reverts to a level, such as a funding rate, for the paths of one set of lanes.
+
+In regime k, over a step, exactly (an Ornstein-Uhlenbeck process seen at step ends; see docs/model.md):
+
+    f <- level + kept (f - level) + w (tied x noise of the asset's return + apart x normal)
+"""
+
+from __future__ import annotations
+
+import math
+
+from kernels.jit import hot
+from kernels.market import draw_normal_lanes
+from kernels.structs import LANES, Floats, Integers, Key, Reverting
+
+START = 1 << 20  # beyond a state's first slot: where what it starts from is drawn
+OWN = 2  # the first row of normals that belongs to an asset
+
+
+def room_for_normals(law: Reverting) -> int:
+    """The rows that `draw_reverting` fills."""
+    return OWN + 2 * (1 + int(law.column.max(initial=-1)) // 2)
+
+
+@hot
+def draw_reverting(law: Reverting, key: Key, slot: int, normal: Floats) -> None:
+    """Fill normal (OWN + columns, LANES): common to all assets, spare, then those of the assets simulated."""
+    draw_normal_lanes(key, slot, normal[0], normal[1])
+    for b in range(law.column.shape[0]):
+        pair = law.column[b] // 2
+        if b == 0 or law.column[b - 1] // 2 != pair:
+            j = OWN + 2 * pair
+            draw_normal_lanes(key, slot + 1 + pair, normal[j], normal[j + 1])
+
+
+@hot
+def start_reverting(law: Reverting, regime: Integers, normal: Floats, state: Floats) -> None:
+    """Put state (B, LANES) at `as_of`: as known, else drawn from the first regime's law in the long run."""
+    for b in range(state.shape[0]):
+        own = normal[OWN + law.column[b]]
+        for v in range(LANES):
+            k = regime[v]
+            common = law.common[k]
+            drawn = math.sqrt(common) * normal[0, v] + math.sqrt(1.0 - common) * own[v]
+            known = law.start[b]
+            state[b, v] = law.level[k, b] + law.deviation[k, b] * drawn if math.isnan(known) else known
+
+
+@hot
+def move_reverting(
+    law: Reverting,
+    loading: int,
+    regime: Integers,
+    weight: Floats,
+    noise: Floats,
+    normal: Floats,
+    state: Floats,
+) -> None:
+    """Move state (B, LANES) by one step, with the assets' noise (K, B, LANES) under that loading."""
+    for b in range(state.shape[0]):
+        own, here = normal[OWN + law.column[b]], state[b]
+        for k in range(law.level.shape[0]):
+            level, kept, tied = law.level[k, b], law.kept[k, b], law.tied[loading, k, b]
+            pooled = law.apart[loading, k, b] * math.sqrt(law.common[k])
+            apart = law.apart[loading, k, b] * math.sqrt(1.0 - law.common[k])
+            for v in range(LANES):
+                shaken = tied * noise[k, b, v] + (pooled * normal[0, v] + apart * own[v])
+                moved = level + kept * (here[v] - level) + weight[v] * shaken
+                here[v] = moved if regime[v] == k else here[v]

@@ -1,0 +1,58 @@
+"""What a model says of a state beside prices that reverts to a level: a funding rate, say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipeline.faults import Fault, Part
+from pipeline.units import Duration, Fraction, NonNegative
+
+Deviation = Annotated[NonNegative, Field(le=1e6)]
+Tie = Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)]
+
+
+class Reversion(Part):
+    """How a state of each asset comes back to its level while one regime holds.
+
+    `half_life` of its distance from the level; `deviation` from it in the long run (standard deviation);
+    `correlation` of its shocks with the asset's returns, jumps apart; `common`, the correlation of what is
+    left of the shocks between any two assets.
+    """
+
+    half_life: dict[str, Duration]
+    deviation: dict[str, Deviation]
+    correlation: dict[str, Tie] = Field(default={})
+    common: Fraction = 0.0
+
+    def completed(self, assets: Sequence[str]) -> Reversion:
+        """With every mapping in the order of the model's assets; a correlation not given is 0."""
+        return self.model_copy(
+            update={
+                "half_life": {a: self.half_life[a] for a in assets},
+                "deviation": {a: self.deviation[a] for a in assets},
+                "correlation": {a: self.correlation.get(a, 0.0) for a in assets},
+            }
+        )
+
+
+def mappings_of(key: str, reversion: Mapping[str, Any] | None) -> Iterator[tuple[tuple[str, str], Any, bool]]:
+    """What a regime's document has by asset under a key: where, the mapping, whether it must be whole."""
+    for name, whole in (("level", True), ("half_life", True), ("deviation", True), ("correlation", False)):
+        yield (key, name), (reversion or {}).get(name), whole
+
+
+def find_reversion_faults(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+    """Regimes that say how funding reverts where others don't, or that have no level for it."""
+    having = [name for name, regime in regimes.items() if regime.get("funding_process") is not None]
+    for name, regime in regimes.items() if having else ():
+        if name not in having:
+            fix = "add it, or leave it out everywhere"
+            yield Fault(
+                ("regimes", name, "funding_process"), f"one in every regime, as in {having[0]}", "none", fix
+            )
+        elif regime.get("funding") is None:
+            expected = "the level that `funding_process` reverts to"
+            yield Fault(("regimes", name, "funding"), expected, "none", "add `funding:`")

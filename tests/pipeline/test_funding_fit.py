@@ -1,0 +1,85 @@
+"""Funding's law recovered from rates made by it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.funding_fit import fit_funding
+
+Floats = NDArray[np.float64]
+HOUR = timedelta(hours=1)
+LEVEL = np.array([[0.05, 0.10, 0.02], [-0.30, 0.60, 0.4]])
+DEVIATION = np.array([[0.05, 0.08, 0.1], [0.25, 0.20, 0.3]])
+HALF_LIFE = np.array([10.0, 30.0, 18.0])
+RHO = np.array([0.6, -0.4, 0.0])
+COMMON = 0.5
+
+
+def draw_rates(steps: int, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Rates, probabilities (certain ones: regimes of about 2,000 h) and returns, hour by hour."""
+    rng = np.random.default_rng(seed)
+    regime = (np.cumsum(rng.random(steps) < 0.0005) % 2).astype(int)
+    z = rng.normal(size=(steps, 3)) @ np.linalg.cholesky(np.full((3, 3), 0.5) + 0.5 * np.eye(3)).T
+    own = np.sqrt(COMMON) * rng.normal(size=(steps, 1)) + np.sqrt(1 - COMMON) * rng.normal(size=(steps, 3))
+    shock = RHO * z + np.sqrt(1 - RHO**2) * own
+    kept = 0.5 ** (1 / HALF_LIFE)
+    rates = np.empty((steps, 3))
+    now = LEVEL[regime[0]]
+    for t, k in enumerate(regime):
+        now = LEVEL[k] + kept * (now - LEVEL[k]) + DEVIATION[k] * np.sqrt(1 - kept**2) * shock[t]
+        rates[t] = now
+    volatility = np.array([[0.01, 0.02, 0.02], [0.03, 0.04, 0.05]])
+    return rates, np.eye(2)[regime], volatility[regime] * z
+
+
+def test_fit_funding__recovers_the_law() -> None:
+    fit = fit_funding(*draw_rates(40_000, 3), HOUR)
+    np.testing.assert_allclose(fit.level, LEVEL, atol=0.03)
+    np.testing.assert_allclose(fit.deviation, DEVIATION, rtol=0.12)
+    np.testing.assert_allclose([h / HOUR for h in fit.half_life], HALF_LIFE, rtol=0.25)
+    np.testing.assert_allclose(fit.correlation, RHO, atol=0.08)
+    assert abs(fit.common - COMMON) < 0.08
+
+
+def test_fit_funding__settled_every_8_hours_says_nearly_the_same() -> None:
+    """Each rate is known for the 8 hours before it, as venues settle it."""
+    rates, probabilities, returns = draw_rates(40_000, 3)
+    settled = np.repeat(rates[7::8], 8, axis=0)
+    fit = fit_funding(settled, probabilities, returns, HOUR)
+    whole = fit_funding(rates, probabilities, returns, HOUR)
+    np.testing.assert_allclose(fit.deviation, whole.deviation, rtol=0.08)
+    hours = [[h / HOUR for h in each.half_life] for each in (fit, whole)]
+    np.testing.assert_allclose(hours[0], hours[1], rtol=0.15)
+    ratio = fit.correlation[:2] / whole.correlation[:2]  # a rate of 8 hours is late: they come out low
+    assert np.all((ratio > 0.7) & (ratio < 1.0))
+
+
+def test_fit_funding__missing_rates_and_returns_are_left_out() -> None:
+    rates, probabilities, returns = draw_rates(40_000, 4)
+    rates[:20_000, 1] = np.nan
+    rates[30_000:30_100] = np.nan
+    returns[100:130] = np.nan
+    fit = fit_funding(rates, probabilities, returns, HOUR)
+    np.testing.assert_allclose(fit.level, LEVEL, atol=0.05)
+    np.testing.assert_allclose(fit.correlation, RHO, atol=0.1)
+
+
+def test_fit_funding__a_week_in_a_regime_says_half() -> None:
+    """The mean over all regimes weighs seven days beside what was seen in one."""
+    probabilities = np.zeros((24 * 30, 2))
+    probabilities[:, 0], probabilities[-24 * 7 :, 0], probabilities[-24 * 7 :, 1] = 1, 0, 1
+    rates = (probabilities @ [0.0, 1.0])[:, None]
+    fit = fit_funding(rates, probabilities, np.random.default_rng(1).normal(size=rates.shape), HOUR)
+    assert fit.level[1, 0] == (7 + 7 * 7 / 30) / 14
+    assert fit.common == 0.0
+
+
+def test_fit_funding__a_constant_rate_does_not_move() -> None:
+    rates, probabilities, returns = draw_rates(2_000, 5)
+    fit = fit_funding(np.full_like(rates, 0.1), probabilities, returns, HOUR)
+    np.testing.assert_allclose(fit.level, 0.1)
+    np.testing.assert_allclose(fit.deviation, 0.0, atol=1e-12)
+    assert all(np.isfinite(x).all() for x in (fit.correlation, fit.common))
