@@ -205,7 +205,7 @@ def find_rates(market: Market, parameters: int, regime: Integers, state: Floats,
         if market.funding_law.column.shape[0] > 0:
             factor, added = market.funding_factor[parameters, a], market.funding_added[parameters, a]
             for v in range(LANES):
-                rate[a, v] = factor * state[a, v] + added
+                rate[a, v] = factor * state[market.spot_of[a], v] + added
         else:
             of = market.funding[parameters, :, a]
             for v in range(LANES):

@@ -11,7 +11,7 @@ import math
 
 from kernels.jit import hot
 from kernels.market import draw_normal_lanes
-from kernels.structs import LANES, Floats, Integers, Key, Reverting
+from kernels.structs import LANES, Floats, Integers, Key, Market, Reverting
 
 START = 1 << 20  # beyond a state's first slot: where what it starts from is drawn
 OWN = 2  # the first row of normals that belongs to an asset
@@ -66,4 +66,31 @@ def move_reverting(
             for v in range(LANES):
                 shaken = tied * noise[k, b, v] + (pooled * normal[0, v] + apart * own[v])
                 moved = level + kept * (here[v] - level) + weight[v] * shaken
+                here[v] = moved if regime[v] == k else here[v]
+
+
+@hot
+def move_basis(
+    market: Market,
+    loading: int,
+    regime: Integers,
+    weight: Floats,
+    noise: Floats,
+    basis: Floats,
+    move: Floats,
+) -> None:
+    """Move basis (B, LANES) by one step; its way back to level goes into the perpetuals' move (A, LANES).
+
+    noise (K, A, LANES) under that loading: a perpetual's is that of its asset, and the basis' shock.
+    """
+    law = market.basis_law
+    assets = move.shape[0] - basis.shape[0]
+    for b in range(basis.shape[0]):
+        mark, spot, here = assets + b, market.spot_of[assets + b], basis[b]
+        for k in range(law.level.shape[0]):
+            level, pull = law.level[k, b], 1.0 - law.kept[k, b]
+            for v in range(LANES):
+                back = pull * (level - here[v])
+                moved = here[v] + back + weight[v] * (noise[k, mark, v] - noise[k, spot, v])
+                move[mark, v] = move[mark, v] + back if regime[v] == k else move[mark, v]
                 here[v] = moved if regime[v] == k else here[v]

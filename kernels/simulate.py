@@ -24,8 +24,15 @@ from kernels.market import (
     select_regime,
     switch_regimes,
 )
-from kernels.random import SLOT_EVENT, SLOT_FUNDING, draw_normals, draw_uniforms
-from kernels.reverting import START, draw_reverting, move_reverting, room_for_normals, start_reverting
+from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normals, draw_uniforms
+from kernels.reverting import (
+    START,
+    draw_reverting,
+    move_basis,
+    move_reverting,
+    room_for_normals,
+    start_reverting,
+)
 from kernels.screen import revalue, screen_step
 from kernels.structs import (
     LANES,
@@ -121,6 +128,17 @@ def move_rates(
     move_reverting(law, d, regime, now.weight, draws.noise[d], draws.funding_normal[0], rates)
 
 
+@hot
+def shift_basis(
+    market: Market, step: int, parameters: int, regime: Integers, draws: Draws, now: Step, basis: Floats
+) -> None:
+    """Move basis (B, LANES) by one step, the first one from where it starts, and perpetuals with it."""
+    d = market.loading_of_set[parameters]
+    if step == 0:
+        start_reverting(market.basis_law, regime, draws.basis_normal, basis)
+    move_basis(market, d, regime, now.weight, draws.noise[d], basis, now.move)
+
+
 @inlined
 def start_lanes(
     market: Market, book: Book, clock: Clock, paths: int, standing: Standing, desk: Desk, tally: Tally
@@ -180,6 +198,7 @@ def walk_paths(
     """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
     groups = book.members.shape[0] > 0
     reverts = market.funding_law.column.shape[0] > 0
+    has_basis = market.basis_law.column.shape[0] > 0
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
         start_lanes(market, book, clock, lanes, standing, desk, tally)
@@ -188,6 +207,8 @@ def walk_paths(
             draw_step(market, key, clock.bridge, draws)
             if reverts:
                 draw_rates(market, key, draws)
+            if has_basis and step == 0:
+                draw_reverting(market.basis_law, key, SLOT_BASIS + START, draws.basis_normal)
             for s in range(standing.price.shape[0]):
                 price = standing.price[s]
                 parameters = market.parameters[s, step]
@@ -197,6 +218,8 @@ def walk_paths(
                 regime = standing.regime[leader]
                 mix_tails(market, parameters, regime, draws.uniform, now.weight)
                 select_regime(market, parameters, draws.noise, regime, now)
+                if has_basis:
+                    shift_basis(market, step, parameters, regime, draws, now, standing.basis[s])
                 if market.has_jumps:
                     add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
                 shock, event, cash = market.shock[s, step], market.event[s, step], book.cash[s, step]
@@ -263,6 +286,7 @@ def simulate_paths(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
         lanes(scenarios, len(market.funding_law.column)),
+        lanes(scenarios, len(market.basis_law.column)),
         lanes(scenarios, pools, NEXT + MARKS),
         integer_lanes(scenarios, pools, MARKS),
         integer_lanes(scenarios, accounts),
@@ -293,6 +317,7 @@ def simulate_paths(
             lanes(factors),
             lanes(loadings, regimes, assets),
             lanes(2, room_for_normals(market.funding_law)),
+            lanes(room_for_normals(market.basis_law)),
         ),
         now,
         standing,

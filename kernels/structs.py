@@ -35,9 +35,16 @@ class Reverting(NamedTuple):
 
 
 class Market(NamedTuple):
-    """The market model under every scenario, per simulation step."""
+    """The market model under every scenario, per simulation step.
+
+    Of the A assets the last B may be perpetuals: the price of an asset before them times exp(basis).
+    """
 
     spot: Floats  # (A,) price at `as_of`
+    spot_of: (
+        Integers  # (A,) which asset's price it follows: its own, or that of the asset it is a perpetual of
+    )
+    basis_law: Reverting  # of the perpetuals' basis; its shocks are in the loadings
     additive: int  # 1: prices move by spot times return; 0: by the return's exponential
     substeps: int  # simulation steps in one model step: they share regime and t-mixing
     initial: Floats  # (K,) cumulative law of the first regime
@@ -183,6 +190,7 @@ class Draws(NamedTuple):
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
     dip_noise: Floats  # (D, K, A, LANES) loading times those
     funding_normal: Floats  # (2, rows, LANES) of the step, of the start: see `kernels.reverting`
+    basis_normal: Floats  # (rows, LANES) of the start
 
 
 class Step(NamedTuple):
@@ -204,6 +212,7 @@ class Standing(NamedTuple):
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
     funding: Floats  # (S, B, LANES) annualised rate, before what scenarios and clamps make of it
+    basis: Floats  # (S, B, LANES) log of the perpetual's price over the asset's
     pool: Floats  # (S, R, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
     rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H

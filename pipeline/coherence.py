@@ -66,6 +66,7 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
         (("drift",), regime.get("drift"), False),
         (("funding",), regime.get("funding"), True),
         *mappings_of("funding_process", regime.get("funding_process")),
+        *mappings_of("basis", regime.get("basis")),
         (("jumps", "mean"), jumps.get("mean"), True),
         (("jumps", "volatility"), jumps.get("volatility"), True),
     ):

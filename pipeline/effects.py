@@ -30,7 +30,7 @@ CLASSES = (FIRST, MAJORS, ALTS, ALL)
 MAJOR_ASSETS = ("BTC", "ETH")
 QUOTE = "quote"  # as the asset of a de-peg: the quote currency of each account's venue
 
-_LATER_EFFECTS = frozenset(("basis", "depth", "gas", "implied_volatility", "wick"))
+_LATER_EFFECTS = frozenset(("depth", "gas", "implied_volatility", "wick"))
 
 _rows = TypeAdapter(CorrelationRows)
 _word = TypeAdapter(Literal["one", "zero"])
@@ -164,6 +164,17 @@ class Funding(_Effect):
     decay: Duration | None = None
 
 
+class Basis(_Effect):
+    """Perpetuals off their asset's price by a fraction more than the model has them; `decay` as above.
+
+    It moves what is marked at the perpetual's own price: on tiered venues, not at dydx_v4's oracle prices.
+    """
+
+    effect: Literal["basis"]
+    add: PerAsset
+    decay: Duration | None = None
+
+
 class Replay(_Effect):
     """Historical log returns, one a simulation step, on top of the model's (`add`) or instead (`replace`).
 
@@ -229,6 +240,7 @@ Effect = Annotated[
     | Correlation
     | Tail
     | Funding
+    | Basis
     | Replay
     | Depeg
     | Loss

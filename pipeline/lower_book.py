@@ -26,7 +26,7 @@ from kernels.structs import (
     checked,
     checked_index,
 )
-from pipeline.lower_market import count_steps, funding_intervals, simulated_assets
+from pipeline.lower_market import count_steps, funding_intervals, marked_assets, simulated_assets
 from pipeline.lower_timeline import find_cash, find_sight, touches_cash
 from pipeline.plan import Account, Plan
 from pipeline.pools import Pool, pools_of
@@ -45,6 +45,8 @@ class Labels(NamedTuple):
     """What the kernel knows by number alone."""
 
     assets: tuple[str, ...]
+    marks: tuple[str, ...]
+    """Assets whose perpetuals are simulated apart; numbered after the assets."""
     intervals: tuple[timedelta, ...]
 
 
@@ -90,7 +92,7 @@ def lower_clock(plan: Plan) -> Clock:
 def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
     """Some of a plan's accounts, by number. Positions of size zero, which risk nothing, are left out."""
     chosen = [plan.accounts[i] for i in accounts]
-    labels = Labels(simulated_assets(plan), funding_intervals(plan))
+    labels = Labels(simulated_assets(plan), marked_assets(plan), funding_intervals(plan))
     rows = [row for p, account in enumerate(chosen) for row in _rows(plan, labels, account, p)]
     legs = [leg for row in rows for leg in row.legs]
     count, size = len(legs), len(rows)
@@ -193,11 +195,11 @@ def pools_that_matter(plan: Plan, account: Account) -> dict[int, Pool]:
 
 
 def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) -> Row:
-    assets, intervals = labels
+    assets, marks, intervals = labels
     held = [holding for holding in pool.holdings if holding.size != 0]
     legs = [
         Leg(
-            assets.index(h.asset),
+            len(assets) + marks.index(h.asset) if h.marked and marks else assets.index(h.asset),
             intervals.index(h.interval),
             h.funding_cap,
             h.size,

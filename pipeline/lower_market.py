@@ -15,9 +15,19 @@ from kernels.market import CELLS
 from kernels.structs import Floats, Market, checked, checked_index
 from pipeline.betas import jump_correlation
 from pipeline.correlation import blend_correlation
-from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
+from pipeline.effects import (
+    Basis,
+    Correlation,
+    Drift,
+    Event,
+    ForcedRegime,
+    Funding,
+    Tail,
+    Volatility,
+    value_of,
+)
 from pipeline.funding_cap import annual_cap
-from pipeline.lower_state import lower_funding, overlay_funding
+from pipeline.lower_state import basis_of, has_basis, lower_basis, lower_funding, overlay_funding, shock_of
 from pipeline.lower_timeline import (
     Lasting,
     cut_segments,
@@ -64,6 +74,22 @@ def simulated_assets(plan: Plan) -> tuple[str, ...]:
     return tuple(asset for asset in plan.model.assets if asset in held) or plan.model.assets[:1]
 
 
+def marked_assets(plan: Plan) -> tuple[str, ...]:
+    """The assets of positions that are marked at the perpetual's own price, in the model's order; none where
+    neither the model nor a scenario has a basis."""
+    effects = (effect for scenario in plan.scenarios for effect in scenario.effects)
+    if not has_basis(plan.model) and not any(isinstance(effect, Basis) for effect in effects):
+        return ()
+    held = {
+        venue.markets[position.market].asset
+        for account in plan.accounts
+        if (venue := plan.venue_of(account)).is_marked
+        for position in account.positions
+        if position.size
+    }
+    return tuple(asset for asset in plan.model.assets if asset in held)
+
+
 def funding_intervals(plan: Plan) -> tuple[timedelta, ...]:
     """The funding intervals of the venues' markets, each once, shortest first."""
     venues = (plan.venue, *plan.venues.values())
@@ -80,10 +106,11 @@ def lower_market(plan: Plan) -> Market:
     from pipeline.mixing import mixing_table
 
     model, step, steps = plan.model, plan.simulation.step, count_steps(plan)
-    assets = simulated_assets(plan)
+    spots, marks = simulated_assets(plan), marked_assets(plan)
+    assets = (*spots, *marks)
     columns = np.array([model.assets.index(asset) for asset in assets])
-    factors = -(-(int(columns[-1]) + 1) // FACTOR_TILE) * FACTOR_TILE
-    lower = _Lowering(model, step / YEAR, columns, factors)
+    lower = _Lowering(model, step, columns, len(marks))
+    factors = lower.factors
     scenarios = len(plan.scenarios)
     parameters = np.zeros((scenarios, steps), np.int64)
     forced = np.full((scenarios, steps), -1, np.int64)
@@ -101,7 +128,7 @@ def lower_market(plan: Plan) -> Market:
             if isinstance(effect, ForcedRegime) and window.start < window.stop:
                 stop = window.start + 1 if effect.start_only else window.stop
                 forced[s, window.start : stop] = model.regime_names.index(model.regime_named(effect.force))
-        for at, factor in find_shocks(scenario.effects, model, columns, step, steps).items():
+        for at, factor in find_shocks(scenario.effects, model, columns, len(marks), step, steps).items():
             shock[s, at] = shocks.put(factor.tobytes(), factor)
         for at, found in find_events(scenario.effects, step, steps).items():
             event[s, at] = len(events)
@@ -111,7 +138,7 @@ def lower_market(plan: Plan) -> Market:
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
     count, regimes, size = len(sets), len(model.regimes), len(assets)
     loading = np.array(loadings)
-    depth = -(-(columns + 1) // FACTOR_TILE) * FACTOR_TILE
+    depth = np.array([lower.depth_of(i) for i in range(size)])
     loading_of_set = np.array([entry.loading for entry in sets])
     in_use = np.zeros((steps, len(loadings)), np.int64)
     for row in parameters:
@@ -124,10 +151,12 @@ def lower_market(plan: Plan) -> Market:
     overlay = np.array([entry.overlay for entry in sets])
     volatility = np.sqrt(np.einsum("dkaf,dkaf->dka", loading, loading))
     known = {} if plan.market_state is None else plan.market_state.funding
-    law = lower_funding(model, known, columns, volatility, step)
+    law = lower_funding(model, known, columns[: len(spots)], volatility[..., : len(spots)], step)
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
     leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
     return Market(
+        spot_of=np.array([spots.index(asset) for asset in assets], np.int64),
+        basis_law=lower_basis(model, plan.market_state, columns[len(spots) :], step, len(loadings)),
         spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
         additive=int(model.returns == "additive"),
         substeps=model.step // step,
@@ -218,21 +247,33 @@ class _ParameterSet:
 class _Lowering:
     """Collects the distinct parameter sets, loadings and tails that scenarios need."""
 
-    def __init__(self, model: MarketModel, years: float, columns: NDArray[np.int64], factors: int) -> None:
+    def __init__(self, model: MarketModel, step: timedelta, columns: NDArray[np.int64], marks: int) -> None:
         self.model = model
-        self.years = years
+        self.step, self.years = step, step / YEAR
         self.columns = columns
-        self.factors = factors
+        self.spots = len(columns) - marks
+        self.factors = max(self.depth_of(i) for i in range(len(columns)))
         self.funds = any(regime.funding_process for regime in model.regimes.values())
         self.sets: Shelf[_ParameterSet] = Shelf()
         self.loadings: Shelf[Floats] = Shelf()
         self.tails: Shelf[float] = Shelf()
 
+    def depth_of(self, i: int) -> int:
+        """Leading factors that matter to a column. Beyond the assets' own there is one that all basis have in
+        common, then one for each asset's."""
+        last = self.columns[i] + (0 if i < self.spots else len(self.model.assets) + 1)
+        return int(-(-(last + 1) // FACTOR_TILE) * FACTOR_TILE)
+
     def parameter_set(self, effects: tuple[Lasting, ...]) -> int:
         """The number of the parameter set under these effects."""
         regimes = [self._regime(regime, effects) for regime in self.model.regimes.values()]
         loading = np.array(
-            [self._loading(volatility, correlation) for _, volatility, correlation, _, _ in regimes]
+            [
+                self._loading(volatility, correlation, regime)
+                for (_, volatility, correlation, _, _), regime in zip(
+                    regimes, self.model.regimes.values(), strict=True
+                )
+            ]
         )
         number = self.loadings.put(loading.tobytes(), loading)
         drift = np.array([drift for drift, *_ in regimes])[:, self.columns] * self.years
@@ -288,10 +329,19 @@ class _Lowering:
             return np.ones((size, size))
         return np.eye(size) if effect.target == "zero" else np.array(effect.target, np.float64)
 
-    def _loading(self, volatility: Floats, correlation: Floats) -> Floats:
-        """(A, F): one step's standard deviations times the correlation's Cholesky factor, for held assets."""
-        rows = (volatility * sqrt(self.years))[:, None] * lower_triangle(correlation)
-        return self._padded(rows)
+    def _loading(self, volatility: Floats, correlation: Floats, regime: Regime) -> Floats:
+        """(A, F): one step's standard deviations times the correlation's Cholesky factor, for held assets; a
+        perpetual's row is its asset's and the shock of its basis."""
+        deviation = volatility * sqrt(self.years)
+        rows = self._padded(deviation[:, None] * lower_triangle(correlation))
+        common = len(volatility)
+        for i in range(self.spots, len(self.columns)):
+            column = self.columns[i]
+            shock = shock_of(basis_of(regime), self.model.assets[column], self.step, deviation[column])
+            rows[i] *= 1.0 + shock.tied
+            rows[i, common] += shock.pooled
+            rows[i, common + 1 + column] += shock.own
+        return rows
 
     def _padded(self, rows: Floats) -> Floats:
         held = rows[self.columns, : self.factors]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from math import nan
+from math import expm1, log, log1p, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from kernels.structs import Floats, Integers, Reverting
 from pipeline.effects import Funding, value_of
-from pipeline.model import MarketModel
-from pipeline.reversion import Reversion
+from pipeline.market_state import MarketState
+from pipeline.model import MarketModel, Regime
+from pipeline.reversion import Reversion, RevertingState
 
 
 def lower_reverting(
@@ -50,6 +52,50 @@ def lower_reverting(
         apart=np.where(moves, np.sqrt(1.0 - rho**2), 1.0) * shock,
         common=np.array([r.common for r in reversions], np.float64),
     )
+
+
+class Shock(NamedTuple):
+    """One step's shock of an asset's state: times the noise of its return, a normal that all assets have in
+    common, one of its own."""
+
+    tied: float
+    pooled: float
+    own: float
+
+
+def shock_of(state: Reversion, asset: str, step: timedelta, deviation: float) -> Shock:
+    """What comes to a state over a step; `deviation` is that of the asset's return over it."""
+    size = state.deviation[asset] * sqrt(-expm1(-2.0 * log(2.0) * (step / state.half_life[asset])))
+    rho = state.correlation[asset] if deviation > 0.0 else 0.0
+    apart = sqrt(1.0 - rho**2) * size
+    tied = rho * size / deviation if deviation > 0.0 else 0.0
+    return Shock(tied, sqrt(state.common) * apart, sqrt(1.0 - state.common) * apart)
+
+
+def has_basis(model: MarketModel) -> bool:
+    """Whether perpetuals have prices of their own in the model."""
+    return any(regime.basis is not None for regime in model.regimes.values())
+
+
+def basis_of(regime: Regime) -> RevertingState:
+    """A regime's basis; one that stays at nothing where it has none."""
+    if regime.basis is not None:
+        return regime.basis
+    nothing = dict.fromkeys(regime.volatility, 0.0)
+    days = dict.fromkeys(regime.volatility, timedelta(days=1))
+    return RevertingState(level=nothing, half_life=days, deviation=nothing, correlation=nothing)
+
+
+def lower_basis(
+    model: MarketModel, state: MarketState | None, columns: Integers, step: timedelta, loadings: int
+) -> Reverting:
+    """The law of the basis of perpetuals on these assets of the model; its shocks are in the loadings."""
+    laws = [basis_of(regime) for regime in model.regimes.values()]
+    if not len(columns):
+        return no_reverting(loadings, len(laws))
+    known = {} if state is None else {asset: log1p(basis) for asset, basis in state.basis.items()}
+    apart = np.zeros((loadings, len(laws), len(columns)))
+    return lower_reverting([law.level for law in laws], laws, known, model.assets, columns, apart, step)
 
 
 def no_reverting(loadings: int, regimes: int) -> Reverting:

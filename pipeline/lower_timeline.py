@@ -13,6 +13,7 @@ from kernels.structs import AT_CLOSE, THROUGHOUT, UNSEEN, Floats, Integers
 from pipeline.betas import betas
 from pipeline.effects import (
     QUOTE,
+    Basis,
     Correlation,
     Depeg,
     Drift,
@@ -61,21 +62,26 @@ def cut_segments(
 
 
 def _fade(effect: Lasting, step: timedelta, steps: int) -> Iterator[tuple[Lasting, slice]]:
-    """An effect with its window; one that decays cut into pieces, each at its mean strength over the piece.
-
-    Over (a, b] the mean of 2^(-t/h) is (2^(-a/h) - 2^(-b/h)) h / ((b - a) ln 2).
-    """
+    """An effect with its window; one that decays cut into pieces, each at its mean strength over it."""
     window = find_window(effect, step, steps)
     if not isinstance(effect, Volatility | Funding) or effect.decay is None:
         yield effect, window
         return
-    half_life = effect.decay / step
+    for strength, piece in _pieces(effect.decay / step, window):
+        yield _weaken(effect, strength), piece
+
+
+def _pieces(half_life: float, window: slice) -> Iterator[tuple[float, slice]]:
+    """A window cut into pieces, each with the mean over it of what halves every so many steps.
+
+    Over (a, b] the mean of 2^(-t/h) is (2^(-a/h) - 2^(-b/h)) h / ((b - a) ln 2).
+    """
     stride = max(1, int(half_life / PIECES))
     last = min(window.stop, window.start + int(HALVINGS * half_life) + stride)
     for first in range(window.start, last, stride):
         stop = min(first + stride, window.stop)
         a, b = ((edge - window.start) / half_life for edge in (first, stop))
-        yield _weaken(effect, (2.0**-a - 2.0**-b) / ((b - a) * log(2.0))), slice(first, stop)
+        yield (2.0**-a - 2.0**-b) / ((b - a) * log(2.0)), slice(first, stop)
 
 
 def _weaken(effect: Volatility | Funding, strength: float) -> Volatility | Funding:
@@ -87,11 +93,12 @@ def _weaken(effect: Volatility | Funding, strength: float) -> Volatility | Fundi
 
 
 def find_shocks(
-    effects: Sequence[Effect], model: MarketModel, columns: Integers, step: timedelta, steps: int
+    effects: Sequence[Effect], model: MarketModel, columns: Integers, marks: int, step: timedelta, steps: int
 ) -> dict[int, Floats]:
     """Factors on the prices of the assets simulated, by the step at whose start they fall.
 
     Those at one instant multiply. An asset off its peg, or seen wrongly by an oracle, falls and comes back.
+    The last `marks` columns are perpetuals, which a scenario's basis moves as well.
     """
     factors = np.ones((steps, len(model.assets)))
     for effect in effects:
@@ -111,7 +118,22 @@ def find_shocks(
                 late = min(window.start + effect.confirm // step, window.stop)
                 _fall_and_return(factors, slice(late, window.stop), factor)
     held = factors[:, columns]
+    if marks:
+        held[:, -marks:] *= _basis_factors(effects, model, step, steps)[:, columns[-marks:]]
     return {int(at): held[at] for at in np.flatnonzero((held != 1.0).any(axis=1))}
+
+
+def _basis_factors(effects: Sequence[Effect], model: MarketModel, step: timedelta, steps: int) -> Floats:
+    """(T, A): factors on perpetuals' prices at the start of each step, from 1 + basis before to that now."""
+    level = np.ones((steps + 1, len(model.assets)))
+    for effect in effects:
+        if isinstance(effect, Basis):
+            window = find_window(effect, step, steps)
+            added = np.array([value_of(effect.add, a, model.assets, 0.0) for a in model.assets])
+            whole = [(1.0, window)] if effect.decay is None else _pieces(effect.decay / step, window)
+            for strength, piece in whole:
+                level[1:][piece] *= 1.0 + strength * added
+    return np.asarray(level[1:] / level[:-1])
 
 
 def _fall_and_return(factors: Floats, window: slice, factor: Floats) -> None:

@@ -24,7 +24,7 @@ from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_ei
 from pipeline.faults import Part, refuse, refuse_value
 from pipeline.matrices import CorrelationRows, Rows, plain_rows
 from pipeline.origin import Origin, read_part
-from pipeline.reversion import Reversion
+from pipeline.reversion import Reversion, RevertingState
 from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
 from pipeline.yaml_text import load_text
 
@@ -88,19 +88,19 @@ class Regime(Part):
 
     `correlation` is in the order of the model's assets. `tail` is the Student-t's degrees of freedom, None
     for Gaussian; `funding` None is not modelled. It is a constant of the regime, or, with `funding_process`,
-    the level that the rate reverts to. With `repair: nearest` a correlation that is not positive
-    semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
+    the level that the rate reverts to. `basis` is the log of a perpetual's price over the asset's. With
+    `repair: nearest` a correlation that is not positive semidefinite is replaced by the nearest that is;
+    `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "duration")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "depth", "implied_volatility", "duration"))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
     correlation: CorrelationRows = ()
     funding: dict[str, Rate] | None = None
     funding_process: Reversion | None = None
+    basis: RevertingState | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
     repair: Literal["nearest"] | None = None
@@ -136,7 +136,7 @@ class MarketModel(Part):
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "durations", "parameter_draws")
+        ("wick", "depth", "implied_volatility", "durations", "parameter_draws")
     )
 
     name: Name | None = None
@@ -214,6 +214,7 @@ def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
             "drift": {a: regime.drift.get(a, 0.0) for a in assets},
             "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
             "funding_process": None if process is None else process.completed(assets),
+            "basis": None if regime.basis is None else regime.basis.completed(assets),
             "correlation": regime.correlation or ((1.0,),),
             "jumps": jumps,
         }

@@ -34,11 +34,14 @@ class Coin(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A position in a pool, at its size there: its asset, funding and margin rules; the cap is annualised."""
+    """A position in a pool, at its size there: its asset, funding and margin rules; the cap is annualised.
+
+    `marked`: its price is the perpetual's own, not the asset's."""
 
     position: Position
     size: float
     asset: str
+    marked: bool
     interval: timedelta
     funding_cap: float
     initial: Requirement
@@ -116,6 +119,7 @@ def _pool(
             position,
             multiple * position.size,
             market.asset,
+            venue.is_marked,
             market.funding_interval,
             annual_cap(venue, market),
             initial_requirement(venue, market, multiple * position.size, position.leverage),

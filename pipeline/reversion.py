@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from pipeline.faults import Fault, Part
-from pipeline.units import Duration, Fraction, NonNegative
+from pipeline.units import Duration, Finite, Fraction, NonNegative
 
+STATES = ("basis",)  # keys of a regime that hold a state with its level
 Deviation = Annotated[NonNegative, Field(le=1e6)]
 Tie = Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)]
 
@@ -27,7 +28,7 @@ class Reversion(Part):
     correlation: dict[str, Tie] = Field(default={})
     common: Fraction = 0.0
 
-    def completed(self, assets: Sequence[str]) -> Reversion:
+    def completed(self, assets: Sequence[str]) -> Self:
         """With every mapping in the order of the model's assets; a correlation not given is 0."""
         return self.model_copy(
             update={
@@ -38,21 +39,35 @@ class Reversion(Part):
         )
 
 
-def mappings_of(key: str, reversion: Mapping[str, Any] | None) -> Iterator[tuple[tuple[str, str], Any, bool]]:
+class RevertingState(Reversion):
+    """A state that reverts, with the level that it comes back to."""
+
+    level: dict[str, Annotated[Finite, Field(ge=-1e6, le=1e6)]]
+
+    def completed(self, assets: Sequence[str]) -> Self:
+        """With every mapping in the order of the model's assets."""
+        level = {a: self.level[a] for a in assets}
+        return super().completed(assets).model_copy(update={"level": level})
+
+
+def mappings_of(key: str, state: Mapping[str, Any] | None) -> Iterator[tuple[tuple[str, str], Any, bool]]:
     """What a regime's document has by asset under a key: where, the mapping, whether it must be whole."""
     for name, whole in (("level", True), ("half_life", True), ("deviation", True), ("correlation", False)):
-        yield (key, name), (reversion or {}).get(name), whole
+        yield (key, name), (state or {}).get(name), whole
 
 
 def find_reversion_faults(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
-    """Regimes that say how funding reverts where others don't, or that have no level for it."""
-    having = [name for name, regime in regimes.items() if regime.get("funding_process") is not None]
-    for name, regime in regimes.items() if having else ():
-        if name not in having:
-            fix = "add it, or leave it out everywhere"
-            yield Fault(
-                ("regimes", name, "funding_process"), f"one in every regime, as in {having[0]}", "none", fix
-            )
-        elif regime.get("funding") is None:
+    """States that some regimes have and others don't, and funding that reverts to no level."""
+    for key in ("funding_process", *STATES):
+        having = [name for name, regime in regimes.items() if regime.get(key) is not None]
+        for name in regimes if having else ():
+            if name not in having:
+                expected, fix = (
+                    f"one in every regime, as in {having[0]}",
+                    "add it, or leave it out everywhere",
+                )
+                yield Fault(("regimes", name, key), expected, "none", fix)
+    for name, regime in regimes.items():
+        if regime.get("funding_process") is not None and regime.get("funding") is None:
             expected = "the level that `funding_process` reverts to"
             yield Fault(("regimes", name, "funding"), expected, "none", "add `funding:`")

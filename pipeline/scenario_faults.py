@@ -246,12 +246,21 @@ def _span(effect: Document) -> tuple[timedelta, timedelta]:
     return first, timedelta.max if length is None else first + parse_duration(length)
 
 
+def _basis_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
+    values = effect.get("add", {})
+    for asset, add in values.items() if isinstance(values, Mapping) else [("all", values)]:
+        if not -1 < add <= 10:
+            fix = "write -0.03 for a perpetual 3 percent below its asset"
+            yield Fault(("add", asset), "a fraction above -1, at most 10", f"{add:g}", fix)
+
+
 _JUDGES: dict[str, Callable[[Document, Surroundings], Iterator[Fault]]] = {
     "shock": _shock_faults,
     "event": _event_faults,
     "regime": _regime_faults,
     "correlation": _correlation_faults,
     "replay": _replay_faults,
+    "basis": _basis_faults,
     "depeg": _depeg_faults,
     "loss": _loss_faults,
     "oracle": _oracle_faults,

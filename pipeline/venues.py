@@ -118,6 +118,11 @@ class Venue(Part):
     markets: Annotated[dict[str, Market], Field(min_length=1)]
     liquidation: Liquidation | None = None
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether positions are judged at the perpetual's own price; dydx_v4 takes the oracle's."""
+        return self.rules == "tiered"
+
 
 def load_venue(name: str) -> Venue:
     """The shipped venue of that name; PlanError with what is wrong."""

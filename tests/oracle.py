@@ -35,7 +35,7 @@ Words = tuple[int, int, int, int]
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
 REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
-FUNDING, FUNDING_START = 1 << 27, (1 << 27) + (1 << 20)
+FUNDING, FUNDING_START, BASIS_START = 1 << 27, (1 << 27) + (1 << 20), (1 << 28) + (1 << 20)
 
 
 class Place(NamedTuple):
@@ -148,6 +148,33 @@ def load_factors(volatility: Floats, correlation: Floats) -> Floats:
     return np.asarray(np.diag(volatility) @ np.linalg.cholesky(correlation))
 
 
+def load_step(problem: Problem, regime: Regime) -> Floats:
+    """(asset, factor) of one step's returns. A perpetual's are its asset's, and the shock of its basis: that
+    has a factor common to all after those of the assets, then one for each asset."""
+    root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
+    if not problem.marks:
+        return root
+    law, n = regime.basis, problem.assets
+    assert law is not None
+    wide = np.zeros((problem.spot.size, 2 * n + 1))
+    wide[:, :n] = root[problem.spot_of]
+    for i, a in enumerate(problem.marks, start=n):
+        kept = 0.5 ** (problem.step_years / law.half_life[a])
+        shock = law.deviation[a] * math.sqrt(1.0 - kept**2)
+        unit = root[a] / math.sqrt(float(root[a] @ root[a]))
+        wide[i, :n] += law.correlation[a] * shock * unit
+        apart = math.sqrt(1.0 - law.correlation[a] ** 2) * shock
+        wide[i, n] = math.sqrt(law.common) * apart
+        wide[i, n + 1 + a] = math.sqrt(1.0 - law.common) * apart
+    return wide
+
+
+def load_jump(problem: Problem, regime: Regime) -> Floats:
+    """(asset, factor) of one jump: a perpetual jumps with its asset."""
+    root = load_factors(regime.jump_volatility, regime.jump_correlation)[problem.spot_of]
+    return np.pad(root, ((0, 0), (0, problem.assets + 1))) if problem.marks else root
+
+
 def move_prices(problem: Problem, price: Floats, move: Floats) -> Floats:
     """Prices after returns."""
     return price + problem.spot * move if problem.additive else price * np.exp(move)
@@ -162,7 +189,7 @@ def draw_reverting(place: Place, slot: int, assets: int, common: float) -> Float
 
 def start_reverting(problem: Problem, law: Rates, place: Place) -> Floats:
     """Funding rates at `as_of`: as known, or from the long run's law."""
-    drawn = draw_reverting(place, FUNDING_START, problem.spot.size, law.common)
+    drawn = draw_reverting(place, FUNDING_START, problem.assets, law.common)
     rates = law.level + law.deviation * drawn
     if problem.known_rates is None:
         return rates
@@ -175,10 +202,8 @@ def move_reverting(problem: Problem, regime: Regime, place: Place, rates: Floats
     assert law is not None
     model_step = place._replace(step=place.step - place.step % problem.substeps)
     weight = mix_tails(regime.df, draw_uniforms(model_step, REGIME)[1])
-    of_returns = np.linalg.cholesky(regime.correlation) @ draw_normal_vector(
-        place, FACTORS, problem.spot.size
-    )
-    own = draw_reverting(place, FUNDING, problem.spot.size, law.common)
+    of_returns = np.linalg.cholesky(regime.correlation) @ draw_normal_vector(place, FACTORS, problem.assets)
+    own = draw_reverting(place, FUNDING, problem.assets, law.common)
     shock = law.correlation * of_returns + np.sqrt(1.0 - law.correlation**2) * own
     kept = 0.5 ** (problem.step_years / law.half_life)
     spread = law.deviation * np.sqrt(1.0 - kept**2)
@@ -197,22 +222,21 @@ def split_step(
     after: Floats,
 ) -> list[Piece]:
     """The step cut at its jumps: times uniform, a Brownian path between, each jump given the rest's sum."""
-    assets = problem.spot.size
-    stride = 4 * -(-assets // 4)  # normals a vector takes
-    root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
-    jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
+    root, jump_root = load_step(problem, regime), load_jump(problem, regime)
+    factors = root.shape[1]
+    stride = 4 * -(-factors // 4)  # normals a vector takes
     times = sorted(draw_uniforms(place, JUMP_TIME + i)[0] for i in range(jumps))
     diffusion, to_jump = move - jump_sum, jump_sum
     pieces, start, now = [], before, 0.0
     for i, time in enumerate(times):
-        z = draw_normal_vector(place, JUMP_PATH + i * stride, assets)
+        z = draw_normal_vector(place, JUMP_PATH + i * stride, factors)
         share = (time - now) / (1.0 - now)
         sd = weight * math.sqrt((time - now) * (1.0 - time) / (1.0 - now))
         gain = share * diffusion + sd * root @ z
         end = move_prices(problem, start, gain)
         pieces.append(Piece(start, end, time - now, BRIDGE + i * stride))
         left = jumps - i
-        z = draw_normal_vector(place, JUMP_SPLIT + i * stride, assets)
+        z = draw_normal_vector(place, JUMP_SPLIT + i * stride, factors)
         jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
         start = move_prices(problem, end, jump)
         diffusion, to_jump, now = diffusion - gain, to_jump - jump, time
@@ -236,18 +260,17 @@ def dip_between(
     middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
     another slope at the other end, the law is that of the log price, and the excess a line in the price.
     """
-    assets = problem.spot.size
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
     at_end = excess(problem, pool, mark, piece.end, paid, leverages)
     lowest = np.minimum(at_start, at_end)
     middle = 0.5 * (piece.start + piece.end)
     direction = sensitivity(problem, pool, mark, middle, leverages)
-    root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
+    root = load_step(problem, regime)
     risk = (direction * (problem.spot if problem.additive else middle)) @ root
     variance = (risk**2).sum(axis=1)
     moves = variance > 0.0
     sd = np.sqrt(np.where(moves, variance, 1.0))
-    depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, assets) / sd)
+    depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, root.shape[1]) / sd)
     held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
     swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
     dip = 0.5 * (at_start + at_end - swing)
@@ -304,7 +327,8 @@ class _Walk:
         self.pools = [(i, pool) for i, account in enumerate(problem.accounts) for pool in account.pools]
         self.horizon = 0
         self.paid = [0.0] * len(self.pools)
-        self.rates = np.zeros(problem.spot.size)
+        self.rates = np.zeros(problem.assets)
+        self.basis = np.zeros(problem.assets)
         shape = (MARKS, len(self.pools), self.leverages.size)
         self.first = np.full(shape, len(problem.horizons))
         self.doubtful = np.zeros(shape, np.bool_)
@@ -319,6 +343,10 @@ class _Walk:
         first = problem.sets[scenario.sets[0]][regimes[0]].rates
         if first is not None:
             self.rates = start_reverting(problem, first, Place(self.seed, self.path, 0))
+        law = problem.sets[scenario.sets[0]][regimes[0]].basis
+        if law is not None:
+            drawn = draw_reverting(Place(self.seed, self.path, 0), BASIS_START, problem.assets, law.common)
+            self.basis = law.level + law.deviation * drawn
         for step in range(problem.steps):
             self.horizon = next(h for h, end in enumerate(problem.horizons) if end >= step + 1)
             if step > 0 and step in scenario.shocks:
@@ -335,6 +363,8 @@ class _Walk:
     def _take_step(self, step: int, regime: Regime, before: Floats) -> Floats:
         problem, place = self.problem, Place(self.seed, self.path, step)
         weight, jumps, jump_sum, move = _draw_return(problem, regime, place)
+        if problem.marks:
+            move = self._move_basis(regime, place, weight, move)
         price = move_prices(problem, before, move)
         pieces = (
             split_step(problem, regime, place, weight, jumps, move, jump_sum, before, price)
@@ -358,14 +388,25 @@ class _Walk:
         self._judge_all(price)
         return price
 
+    def _move_basis(self, regime: Regime, place: Place, weight: float, move: Floats) -> Floats:
+        """The step's returns with what takes each basis back to its level; the basis moved."""
+        law, problem, n = regime.basis, self.problem, self.problem.assets
+        assert law is not None
+        root = load_step(problem, regime)
+        noise = weight * root @ draw_normal_vector(place, FACTORS, root.shape[1])
+        back = (1.0 - 0.5 ** (problem.step_years / law.half_life)) * (law.level - self.basis)
+        for i, a in enumerate(problem.marks, start=n):
+            self.basis[a] += back[a] + noise[i] - noise[a]
+        return move + np.append(np.zeros(n), back[list(problem.marks)])
+
     def _find_rates(self, regime: Regime, place: Place) -> Floats:
         """Annualised funding rates at the end of the step, moved there if they move, before any clamp."""
         if regime.rates is None:
-            return regime.funding
+            return regime.funding[self.problem.spot_of]
         self.rates = move_reverting(self.problem, regime, place, self.rates)
         overlay = self.problem.overlay
         factor, added = overlay[self.scenario.sets[place.step]] if overlay else (1.0, 0.0)
-        return factor * self.rates + added
+        return (factor * self.rates + added)[self.problem.spot_of]
 
     def _judge_all(self, price: Floats) -> None:
         for r, (_, pool) in enumerate(self.pools):
@@ -388,18 +429,17 @@ class _Walk:
 
 def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float, int, Floats, Floats]:
     """Mixing number, number of jumps, their sum, and the whole return of one step."""
-    assets = problem.spot.size
     model_step = place._replace(step=place.step - place.step % problem.substeps)
     weight = mix_tails(regime.df, draw_uniforms(model_step, REGIME)[1])
-    z = draw_normal_vector(place, FACTORS, assets)
-    root = load_factors(regime.volatility, regime.correlation)
-    move = regime.drift * problem.step_years + math.sqrt(problem.step_years) * weight * root @ z
+    root = load_step(problem, regime)
+    z = draw_normal_vector(place, FACTORS, root.shape[1])
+    move = regime.drift[problem.spot_of] * problem.step_years + weight * root @ z
     jumps = count_jumps(problem, regime, draw_uniforms(place, JUMPS)[0])
-    jump_sum = np.zeros(assets)
+    jump_sum = np.zeros(problem.spot.size)
     if jumps > 0:
-        z = draw_normal_vector(place, JUMP_SIZE, assets)
-        jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
-        jump_sum = jumps * regime.jump_mean + math.sqrt(jumps) * jump_root @ z
+        z = draw_normal_vector(place, JUMP_SIZE, root.shape[1])
+        jump_root = load_jump(problem, regime)
+        jump_sum = jumps * regime.jump_mean[problem.spot_of] + math.sqrt(jumps) * jump_root @ z
     return weight, jumps, jump_sum, move + jump_sum
 
 

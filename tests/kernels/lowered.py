@@ -24,7 +24,18 @@ from kernels.structs import (
     Tally,
     create_tally,
 )
-from tests.kernels.problems import Account, Bracket, Coin, Floats, Interest, Kink, Pool, Position, Problem
+from tests.kernels.problems import (
+    Account,
+    Bracket,
+    Coin,
+    Floats,
+    Interest,
+    Kink,
+    Pool,
+    Position,
+    Problem,
+    Regime,
+)
 
 
 class Requirement(NamedTuple):
@@ -105,19 +116,29 @@ def tabulate_mixing(df: float) -> Floats:
 
 
 def _lower_market(problem: Problem) -> Market:
-    assets, dt = problem.spot.size, problem.step_years
-    factors = 4 * -(-assets // 4)
+    assets, dt = problem.assets, problem.step_years
+    wide = 2 * assets + 1 if problem.marks else assets
+    factors, of = 4 * -(-wide // 4), problem.spot_of
     sets = problem.sets
 
     def gather(values: Any) -> Floats:
         return np.array([[values(regime) for regime in regimes] for regimes in sets], np.float64)
 
     def padded(root: Floats) -> Floats:
-        return np.pad(root, ((0, 0), (0, factors - assets)))
+        return np.pad(root, ((0, 0), (0, factors - root.shape[1])))
 
-    loading_of_all = gather(
-        lambda r: padded(np.sqrt(dt) * np.diag(r.volatility) @ np.linalg.cholesky(r.correlation))
-    )
+    def load(regime: Regime) -> Floats:
+        root = padded(np.sqrt(dt) * np.diag(regime.volatility) @ np.linalg.cholesky(regime.correlation))[of]
+        for i, a in enumerate(problem.marks, start=assets):
+            law = regime.basis
+            assert law is not None
+            shock = law.deviation[a] * np.sqrt(1.0 - np.exp2(-2.0 * dt / law.half_life[a]))
+            root[i] *= 1.0 + law.correlation[a] * shock / (np.sqrt(dt) * regime.volatility[a])
+            apart = np.sqrt(1.0 - law.correlation[a] ** 2) * shock
+            root[i, [assets, assets + 1 + a]] = apart * np.sqrt([law.common, 1.0 - law.common])
+        return root
+
+    loading_of_all = gather(load)
     loading, loading_of_set = np.unique(loading_of_all, axis=0, return_inverse=True)
     loading_of_set = loading_of_set.reshape(-1).astype(np.int64)
     parameters = np.array([s.sets for s in problem.scenarios], np.int64)
@@ -125,7 +146,7 @@ def _lower_market(problem: Problem) -> Market:
     for row in parameters:
         in_use[np.arange(problem.steps), loading_of_set[row]] = 1
     shock = np.full(parameters.shape, -1, np.int64)
-    shocks = [np.ones(assets)]
+    shocks = [np.ones(len(of))]
     for s, scenario in enumerate(problem.scenarios):
         for step, factor in scenario.shocks.items():
             shock[s, step] = len(shocks)
@@ -137,6 +158,8 @@ def _lower_market(problem: Problem) -> Market:
     counts = np.arange(problem.most_jumps + 1)
     return Market(
         spot=problem.spot,
+        spot_of=np.array(of),
+        basis_law=_lower_basis(problem, loading),
         additive=int(problem.additive),
         substeps=problem.substeps,
         initial=np.cumsum(problem.initial),
@@ -147,26 +170,28 @@ def _lower_market(problem: Problem) -> Market:
         shock=shock,
         shocks=np.array(shocks),
         event=np.full(parameters.shape, -1, np.int64),
-        events=np.zeros((0, 2, assets)),
+        events=np.zeros((0, 2, len(of))),
         event_law=np.zeros((0, 2)),
         replay=np.full(parameters.shape, -1, np.int64),
-        replays=np.zeros((0, assets)),
-        drift=gather(lambda r: r.drift * dt),
+        replays=np.zeros((0, len(of))),
+        drift=gather(lambda r: r.drift[of] * dt),
         loading_of_set=loading_of_set,
         loading=np.ascontiguousarray(loading),
         volatility=np.sqrt((loading**2).sum(axis=-1)),
         covariance=np.ascontiguousarray(loading @ loading.transpose(0, 1, 3, 2)),
-        depth=np.minimum(4 * -(-(np.arange(assets) + 1) // 4), factors),
+        depth=np.array(
+            [4 * -(-((a if i < assets else wide - assets + a) + 1) // 4) for i, a in enumerate(of)]
+        ),
         in_use=in_use,
         mixing=mixing,
         mixing_tables=np.array([tabulate_mixing(df) for df in degrees] or [np.zeros((2, CELLS))]),
         jump_law=gather(lambda r: poisson.cdf(counts, r.intensity * dt)),
-        jump_mean=gather(lambda r: r.jump_mean),
+        jump_mean=gather(lambda r: r.jump_mean[of]),
         jump_loading=gather(
-            lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))
+            lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))[of]
         ),
         has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
-        funding=gather(lambda r: r.funding),
+        funding=gather(lambda r: r.funding[of]),
         due=np.vstack([problem.due, np.zeros(problem.steps)]),  # coins fund nothing
         has_funding=int(any(r.funding.any() for regimes in sets for r in regimes)),
         funding_law=_lower_rates(problem, loading),
@@ -186,13 +211,11 @@ def _by_set(problem: Problem, values: list[float], default: float) -> Floats:
 
 def _lower_rates(problem: Problem, loading: Floats) -> Reverting:
     """The law of funding rates in the first parameter set, which is that of all."""
-    assets = problem.spot.size
+    assets = problem.assets
     laws = [regime.rates for regime in problem.sets[0] if regime.rates is not None]
-    deviations = np.sqrt((loading**2).sum(axis=-1))
+    deviations = np.sqrt((loading**2).sum(axis=-1))[..., :assets]
     if not laws:
-        none, regimes = np.zeros((loading.shape[0], loading.shape[1], 0)), loading.shape[1]
-        flat = np.zeros((regimes, 0))
-        return Reverting(np.zeros(0, np.int64), np.zeros(0), flat, flat, flat, none, none, np.zeros(regimes))
+        return _no_rates(loading)
     kept = np.exp(-np.log(2.0) * problem.step_years / np.array([law.half_life for law in laws]))
     shock = np.array([law.deviation for law in laws]) * np.sqrt(1.0 - kept**2)
     rho = np.array([law.correlation for law in laws])
@@ -207,6 +230,30 @@ def _lower_rates(problem: Problem, loading: Floats) -> Reverting:
         apart=np.where(moves, np.sqrt(1.0 - rho**2), 1.0) * shock,
         common=np.array([law.common for law in laws]),
     )
+
+
+def _lower_basis(problem: Problem, loading: Floats) -> Reverting:
+    laws = [regime.basis for regime in problem.sets[0] if regime.basis is not None]
+    if not laws:
+        return _no_rates(loading)
+    of, none = list(problem.marks), np.zeros((*loading.shape[:2], len(problem.marks)))
+    half_life = np.array([law.half_life[of] for law in laws])
+    return Reverting(
+        column=np.array(of),
+        start=np.full(len(of), np.nan),
+        level=np.array([law.level[of] for law in laws]),
+        deviation=np.array([law.deviation[of] for law in laws]),
+        kept=np.exp2(-problem.step_years / half_life),
+        tied=none,
+        apart=none,
+        common=np.array([law.common for law in laws]),
+    )
+
+
+def _no_rates(loading: Floats) -> Reverting:
+    regimes = loading.shape[1]
+    none, flat = np.zeros((loading.shape[0], regimes, 0)), np.zeros((regimes, 0))
+    return Reverting(np.zeros(0, np.int64), np.zeros(0), flat, flat, flat, none, none, np.zeros(regimes))
 
 
 def _lower_book(problem: Problem, market: Market) -> Book:

@@ -37,12 +37,16 @@ class Regime:
     jump_volatility: Floats = field(default_factory=lambda: np.zeros(0))
     jump_correlation: Floats = field(default_factory=lambda: np.eye(0))
     rates: Rates | None = None
+    basis: Rates | None = None
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How funding reverts to its level in a regime, an entry for each asset: half-life in years, standard
-    deviation in the long run, correlation with returns; `common` is that between assets' own shocks."""
+    """How funding, or a basis, reverts to its level in a regime, an entry for each asset.
+
+    Half-life in years, standard deviation in the long run, correlation with returns; `common` is that between
+    assets' own shocks.
+    """
 
     level: Floats
     half_life: Floats
@@ -159,6 +163,9 @@ class Problem:
     most_jumps: int = 4
     known_rates: Floats | None = None
     """Funding rates at `as_of`, where regimes have `rates`; NaN or None: drawn."""
+    marks: tuple[int, ...] = ()
+    """Assets that are followed by a perpetual with a basis; those come after the assets in `spot`, shocks and
+    positions."""
     overlay: tuple[tuple[float, float], ...] = ()
     """Factor on those rates and what is added to them, by parameter set."""
 
@@ -166,6 +173,16 @@ class Problem:
     def steps(self) -> int:
         """Number of steps: the last horizon."""
         return self.horizons[-1]
+
+    @property
+    def assets(self) -> int:
+        """Number of assets, perpetuals apart."""
+        return self.spot.size - len(self.marks)
+
+    @property
+    def spot_of(self) -> list[int]:
+        """For each asset and perpetual, the asset."""
+        return [*range(self.assets), *self.marks]
 
 
 def plain_scenario(steps: int, leader: int = 0) -> Scenario:
@@ -233,6 +250,7 @@ def random_problem(
     jumps: bool = False,
     funding: bool = False,
     rates: bool = False,
+    marks: tuple[int, ...] = (),
     scenarios: int = 1,
     step_years: float = 1.0 / 365.0,
     **rest: Any,
@@ -324,6 +342,36 @@ def random_problem(
             )
             for i, account in enumerate(accounts)
         )
+    if marks:
+        of_regime = [
+            Rates(
+                rng.normal(0.0, 0.02, assets),
+                step_years * rng.uniform(0.5, 8.0, assets),
+                rng.uniform(0.0, 0.06, assets),
+                rng.uniform(-1.0, 1.0, assets),
+                float(rng.uniform(0.0, 1.0)),
+            )
+            for _ in range(regimes)
+        ]
+        base, other, heavy = (
+            tuple(replace(r, basis=law) for r, law in zip(of, of_regime, strict=True))
+            for of in (base, other, heavy)
+        )
+        apart = rng.uniform(0.97, 1.03, len(marks))
+        story = tuple(
+            s._replace(shocks={t: np.append(f, f[list(marks)] * apart) for t, f in s.shocks.items()})
+            for s in story
+        )
+        accounts = tuple(
+            account._replace(
+                positions=tuple(
+                    p._replace(asset=assets + marks.index(p.asset)) if p.asset in marks and n % 2 == 0 else p
+                    for n, p in enumerate(account.positions)
+                )
+            )
+            for account in accounts
+        )
+        spot = np.append(spot, spot[list(marks)])
     due = np.zeros((2, steps))
     due[0, :] = step_years
     due[1, 2::3] = 3.0 * step_years
@@ -339,5 +387,6 @@ def random_problem(
         "horizons": (1, 4, 10),
         "due": due,
         "overlay": overlay,
+        "marks": marks,
     }
     return Problem(**{**given, **rest})

@@ -35,6 +35,7 @@ def one_account(account: Account) -> tuple[Book, Standing, Tally]:
         np.zeros((1, 1, lanes)),
         np.zeros((1, lanes), np.int64),
         np.zeros((1, 0, lanes)),
+        np.zeros((1, 0, lanes)),
         np.zeros((1, pools, NEXT + MARKS, lanes)),
         np.zeros((1, pools, MARKS, lanes), np.int64),
         np.full((1, 1, lanes), 2),

@@ -52,6 +52,7 @@ def room_for(market: Market) -> tuple[Draws, Step]:
     draws = Draws(
         *(np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]),
         np.zeros((2, room_for_normals(market.funding_law), LANES)),
+        np.zeros((room_for_normals(market.basis_law), LANES)),
     )
     by_asset = np.zeros((6, assets, LANES))
     return draws, Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)

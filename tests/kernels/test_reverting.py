@@ -53,6 +53,7 @@ def simulate_rates(problem: Problem, paths: int) -> tuple[Floats, Floats]:
     draws = Draws(
         *(np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]),
         np.zeros((2, room_for_normals(market.funding_law), LANES)),
+        np.zeros((room_for_normals(market.basis_law), LANES)),
     )
     found = []
     for first in range(0, paths, LANES):

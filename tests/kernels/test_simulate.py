@@ -57,6 +57,9 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "funding": True, "additive": True},
     "rates": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "rates": True},
     "rates-tails": {"assets": 5, "regimes": 3, "scenarios": 4, "df": 3.5, "rates": True, "substeps": 5},
+    "basis": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "marks": (0, 2), "rates": True},
+    "basis-tails": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 3.5, "marks": (0, 1), "substeps": 5},
+    "basis-alone": {"assets": 1, "regimes": 1, "marks": (0,), "funding": True},
     "rates-known": {
         **{"assets": 2, "regimes": 2, "scenarios": 4, "rates": True, "additive": True},
         "known_rates": np.array([3.0, np.nan]),

@@ -67,6 +67,9 @@ def find_severities(folder: Path) -> dict[str, str]:
             mark["low"].astype(float) / mark["close"].shift().astype(float) - 1.0, "min"
         ),
     }
+    for asset in ("BTC", "ETH", "XRP"):
+        closes = [past.of(table, asset)["close"].astype(float) for table in ("perp", "spot")]
+        found[f"lowest_basis_{asset}"] = dated((closes[0] / closes[1] - 1.0).dropna(), "min")
     # how far it came back within a day of the worst hour's low
     at = low.idxmin()
     bottom = float(spot["low"][at])

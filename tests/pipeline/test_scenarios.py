@@ -24,7 +24,7 @@ def test_load_scenario__the_library() -> None:
     assert set(SHIPPED) == {
         *("baseline", "gap-down-10", "gap-down-20", "gap-down-30", "gap-up-20", "flash-crash", "slow-grind"),
         *("volatility-storm", "correlation-one", "correlation-break", "funding-spike", "funding-flip"),
-        *("oracle-lag", "oracle-outlier", "chain-halt", "stablecoin-depeg", "alt-collapse"),
+        *("oracle-lag", "oracle-outlier", "chain-halt", "stablecoin-depeg", "alt-collapse", "basis-blowout"),
         *REPLAYS,
     }
 
@@ -111,7 +111,7 @@ def test_scenario__correlation_target_may_be_a_matrix() -> None:
         ({"effect": "correlation", "target": [[1]], "blend": 0.5}, "2 rows"),
         ({"effect": "correlation", "target": [[1, 2], [2, 1]], "blend": 0.5}, "between -1 and 1"),
         ({"effect": "depth", "multiply": 0.1}, "not supported yet"),
-        ({"effect": "basis", "add": 0.1}, "not supported yet"),
+        ({"effect": "basis", "add": -1}, "above -1"),
         ({"effect": "gas", "multiply": 10}, "not supported yet"),
         ({"effect": "implied_volatility", "add": 0.1}, "not supported yet"),
         ({"effect": "shock", "moves": {"XRP": -0.1}}, "or an asset of the model"),

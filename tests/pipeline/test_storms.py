@@ -55,6 +55,7 @@ def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
         *(lanes(4), lanes(factors), lanes(loadings, regimes, assets)),
         *(lanes(factors), lanes(loadings, regimes, assets)),
         lanes(2, room_for_normals(market.funding_law)),
+        lanes(room_for_normals(market.basis_law)),
     )
     whole = np.zeros(LANES, np.int64)
     now = Step(
@@ -153,6 +154,11 @@ QUOTED = {
     },
     "funding-spike": {"median_funding": "+1.0", "highest_funding": "+30.0", "lowest_funding": "-30.0"},
     "funding-flip": {"lowest_funding": "-30.0", "longest_negative_funding": "24 settlements"},
+    "basis-blowout": {
+        "lowest_basis_BTC": "-3.5 % for BTC (2019-09-08 17:00)",
+        "lowest_basis_ETH": "-8.3 % for ETH (2019-11-27 08:00)",
+        "lowest_basis_XRP": "-6.7 % for XRP (2020-12-11 23:00)",
+    },
     "alt-collapse": {"median_alt_worst_day": "-45.3 %"},
     "oracle-lag": {"worst_2_hours": "-19.8 %"},
     "oracle-outlier": {"worst_low_in_hour": "-24.5 %"},
