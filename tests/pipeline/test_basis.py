@@ -137,7 +137,7 @@ def test_simulate_block__as_often_as_the_law_says(known: float | None, size: flo
     assert abs(share - expected) < 4 * sqrt(expected / paths)
 
 
-def test_simulate_block__a_hedge_with_its_own_coin_is_perfect_without_it_alone() -> None:
+def test_simulate_block__a_hedge_with_its_own_coin_fails_by_the_basis_alone() -> None:
     document = basis_document()
     document["accounts"][1]["positions"] = document["accounts"][1]["positions"][:1]
     document["accounts"][1]["collateral"] = {"BTC": 1.0, "USDT": -60_300}
@@ -150,8 +150,10 @@ def test_simulate_block__a_hedge_with_its_own_coin_is_perfect_without_it_alone()
         plan = plan_from_document(document)
         counts[name] = simulate_block(json.dumps(plan.document()), Block(0, 0, 4_096, 0)).hits[LIQUIDATION]
     at_one = plan.simulation.leverage.index(1)
-    assert counts["with"][0, 1, at_one].sum() > 0
-    assert counts["without"][0, 1, at_one].sum() == 0
+    # without it what is left is maintenance that grows with the price
+    often, seldom = (int(counts[name][0, 1, at_one].sum()) for name in ("with", "without"))
+    assert seldom < 5
+    assert often > 1_000
     # accounts on dYdX are what they were
     np.testing.assert_array_equal(counts["with"][:, 0], counts["without"][:, 0])
 
