@@ -24,6 +24,7 @@ SLOT_JUMP_PATH = 1 << 22  # pairs of normals: the diffusion at the times of the 
 SLOT_BRIDGE = 1 << 23  # pairs of normals: how deep the path dips between step ends
 SLOT_FUNDING = 1 << 27  # pairs of normals: common to all assets and spare, then by the model's assets
 SLOT_BASIS = 1 << 28  # as SLOT_FUNDING; only where the basis starts: its shocks are factors of the returns
+SLOT_VOLATILITY = 1 << 29  # as SLOT_FUNDING: implied volatility
 SLOT_EVENT = 1 << 30  # two uniforms: which way an event goes, spare; then a pair of normals: its size, spare
 
 _LOW = np.uint64(0xFFFFFFFF)

@@ -56,15 +56,16 @@ def move_reverting(
     normal: Floats,
     state: Floats,
 ) -> None:
-    """Move state (B, LANES) by one step, with the assets' noise (K, B, LANES) under that loading."""
+    """Move state (B, LANES) by one step, with the assets' noise (K, A, LANES) under that loading."""
     for b in range(state.shape[0]):
         own, here = normal[OWN + law.column[b]], state[b]
         for k in range(law.level.shape[0]):
             level, kept, tied = law.level[k, b], law.kept[k, b], law.tied[loading, k, b]
             pooled = law.apart[loading, k, b] * math.sqrt(law.common[k])
             apart = law.apart[loading, k, b] * math.sqrt(1.0 - law.common[k])
+            moves = noise[k, law.asset[b]]
             for v in range(LANES):
-                shaken = tied * noise[k, b, v] + (pooled * normal[0, v] + apart * own[v])
+                shaken = tied * moves[v] + (pooled * normal[0, v] + apart * own[v])
                 moved = level + kept * (here[v] - level) + weight[v] * shaken
                 here[v] = moved if regime[v] == k else here[v]
 

@@ -22,8 +22,9 @@ UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; th
 
 
 class Reverting(NamedTuple):
-    """A state beside prices that reverts to a level, asset by asset; B is A, or 0 where there is none."""
+    """A state beside prices that reverts to a level, for B of the assets; for none where nobody has it."""
 
+    asset: Integers  # (B,) whose returns it goes with
     column: Integers  # (B,) the asset's number in the model, which names its random numbers; ascending
     start: Floats  # (B,) at `as_of`; NaN: drawn from the law that the first regime has in the long run
     level: Floats  # (K, B)

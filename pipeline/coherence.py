@@ -67,6 +67,8 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
         (("funding",), regime.get("funding"), True),
         *mappings_of("funding_process", regime.get("funding_process")),
         *mappings_of("basis", regime.get("basis")),
+        *mappings_of("implied_volatility", regime.get("implied_volatility"), of_some=True),
+        (("depth",), regime.get("depth"), True),
         (("jumps", "mean"), jumps.get("mean"), True),
         (("jumps", "volatility"), jumps.get("volatility"), True),
     ):

@@ -30,7 +30,7 @@ CLASSES = (FIRST, MAJORS, ALTS, ALL)
 MAJOR_ASSETS = ("BTC", "ETH")
 QUOTE = "quote"  # as the asset of a de-peg: the quote currency of each account's venue
 
-_LATER_EFFECTS = frozenset(("depth", "gas", "implied_volatility", "wick"))
+_LATER_EFFECTS = frozenset(("wick",))
 
 _rows = TypeAdapter(CorrelationRows)
 _word = TypeAdapter(Literal["one", "zero"])
@@ -175,6 +175,34 @@ class Basis(_Effect):
     decay: Duration | None = None
 
 
+class ImpliedVolatility(_Effect):
+    """Implied volatility: the model's times `multiply`, plus `add` (annualised); `decay` as above.
+
+    Nothing in a run reads it yet: it is in simulated paths (`pipeline.paths`).
+    """
+
+    effect: Literal["implied_volatility"]
+    add: PerAsset = Field(default={"all": 0.0})
+    multiply: NonNegativePerAsset = Field(default={"all": 1.0})
+    decay: Duration | None = None
+
+
+class Depth(_Effect):
+    """A factor on the depth of order books; `decay` as above. Read as implied volatility is."""
+
+    effect: Literal["depth"]
+    multiply: NonNegativePerAsset
+    decay: Duration | None = None
+
+
+class Gas(_Effect):
+    """Cost of every on-chain action times `multiply`, and its `delay`. Nothing in a run reads it yet."""
+
+    effect: Literal["gas"]
+    multiply: NonNegative = 1.0
+    delay: Delay = timedelta(0)
+
+
 class Replay(_Effect):
     """Historical log returns, one a simulation step, on top of the model's (`add`) or instead (`replace`).
 
@@ -241,6 +269,9 @@ Effect = Annotated[
     | Tail
     | Funding
     | Basis
+    | ImpliedVolatility
+    | Depth
+    | Gas
     | Replay
     | Depeg
     | Loss

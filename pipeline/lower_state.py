@@ -43,6 +43,7 @@ def lower_reverting(
     moves = volatility > 0.0
     tied = np.divide(rho * shock, volatility, out=np.zeros_like(volatility), where=moves)
     return Reverting(
+        asset=np.arange(len(columns)),
         column=np.array(columns, np.int64),
         start=np.array([start.get(a, nan) for a in names], np.float64),
         level=by_regime(levels),
@@ -100,11 +101,9 @@ def lower_basis(
 
 def no_reverting(loadings: int, regimes: int) -> Reverting:
     """The law of a state that nobody has."""
-    none = np.zeros((regimes, 0))
+    nobody, none = np.zeros(0, np.int64), np.zeros((regimes, 0))
     by_loading = np.zeros((loadings, regimes, 0))
-    return Reverting(
-        np.zeros(0, np.int64), np.zeros(0), none, none, none, by_loading, by_loading, np.zeros(regimes)
-    )
+    return Reverting(nobody, nobody, np.zeros(0), none, none, none, by_loading, by_loading, np.zeros(regimes))
 
 
 def lower_funding(
@@ -118,6 +117,20 @@ def lower_funding(
         levels.append(regime.funding)
         reversions.append(regime.funding_process)
     return lower_reverting(levels, reversions, start, model.assets, columns, volatility, step)
+
+
+def lower_implied(
+    model: MarketModel, state: MarketState | None, columns: Integers, volatility: Floats, step: timedelta
+) -> Reverting:
+    """The law of log implied volatilities, of the underlyings among the assets simulated."""
+    laws = [r.implied_volatility for r in model.regimes.values() if r.implied_volatility is not None]
+    of = [i for i, column in enumerate(columns) if laws and model.assets[column] in laws[0].level]
+    if not of:
+        return no_reverting(*volatility.shape[:2])
+    levels = [{asset: log(level) for asset, level in law.level.items()} for law in laws]
+    known = {} if state is None else {a: log(seen) for a, seen in state.implied_volatility.items()}
+    law = lower_reverting(levels, laws, known, model.assets, columns[of], volatility[..., of], step)
+    return law._replace(asset=np.array(of, np.int64))
 
 
 def overlay_funding(effects: Sequence[object], assets: tuple[str, ...]) -> Floats:

@@ -16,11 +16,13 @@ from pipeline.effects import (
     Basis,
     Correlation,
     Depeg,
+    Depth,
     Drift,
     Effect,
     Event,
     Funding,
     Halt,
+    ImpliedVolatility,
     Loss,
     Oracle,
     Replay,
@@ -119,21 +121,22 @@ def find_shocks(
                 _fall_and_return(factors, slice(late, window.stop), factor)
     held = factors[:, columns]
     if marks:
-        held[:, -marks:] *= _basis_factors(effects, model, step, steps)[:, columns[-marks:]]
+        level = basis_levels(effects, model, step, steps)[:, columns[-marks:]]
+        held[:, -marks:] *= level / np.vstack([np.ones(marks), level[:-1]])
     return {int(at): held[at] for at in np.flatnonzero((held != 1.0).any(axis=1))}
 
 
-def _basis_factors(effects: Sequence[Effect], model: MarketModel, step: timedelta, steps: int) -> Floats:
-    """(T, A): factors on perpetuals' prices at the start of each step, from 1 + basis before to that now."""
-    level = np.ones((steps + 1, len(model.assets)))
+def basis_levels(effects: Sequence[Effect], model: MarketModel, step: timedelta, steps: int) -> Floats:
+    """(T, A): 1 + the basis that effects add, during each step."""
+    level = np.ones((steps, len(model.assets)))
     for effect in effects:
         if isinstance(effect, Basis):
             window = find_window(effect, step, steps)
             added = np.array([value_of(effect.add, a, model.assets, 0.0) for a in model.assets])
             whole = [(1.0, window)] if effect.decay is None else _pieces(effect.decay / step, window)
             for strength, piece in whole:
-                level[1:][piece] *= 1.0 + strength * added
-    return np.asarray(level[1:] / level[:-1])
+                level[piece] *= 1.0 + strength * added
+    return level
 
 
 def _fall_and_return(factors: Floats, window: slice, factor: Floats) -> None:
@@ -153,6 +156,30 @@ def _shock_factors(effect: Shock, model: MarketModel) -> Floats:
     size = log(factors[model.assets.index(effect.beta)])
     named = np.isin(model.assets, list(effect.moves))
     return np.where(named, factors, np.exp(betas(model, effect.beta) * size))
+
+
+def find_overlay(
+    effects: Sequence[Effect],
+    kind: type[ImpliedVolatility | Depth],
+    model: MarketModel,
+    step: timedelta,
+    steps: int,
+) -> tuple[Floats, Floats]:
+    """(T, A) factors on a state during each step, and what is added to it, by effects of a kind."""
+    factor, added = np.ones((steps, len(model.assets))), np.zeros((steps, len(model.assets)))
+    for effect in effects:
+        if not isinstance(effect, kind):
+            continue
+        window = find_window(effect, step, steps)
+        times = np.array([value_of(effect.multiply, a, model.assets, 1.0) for a in model.assets])
+        adds = effect.add if isinstance(effect, ImpliedVolatility) else {}
+        more = np.array([value_of(adds, a, model.assets, 0.0) for a in model.assets])
+        whole = [(1.0, window)] if effect.decay is None else _pieces(effect.decay / step, window)
+        for strength, piece in whole:
+            weaker = 1.0 + (times - 1.0) * strength
+            factor[piece] *= weaker
+            added[piece] = added[piece] * weaker + more * strength
+    return factor, added
 
 
 def find_events(effects: Sequence[Effect], step: timedelta, steps: int) -> dict[int, Event]:

@@ -9,11 +9,12 @@ from pydantic import Field
 
 from pipeline.faults import Fault, Part, unknown
 from pipeline.model import Rate
-from pipeline.units import Finite, Instant
+from pipeline.units import Finite, Instant, Positive
 
 
 class MarketState(Part):
-    """Where states that the model moves stand: `funding` annualised, `basis` of perpetuals as a fraction.
+    """Where states that the model moves stand: `funding` and `implied_volatility` annualised, `basis` of
+    perpetuals as a fraction.
 
     `as_of` says when that was seen. Prices of the plan are what positions are marked at, the basis in them.
     """
@@ -21,13 +22,18 @@ class MarketState(Part):
     as_of: Instant | None = None
     funding: dict[str, Rate] = Field(default={})
     basis: dict[str, Annotated[Finite, Field(gt=-1, le=10)]] = Field(default={})
+    implied_volatility: dict[str, Annotated[Positive, Field(le=1e3)]] = Field(default={})
 
 
 def find_state_faults(state: dict[str, Any], model: dict[str, Any]) -> Iterator[Fault]:
     """Assets that the model lacks, and states that it does not move."""
     assets: list[str] | None = model.get("assets")
     regimes = model.get("regimes") or {}
-    for key, law, word in (("funding", "funding_process", "a constant rate"), ("basis", "basis", "none")):
+    for key, law, word in (
+        ("funding", "funding_process", "a constant rate"),
+        ("basis", "basis", "none"),
+        ("implied_volatility", "implied_volatility", "none"),
+    ):
         for asset in state.get(key, ()):
             if assets is not None and asset not in assets:
                 yield unknown((key, asset), "an asset of the model", asset, assets)

@@ -25,7 +25,7 @@ from pipeline.faults import Part, refuse, refuse_value
 from pipeline.matrices import CorrelationRows, Rows, plain_rows
 from pipeline.origin import Origin, read_part
 from pipeline.reversion import Reversion, RevertingState
-from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
+from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative, Positive
 from pipeline.yaml_text import load_text
 
 MODELS = Path(__file__).parent / "models"
@@ -66,6 +66,7 @@ def _check_finite(metadata: dict[str, Any]) -> dict[str, Any]:
 # Far beyond any market, and small enough that nothing overflows.
 Volatility = Annotated[NonNegative, Field(le=1e3)]
 Rate = Annotated[Finite, Field(ge=-1e6, le=1e6)]
+Depth = Annotated[Positive, Field(le=1e3)]
 Tail = Annotated[float, Field(strict=True, gt=2, allow_inf_nan=False)]
 Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 
@@ -88,12 +89,13 @@ class Regime(Part):
 
     `correlation` is in the order of the model's assets. `tail` is the Student-t's degrees of freedom, None
     for Gaussian; `funding` None is not modelled. It is a constant of the regime, or, with `funding_process`,
-    the level that the rate reverts to. `basis` is the log of a perpetual's price over the asset's. With
-    `repair: nearest` a correlation that is not positive semidefinite is replaced by the nearest that is;
-    `repair_distance` (Frobenius) says how far that was.
+    the level that the rate reverts to. `basis` is the log of a perpetual's price over the asset's. Levels of
+    `implied_volatility` are of options' underlyings, its deviations of logs. `depth` is that of books, as a
+    multiple of the usual. With `repair: nearest` a correlation that is not positive semidefinite is replaced
+    by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "depth", "implied_volatility", "duration"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "duration"))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
@@ -101,6 +103,8 @@ class Regime(Part):
     funding: dict[str, Rate] | None = None
     funding_process: Reversion | None = None
     basis: RevertingState | None = None
+    implied_volatility: RevertingState | None = None
+    depth: dict[str, Depth] | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
     repair: Literal["nearest"] | None = None
@@ -135,9 +139,7 @@ class MarketModel(Part):
     a drift not given is 0, a transition not given has probability 0 (the others sum to 1 without it).
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "depth", "implied_volatility", "durations", "parameter_draws")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "durations", "parameter_draws"))
 
     name: Name | None = None
     step: Duration
@@ -200,7 +202,7 @@ class MarketModel(Part):
 
 
 def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
-    jumps, process = regime.jumps, regime.funding_process
+    jumps, process, implied = regime.jumps, regime.funding_process, regime.implied_volatility
     if jumps is not None:
         jumps = jumps.model_copy(
             update={
@@ -215,6 +217,8 @@ def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
             "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
             "funding_process": None if process is None else process.completed(assets),
             "basis": None if regime.basis is None else regime.basis.completed(assets),
+            "implied_volatility": None if implied is None else implied.completed(assets),
+            "depth": None if regime.depth is None else {a: regime.depth[a] for a in assets},
             "correlation": regime.correlation or ((1.0,),),
             "jumps": jumps,
         }

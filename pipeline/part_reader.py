@@ -46,11 +46,10 @@ class PartReader:
         folder: Path,
         *,
         own: Iterable[str] = (),
-        later: frozenset[str] = frozenset(),
     ) -> Any:
         """The document that a name or a path stands for, None if there is none; anything else as it is.
 
-        `folder` holds what is shipped, `own` is what else could have been named, `later` isn't shipped yet.
+        `folder` holds what is shipped, `own` is what else could have been named.
         """
         if not isinstance(value, str):
             return value
@@ -62,11 +61,7 @@ class PartReader:
         kind = folder.name.removesuffix("s")
         key = f"a key of `{folder.name}`, " if own else ""
         expected = f"{key}a shipped {kind}, a path that ends in .yaml, or the {kind} itself"
-        fix = (
-            f"`{value}` is not supported yet"
-            if value in later
-            else nearest(value, dict.fromkeys([*own, *shipped]))
-        )
+        fix = nearest(value, dict.fromkeys([*own, *shipped]))
         self.fault(Fault(loc, expected, show(value), fix))
         return None
 

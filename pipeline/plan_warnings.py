@@ -8,7 +8,20 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from pipeline.account_faults import find_held
-from pipeline.effects import CLASSES, Basis, Correlation, Depeg, Effect, Oracle, Replay, Shock, classes_of
+from pipeline.effects import (
+    CLASSES,
+    Basis,
+    Correlation,
+    Depeg,
+    Depth,
+    Effect,
+    Gas,
+    ImpliedVolatility,
+    Oracle,
+    Replay,
+    Shock,
+    classes_of,
+)
 from pipeline.funding_cap import annual_cap
 
 if TYPE_CHECKING:
@@ -68,6 +81,12 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
             yield f"no history of {_some(absent)} in the window: moved by their beta to {effect.beta}"
     if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
         yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
+    if isinstance(effect, Depth):
+        yield "depth changes what a liquidation costs, not its chance here: nothing is filled in this version"
+    if isinstance(effect, Gas):
+        yield "gas changes nothing here: nobody acts on chain in this version"
+    if isinstance(effect, ImpliedVolatility):
+        yield "implied volatility changes nothing here: no options are held in this version"
     if isinstance(effect, Basis) and not any(
         plan.venue_of(a).is_marked and any(position.size for position in a.positions) for a in plan.accounts
     ):

@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.faults import Fault, Part
 from pipeline.units import Duration, Finite, Fraction, NonNegative
 
-STATES = ("basis",)  # keys of a regime that hold a state with its level
+STATES = ("basis", "implied_volatility")  # keys of a regime that hold a state with its level
 Deviation = Annotated[NonNegative, Field(le=1e6)]
 Tie = Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)]
 
@@ -45,15 +45,18 @@ class RevertingState(Reversion):
     level: dict[str, Annotated[Finite, Field(ge=-1e6, le=1e6)]]
 
     def completed(self, assets: Sequence[str]) -> Self:
-        """With every mapping in the order of the model's assets."""
+        """With every mapping in the order of the model's assets, as far as there is a level of theirs."""
+        assets = [a for a in assets if a in self.level]
         level = {a: self.level[a] for a in assets}
         return super().completed(assets).model_copy(update={"level": level})
 
 
-def mappings_of(key: str, state: Mapping[str, Any] | None) -> Iterator[tuple[tuple[str, str], Any, bool]]:
+def mappings_of(
+    key: str, state: Mapping[str, Any] | None, *, of_some: bool = False
+) -> Iterator[tuple[tuple[str, str], Any, bool]]:
     """What a regime's document has by asset under a key: where, the mapping, whether it must be whole."""
     for name, whole in (("level", True), ("half_life", True), ("deviation", True), ("correlation", False)):
-        yield (key, name), (state or {}).get(name), whole
+        yield (key, name), (state or {}).get(name), whole and not of_some
 
 
 def find_reversion_faults(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
@@ -67,7 +70,26 @@ def find_reversion_faults(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[
                     "add it, or leave it out everywhere",
                 )
                 yield Fault(("regimes", name, key), expected, "none", fix)
+    yield from _underlying_faults(regimes)
     for name, regime in regimes.items():
         if regime.get("funding_process") is not None and regime.get("funding") is None:
             expected = "the level that `funding_process` reverts to"
             yield Fault(("regimes", name, "funding"), expected, "none", "add `funding:`")
+
+
+def _underlying_faults(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+    """Implied volatilities that lack a figure, here or in another regime, or that are not positive."""
+    states = {name: regime.get("implied_volatility") or {} for name, regime in regimes.items()}
+    underlyings = dict.fromkeys(asset for state in states.values() for asset in state.get("level", ()))
+    for name, state in states.items():
+        for key in ("level", "half_life", "deviation") if state else ():
+            for asset in underlyings if key in state else ():
+                if asset not in state[key]:
+                    loc = ("regimes", name, "implied_volatility", key, asset)
+                    yield Fault(
+                        loc, "a value for each underlying, in every regime", "none", f"add `{asset}:`"
+                    )
+        for asset, level in state.get("level", {}).items():
+            if level <= 0:
+                loc = ("regimes", name, "implied_volatility", "level", asset)
+                yield Fault(loc, "an annualised volatility above zero", f"{level:g}", "write 0.55 for 55 %")

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import InputError, PlanError
 from pipeline.faults import Fault, Loc, nearest, show
 from pipeline.part_reader import PartReader
-from pipeline.scenarios import LATER, SCENARIOS
+from pipeline.scenarios import SCENARIOS
 from pipeline.units import format_duration, format_instant, parse_duration, parse_instant
 
 FILES = ("file", "events", "event")  # what people write of a replay, beside the keys of `Replay`
@@ -51,7 +51,7 @@ class ScenarioParts:
     def read(self, i: int, value: Any) -> Any:
         """One scenario of the plan."""
         loc: Loc = ("scenarios", i)
-        scenario = self.reader.part(loc, value, SCENARIOS, later=LATER)
+        scenario = self.reader.part(loc, value, SCENARIOS)
         effects = scenario.get("effects") if isinstance(scenario, dict) else None
         if not isinstance(effects, list | tuple):
             return scenario

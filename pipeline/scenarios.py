@@ -14,8 +14,6 @@ from pipeline.units import Name
 from pipeline.yaml_text import load_text
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-# designed, not shipped yet: the engine has no fills or gas that they could act on
-LATER = frozenset(("liquidity-blackout", "gas-spike"))
 
 
 class Scenario(Part):

@@ -221,6 +221,7 @@ def _lower_rates(problem: Problem, loading: Floats) -> Reverting:
     rho = np.array([law.correlation for law in laws])
     moves = deviations > 0.0
     return Reverting(
+        asset=np.arange(assets),
         column=np.arange(assets),
         start=np.full(assets, np.nan) if problem.known_rates is None else problem.known_rates,
         level=np.array([law.level for law in laws]),
@@ -239,6 +240,7 @@ def _lower_basis(problem: Problem, loading: Floats) -> Reverting:
     of, none = list(problem.marks), np.zeros((*loading.shape[:2], len(problem.marks)))
     half_life = np.array([law.half_life[of] for law in laws])
     return Reverting(
+        asset=np.array(of),
         column=np.array(of),
         start=np.full(len(of), np.nan),
         level=np.array([law.level[of] for law in laws]),
@@ -253,7 +255,9 @@ def _lower_basis(problem: Problem, loading: Floats) -> Reverting:
 def _no_rates(loading: Floats) -> Reverting:
     regimes = loading.shape[1]
     none, flat = np.zeros((loading.shape[0], regimes, 0)), np.zeros((regimes, 0))
-    return Reverting(np.zeros(0, np.int64), np.zeros(0), flat, flat, flat, none, none, np.zeros(regimes))
+    return Reverting(
+        *np.zeros((2, 0), np.int64), np.zeros(0), flat, flat, flat, none, none, np.zeros(regimes)
+    )
 
 
 def _lower_book(problem: Problem, market: Market) -> Book:

@@ -119,7 +119,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
     ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "not supported yet"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
-    (("scenarios", 1), "gas-spike", "scenarios[1]", "`gas-spike` is not supported yet"),
+    (("scenarios", 1), "gas-spyke", "scenarios[1]", "did you mean `gas-spike`?"),
     ((*SCENARIO, "effects", 0, "effect"), "depth", "scenarios[2].effects[0].effect", "not supported yet"),
     (("limits", 1, "metric"), "reserve", "limits[1].metric", "`reserve` is not supported yet"),
     # unknown names, with the nearest

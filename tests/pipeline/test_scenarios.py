@@ -25,6 +25,7 @@ def test_load_scenario__the_library() -> None:
         *("baseline", "gap-down-10", "gap-down-20", "gap-down-30", "gap-up-20", "flash-crash", "slow-grind"),
         *("volatility-storm", "correlation-one", "correlation-break", "funding-spike", "funding-flip"),
         *("oracle-lag", "oracle-outlier", "chain-halt", "stablecoin-depeg", "alt-collapse", "basis-blowout"),
+        *("liquidity-blackout", "gas-spike"),
         *REPLAYS,
     }
 
@@ -110,10 +111,12 @@ def test_scenario__correlation_target_may_be_a_matrix() -> None:
         ({"effect": "correlation", "target": "two", "blend": 0.5}, "one"),
         ({"effect": "correlation", "target": [[1]], "blend": 0.5}, "2 rows"),
         ({"effect": "correlation", "target": [[1, 2], [2, 1]], "blend": 0.5}, "between -1 and 1"),
-        ({"effect": "depth", "multiply": 0.1}, "not supported yet"),
+        ({"effect": "depth", "multiply": -0.1}, "at least 0"),
+        ({"effect": "wick", "multiply": 0.1}, "not supported yet"),
         ({"effect": "basis", "add": -1}, "above -1"),
-        ({"effect": "gas", "multiply": 10}, "not supported yet"),
-        ({"effect": "implied_volatility", "add": 0.1}, "not supported yet"),
+        ({"effect": "gas", "multiply": -1}, "at least 0"),
+        ({"effect": "gas", "delay": "10m"}, "a multiple of the simulation's step"),
+        ({"effect": "implied_volatility", "multiply": {"BTX": 2}}, "did you mean `BTC`?"),
         ({"effect": "shock", "moves": {"XRP": -0.1}}, "or an asset of the model"),
         ({"effect": "shock", "moves": {"alt": -0.1}}, "did you mean `alts`?"),
         ({"effect": "shock", "moves": {"all": -0.1}, "at": "90s"}, "a multiple of the simulation's step"),
