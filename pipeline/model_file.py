@@ -18,6 +18,8 @@ DIGITS = {
     "correlation": 4,
     "funding": 4,
     "deviation": 4,
+    "level": 4,
+    "depth": 2,
     "common": 4,
     "tail": 2,
     "transitions": 5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import log, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kernels.structs import LIQUIDATION
 from pipeline.blocks import Block
 from pipeline.engine import simulate_block
 from pipeline.errors import InputError, PlanError
+from pipeline.model_file import write_model
 from pipeline.paths import simulate_paths
 from pipeline.plan import Plan, plan_from_document
 from tests.pipeline.documents import small_document
@@ -196,3 +198,10 @@ def test_model__implied_volatility_refused(change: dict[str, Any], words: str) -
     with pytest.raises(PlanError) as error:
         plan_from_document(document)
     assert words in str(error.value)
+
+
+def test_write_model__states_are_read_back_equal(plan: Plan, tmp_path: Path) -> None:
+    write_model(plan.model, tmp_path / "whole.yaml")
+    document = whole_document() | {"model": str(tmp_path / "whole.yaml")}
+    again = plan_from_document(document).model
+    assert again.regimes == plan.model.regimes
