@@ -120,7 +120,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "not supported yet"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
     (("scenarios", 1), "gas-spyke", "scenarios[1]", "did you mean `gas-spike`?"),
-    ((*SCENARIO, "effects", 0, "effect"), "depth", "scenarios[2].effects[0].effect", "not supported yet"),
+    ((*SCENARIO, "effects", 0, "effect"), "wick", "scenarios[2].effects[0].effect", "not supported yet"),
     (("limits", 1, "metric"), "reserve", "limits[1].metric", "`reserve` is not supported yet"),
     # unknown names, with the nearest
     ((*POSITION, "market"), "BTC-USDD", "accounts[1].positions[0].market", "did you mean `BTC-USD`?"),
