@@ -75,7 +75,8 @@ def lower_clock(plan: Plan) -> Clock:
         steps,
         horizon.astype(np.int64),
         np.isin(after, ends).astype(np.int64),
-        int(plan.simulation.monitoring == "bridge"),
+        int(plan.simulation.monitoring != "close"),
+        int(plan.simulation.monitoring == "wick"),
     )
 
 
