@@ -26,11 +26,12 @@ from pipeline.regime_fit import RegimeFit
 Floats = NDArray[np.float64]
 
 WAYS = ("down", "up")
-NODES = 7  # quantiles of chi2 that stand for its law
-LEAST_SHARE = 0.02  # steps less likely to be in a regime say nothing about it
+NODES = 5  # quantiles of chi2 that stand for its law
+LEAST_SHARE = 0.05  # steps less likely to be in a regime say nothing about it
 SHALLOWEST = 1e-4  # a log return: less is a tick, not a depth, and counts as "no more than this"
 DEEPEST = log(2.0)  # more counts as "at least this": one absurd print must not bend the law
 TAIL_BOUNDS = (0.0, 0.5)  # never lighter than an exponential, however calm the window was
+START = (-3.5, 0.5, 0.1)  # logit of the probability, log scale, tail: from common wicks the rare ones get lost
 RARE = 0.05  # the share of a regime's bars whose depths are looked at together
 COPIES = 8  # of the history, simulated to find what depths have in common
 
@@ -138,7 +139,7 @@ def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float]:
         return float(-bars.weight @ np.log(likelihood.mean(axis=1) + 1e-300))
 
     bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS]
-    best = minimize(loss, [-1.5, -0.5, 0.1], method="L-BFGS-B", bounds=bounds).x
+    best = minimize(loss, START, method="L-BFGS-B", bounds=bounds).x
     return float(1.0 / (1.0 + np.exp(-best[0]))), float(np.exp(best[1])), float(best[2])
 
 
