@@ -7,7 +7,8 @@ w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is
     P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail)),  x = d / (w sqrt(v))
 
 with r the return from end to end. w is not seen: given the returns of the step it follows from chi2, a gamma
-variable, and the likelihood is averaged over its quantiles. Regimes weigh by their smoothed probabilities.
+variable, and the likelihood is integrated over it (Gauss and Laguerre). Regimes weigh by their smoothed
+probabilities.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import gammaincinv, ndtr
+from scipy.special import ndtr, roots_genlaguerre
 
 from pipeline.history import Prices
 from pipeline.regime_fit import RegimeFit
@@ -26,7 +27,7 @@ from pipeline.regime_fit import RegimeFit
 Floats = NDArray[np.float64]
 
 WAYS = ("down", "up")
-NODES = 5  # quantiles of chi2 that stand for its law
+NODES = 8  # of the quadrature over chi2
 LEAST_SHARE = 0.05  # steps less likely to be in a regime say nothing about it
 SHALLOWEST = 1e-4  # a log return: less is a tick, not a depth, and counts as "no more than this"
 DEEPEST = log(2.0)  # more counts as "at least this": one absurd print must not bend the law
@@ -51,12 +52,14 @@ class WickFit:
 
 @dataclass(frozen=True)
 class _Bars:
-    """Bars of one regime: returns (N, A), depths (N, ways, A), weight (N,), w of each node (N, NODES)."""
+    """Bars of one regime: returns (N, A), depths (N, ways, A), weight (N,), w at each node (N, NODES), and how
+    likely each is (NODES,)."""
 
     returns: Floats
     depths: Floats
     weight: Floats
     mixing: Floats
+    likely: Floats
     deviations: Floats  # (A,) of one step
     correlation: Floats
 
@@ -104,14 +107,15 @@ def _choose_bars(returns: Floats, depths: Floats, usable: NDArray[np.bool_], fit
     covariance, nu, assets = fit.covariances[k], fit.nu[k], returns.shape[1]
     centred = x - fit.means[k]
     distance = np.einsum("ta,at->t", centred, np.linalg.solve(covariance, centred.T))
-    quantile = (np.arange(NODES) + 0.5) / NODES
-    chi2 = gammaincinv(0.5 * (nu + assets), quantile) * 2.0 / (1.0 + distance[:, None] / (nu - 2.0))
+    node, likely = roots_genlaguerre(NODES, 0.5 * (nu + assets) - 1.0)
+    chi2 = 2.0 * node / (1.0 + distance[:, None] / (nu - 2.0))
     deviations = np.sqrt(np.diag(covariance))
     return _Bars(
         x,
         depths[chosen],
         fit.smoothed[chosen, k],
         np.sqrt((nu - 2.0) / chi2),
+        likely / likely.sum(),
         deviations,
         covariance / np.outer(deviations, deviations),
     )
@@ -132,11 +136,12 @@ def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float]:
     def loss(figures: Floats) -> float:
         probability, scale, tail = 1.0 / (1.0 + np.exp(-figures[0])), np.exp(figures[1]), figures[2]
         stretch = 1.0 + tail * x / scale
-        over = probability * (stretch ** (-1.0 / tail) if tail > 1e-8 else np.exp(-x / scale))
+        # log1p keeps the gradient right where the tail is next to nothing
+        over = probability * np.exp(-np.log1p(tail * x / scale) / tail if tail > 0.0 else -x / scale)
         density = bridge_density * (1.0 - over) + bridge * over / (scale * stretch * deviation)
         reached = bridge * (1.0 - over)
         likelihood = np.where(shallow[:, None], reached, np.where(deep[:, None], 1.0 - reached, density))
-        return float(-bars.weight @ np.log(likelihood.mean(axis=1) + 1e-300))
+        return float(-bars.weight @ np.log(likelihood @ bars.likely + 1e-300))
 
     bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS]
     best = minimize(loss, START, method="L-BFGS-B", bounds=bounds).x
@@ -151,12 +156,12 @@ def _fit_common(bars: _Bars, way: int, law: Floats, rng: np.random.Generator) ->
     count, assets = bars.returns.shape
     if assets < 2:
         return 0.0
-    typical = bars.mixing.mean(axis=1)[:, None] * bars.deviations
+    typical = (bars.mixing @ bars.likely)[:, None] * bars.deviations
     depths = bars.depths[:, way]
     limit = typical * _quantiles(depths / typical, bars.weight, 1.0 - RARE)
     want = _coincidence(depths[None] > limit, bars.weight)
     shape = (COPIES, count, assets)
-    mixing = bars.mixing[np.arange(count), rng.integers(NODES, size=(COPIES, count))]
+    mixing = bars.mixing[np.arange(count), rng.choice(NODES, (COPIES, count), p=bars.likely)]
     deviation = mixing[..., None] * bars.deviations
     depth = -np.log(ndtr(rng.standard_normal(shape) @ np.linalg.cholesky(bars.correlation).T))
     rise = np.abs(bars.returns)

@@ -154,8 +154,8 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
         shifts = []
         for way, side in ((0, -1.0), (1, 1.0)):
             common = wicks.common[k, way][:, None]
-            normal = np.sqrt(common) * rng.standard_normal((hours, 1))
-            normal += np.sqrt(1.0 - common) * rng.standard_normal((hours, assets))
+            shared = np.sqrt(common) * rng.standard_normal((hours, 1))
+            normal = shared + np.sqrt(1.0 - common) * rng.standard_normal((hours, assets))
             p, scale, tail = (x[k, way] for x in (wicks.probability, wicks.scale, wicks.tail))
             size = np.where(
                 norm.sf(normal) < p, genpareto.isf(np.minimum(ndtr(-normal) / p, 1.0), tail, scale=scale), 0.0
