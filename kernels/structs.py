@@ -147,7 +147,9 @@ class Tally(NamedTuple):
 
     hits: Integers  # (MARKS, S, P, L, H) first passages in (previous horizon, horizon]
     joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
-    last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated in (previous horizon, horizon]
+    last_pool: (
+        Integers  # (S, V, L, H) the last of an account's pools liquidated in (previous horizon, horizon]
+    )
     groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
 
 
@@ -174,7 +176,7 @@ class Step(NamedTuple):
     spread: Floats  # (A, LANES) standard deviation of the return, jumps apart
     carry: Floats  # (A, LANES) annualised funding rate x price at the end
     dip: Floats  # (A, LANES) common normals x loading x price, for what happens inside the step
-    wick: Floats  # (WAYS, A, LANES) what the price moves by in its wick, as a share of itself (additive: of spot)
+    wick: Floats  # (WAYS, A, LANES) what a wick moves the price by, as a share of it (additive: of spot)
     reach: Floats  # (LANES,) the largest of those, without its sign
 
 
@@ -243,7 +245,13 @@ def checked_index(values: Any, shape: tuple[int, ...], low: int, high: int, name
 
 
 def create_tally(
-    scenarios: int, accounts: int, leverages: int, horizons: int, joint: bool, several: int = 0, groups: int = 0
+    scenarios: int,
+    accounts: int,
+    leverages: int,
+    horizons: int,
+    joint: bool,
+    several: int = 0,
+    groups: int = 0,
 ) -> Tally:
     """Return a tally of zeros."""
     pairs = accounts if joint else 0

@@ -96,7 +96,14 @@ def stretch_wicks(market: Market, excess: Floats, now: Step) -> None:
 
 @inlined
 def flag_in_wick(
-    market: Market, book: Book, pool: int, price: Floats, now: Step, state: Floats, table: Floats, flag: Integers
+    market: Market,
+    book: Book,
+    pool: int,
+    price: Floats,
+    now: Step,
+    state: Floats,
+    table: Floats,
+    flag: Integers,
 ) -> int:
     """Flag, a bit a mark, the lanes where wicks may take X below the threshold next in line.
 
@@ -144,7 +151,7 @@ def value_at_wick(
 def dip_in_wicks(
     market: Market, book: Book, pool: int, mark: int, price: Floats, now: Step, paid: float, lane: int
 ) -> float:
-    """Return the least X of one pool at its wicks, or infinity where a step has none. paid: funding so far."""
+    """Return the least X of one pool at its wicks, infinity where there are none. paid: funding so far."""
     lowest = np.inf
     for way in range(WAYS):
         moved = False

@@ -93,9 +93,10 @@ class Funding:
 def load_prices(
     path: Path | str, assets: Sequence[str], start: datetime | None = None, end: datetime | None = None
 ) -> Prices:
-    """Load closing prices of assets, and highs and lows where there are both, from a file (or a folder with a file for each) of OHLCV bars.
+    """Load prices of assets from a file (or a folder with a file for each) of OHLCV bars.
 
-    Parquet, Feather or CSV; see `pipeline.history_file`. The step is the commonest gap between bars.
+    Closing prices, and highs and lows where all have both. Parquet, Feather or CSV; see
+    `pipeline.history_file`. The step is the commonest gap between bars.
     The window is the one all assets have, cut to the bars that open at or after `start` and close by `end`.
     Raises DataError with all problems: missing columns or assets, repeated or unsorted times, prices that are
     not positive, closes above the high or below the low, bars off the grid, a window outside the data.
@@ -242,7 +243,9 @@ def _faults(name: str, column: Columns, positive: bool) -> list[Problem]:
         outside |= (column.values < low * (1.0 - OFF)) | (column.values > high * (1.0 + OFF))
         expected = "finite prices above zero, with low <= close <= high"
         got = "a low, close and high that contradict this"
-        fault(np.flatnonzero(outside), expected, got, "correct the row, or leave out the columns high and low")
+        fault(
+            np.flatnonzero(outside), expected, got, "correct the row, or leave out the columns high and low"
+        )
     return problems
 
 

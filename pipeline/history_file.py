@@ -23,7 +23,12 @@ from pipeline.faults import nearest
 _SUFFIXES = (".parquet", ".feather", ".csv")
 _TIME = ("ts", "timestamp", "time", "date", "datetime", "open_time")
 _ASSET = ("symbol", "asset", "pair", "market")
-_VALUE = {"close": ("close",), "high": ("high",), "low": ("low",), "rate": ("rate", "funding_rate", "fundingRate")}
+_VALUE = {
+    "close": ("close",),
+    "high": ("high",),
+    "low": ("low",),
+    "rate": ("rate", "funding_rate", "fundingRate"),
+}
 # what a folder may hold beside what is looked for, as freqtrade's does
 _OTHER_THAN = {"close": re.compile("mark|index|funding"), "rate": re.compile("^((?!funding).)*$")}
 
@@ -38,8 +43,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Columns:
-    """The rows of one asset: times (N,), values (N,) with NaN for nulls, rows (N,) in the file, from 1; beside
-    the values, those (N,) of other columns that were asked for and are there."""
+    """The rows of one asset: times (N,), values (N,) with NaN for nulls, rows (N,) in the file, from 1;
+    beside the values, those (N,) of other columns that were asked for and are there."""
 
     file: str
     times: NDArray[np.datetime64]

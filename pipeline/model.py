@@ -83,10 +83,10 @@ class Jumps(Part):
 
 
 class Excursions(Part):
-    """How far an asset's price leaves its path within a model step, one way; in standard deviations of the step.
+    """How far prices go beyond the ends of a model step, one way, in its standard deviations.
 
-    Beyond the step's ends, with a probability; then scale x ((1 - u)^-tail - 1) / tail, u uniform (generalised
-    Pareto; an exponential where the tail is 0). `common` correlates the normals behind any two assets' wicks.
+    Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
+    exponential where the tail is 0. `common` correlates the normals behind any two assets' wicks.
     """
 
     common: Fraction
@@ -110,9 +110,7 @@ class Regime(Part):
     semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("basis", "depth", "implied_volatility", "duration")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("basis", "depth", "implied_volatility", "duration"))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})

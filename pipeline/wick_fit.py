@@ -4,11 +4,11 @@ Shapes: T steps, A assets, K regimes, two ways (down, up). The model, as the ker
 depth of a bar beyond its own ends is the larger of two independent ones, that of a bridge with variance
 w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is sought. So, given w,
 
-    P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail)),  x = d / (w sqrt(v))
+    P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail))
 
-with r the return from end to end. w is not seen: given the returns of the step it follows from chi2, a gamma
-variable, and the likelihood is integrated over it (Gauss and Laguerre). Regimes weigh by their smoothed
-probabilities.
+with r the return from end to end and x = d / (w sqrt(v)). w is not seen: given the returns of the step it
+follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and Laguerre). Regimes
+weigh by their smoothed probabilities.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ LEAST_SHARE = 0.05  # steps less likely to be in a regime say nothing about it
 SHALLOWEST = 1e-4  # a log return: less is a tick, not a depth, and counts as "no more than this"
 DEEPEST = log(2.0)  # more counts as "at least this": one absurd print must not bend the law
 TAIL_BOUNDS = (0.0, 0.5)  # never lighter than an exponential, however calm the window was
-START = (-3.5, 0.5, 0.1)  # logit of the probability, log scale, tail: from common wicks the rare ones get lost
+START = (
+    -3.5,
+    0.5,
+    0.1,
+)  # logit of the probability, log scale, tail: from common wicks the rare ones get lost
 RARE = 0.05  # the share of a regime's bars whose depths are looked at together
 COPIES = 8  # of the history, simulated to find what depths have in common
 
@@ -52,8 +56,8 @@ class WickFit:
 
 @dataclass(frozen=True)
 class _Bars:
-    """Bars of one regime: returns (N, A), depths (N, ways, A), weight (N,), w at each node (N, NODES), and how
-    likely each is (NODES,)."""
+    """Bars of one regime: returns (N, A), depths (N, ways, A), weight (N,), w at each node (N, NODES),
+    and how likely each is (NODES,)."""
 
     returns: Floats
     depths: Floats
@@ -76,20 +80,21 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     law = np.zeros((regimes, len(WAYS), assets, 3))
     common = np.zeros((regimes, len(WAYS)))
     rng = np.random.default_rng(seed)
-    usable = ~(np.isnan(returns).any(axis=-1) | np.isnan(depths).any(axis=(1, 2)))
+    missing = np.isnan(returns).any(axis=-1) | np.isnan(depths).any(axis=(1, 2))
+    usable = np.asarray(~missing)
     for k in range(regimes):
         bars = _choose_bars(returns, np.minimum(depths, DEEPEST), usable, fit, k)
         for way in range(len(WAYS)):
             for a in range(assets):
                 law[k, way, a] = _fit_excess(bars, way, a)
             common[k, way] = _fit_common(bars, way, law[k, way], rng)
-    return WickFit(
-        *np.moveaxis(law, -1, 0), common, int(usable.sum()), int((depths[usable] > DEEPEST).sum())
-    )
+    probability, scale, tail = (law[..., i] for i in range(3))
+    cut = int((depths[usable] > DEEPEST).sum())
+    return WickFit(probability, scale, tail, common, int(usable.sum()), cut)
 
 
 def measure_depths(prices: Prices) -> Floats:
-    """How far each bar went beyond its ends (the close before it and its own), as a log return, (T - 1, ways, A).
+    """How far each bar went beyond its ends, the close before it and its own: log returns (T - 1, ways, A).
 
     Zero where it did not, NaN where a close, high or low is missing.
     """

@@ -19,8 +19,8 @@ CLOSES = (
 )
 BRIDGES = "between closes a crossing is drawn from the bridge of the step's own volatility."
 WICKED = (
-    "prices leave the model's path for moments as often and as far as hourly highs and lows did in the model's"
-    " window, all down or all up together. Wilder hours than those are not drawn."
+    "prices leave the model's path for moments as often and as far as highs and lows did in its window,"
+    " all down or all up together. Wilder hours than those are not drawn."
 )
 UNWICKED = "prices that leave the model's path for moments are not drawn."
 

@@ -173,7 +173,7 @@ def equicorrelation(assets: int, rho: float) -> Floats:
 
 
 def with_wicks(problem: Problem, draw: Callable[[int, int], Excess]) -> Problem:
-    """The problem with wicks of the law that `draw` gives for a regime (the same in every set) and direction."""
+    """The problem with wicks by the law that `draw` gives for a regime, in every set, and a direction."""
     sets = tuple(
         tuple(replace(r, wicks=(draw(k, 0), draw(k, 1))) for k, r in enumerate(regimes))
         for regimes in problem.sets

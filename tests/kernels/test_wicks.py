@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -128,10 +129,8 @@ def test_simulate_paths__more_wick_never_hits_fewer() -> None:
     )
     paths = sample(4000, 64)
     laws = [(0.0, 1.0, 0.0), (0.1, 0.5, 0.0), (0.3, 0.5, 0.0), (0.3, 1.0, 0.0), (0.3, 1.0, 0.4)]
-    counts = [
-        np.cumsum(run_problem(wicked(problem, *law, 0.5), 2, 0, paths).hits, axis=-1) for law in laws
-    ]
-    for less, more in zip(counts, counts[1:], strict=False):
+    counts = [np.cumsum(run_problem(wicked(problem, *law, 0.5), 2, 0, paths).hits, axis=-1) for law in laws]
+    for less, more in pairwise(counts):
         assert (more >= less).all()
         assert more.sum() > less.sum()
 
@@ -155,9 +154,13 @@ def test_simulate_paths__wicks_of_both_directions_reach_shorts_and_hedges() -> N
     long, short, hedge = zip(
         hits(none, none), hits(rare, none), hits(none, rare), hits(one_leg, none), strict=True
     )
-    assert long[1] > long[0] and long[2] == long[0] and long[3] == long[1]
-    assert short[2] > short[0] and short[1] == short[0]
-    assert hedge[0] == 0 and hedge[3] > 0
+    assert long[1] > long[0]
+    assert long[2] == long[0]
+    assert long[3] == long[1]
+    assert short[2] > short[0]
+    assert short[1] == short[0]
+    assert hedge[0] == 0
+    assert hedge[3] > 0
     together = rare._replace(common=1.0)
     assert hits(together, together)[2] == 0  # both legs move as one, and so does what they are worth
 

@@ -137,7 +137,8 @@ def ranged(path: Path, **changed: tuple[int, float | None]) -> Path:
 
 def test_load_prices__highs_and_lows_where_there_are_both(tmp_path: Path) -> None:
     prices = load_prices(ranged(tmp_path, high=(1, None)), ["BTC"])
-    assert prices.high is not None and prices.low is not None
+    assert prices.high is not None
+    assert prices.low is not None
     np.testing.assert_array_equal(prices.high, [[12.0], [np.nan], [13.0]])
     np.testing.assert_array_equal(prices.low, [[9.0], [11.0], [10.0]])
     assert load_prices(write(tmp_path, GOOD), ["BTC"]).low is None
@@ -147,7 +148,8 @@ def test_load_prices__highs_and_lows_where_there_are_both(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "changed", [{"low": (1, 12.5)}, {"low": (0, 0.0)}, {"high": (2, 11.0)}, {"high": (2, np.inf)}, {"close": (0, 8.9)}]
+    "changed",
+    [{"low": (1, 12.5)}, {"low": (0, 0.0)}, {"high": (2, 11.0)}, {"high": (2, np.inf)}, {"close": (0, 8.9)}],
 )
 def test_load_prices__refuses_bars_that_contradict_themselves(
     tmp_path: Path, changed: dict[str, tuple[int, float]]

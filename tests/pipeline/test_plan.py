@@ -124,10 +124,31 @@ def test_plan_from_document__wicks_are_in_the_order_of_the_assets() -> None:
 def test_plan_from_document__wicks_want_the_step_of_the_model() -> None:
     document = spoil(wicked_document(), ("simulation", "step"), "15m")
     (problem,) = refused(document)
-    assert problem.where == "simulation.monitoring"
-    assert "1h" in problem.expected and "15m" in problem.got
+    assert problem.where == "plan: simulation.monitoring"
+    assert "1h" in problem.expected
+    assert "15m" in problem.got
     document["simulation"]["monitoring"] = "bridge"
     assert plan_from_document(document).simulation.monitoring == "bridge"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("size",), 1, "known key"),
+        (("up",), ..., "add `up:`"),
+        (("up", "tail", "BTC"), ..., "add `BTC:`"),
+        (("down", "scale", "BTCC"), 1, "did you mean `BTC`?"),
+        (("down", "probability", "BTC"), 1.2, "at most 1"),
+        (("down", "scale", "BTC"), -1, "at least 0"),
+        (("down", "tail", "ETH"), 1.5, "at most 1"),
+        (("up", "common"), -0.1, "at least 0"),
+    ],
+)
+def test_plan_from_document__refuses_wicks(path: tuple[str, ...], value: Any, words: str) -> None:
+    document = spoil(wicked_document(), ("model", "regimes", "calm", "wick", *path), value)
+    (problem,) = refused(document)
+    assert problem.where == ".".join(("plan: model.regimes.calm.wick", *path))
+    assert words in problem.expected + problem.fix
 
 
 REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
@@ -145,13 +166,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
-    ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "down"),
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
-    ((*REGIME, "wick"), spoil(wick_document(), ("up", "tail", "BTC"), ...), "wick.up.tail.BTC", "add `BTC:`"),
-    ((*REGIME, "wick"), spoil(wick_document(), ("down", "scale", "BTCC"), 1), "wick.down.scale.BTCC", "`BTC`?"),
-    ((*REGIME, "wick"), spoil(wick_document(), ("down", "probability", "BTC"), 1.2), "down.probability.BTC", "1"),
-    ((*REGIME, "wick"), spoil(wick_document(), ("down", "tail", "ETH"), 1.5), "down.tail.ETH", "1"),
-    ((*REGIME, "wick"), spoil(wick_document(), ("up", "common"), -0.1), "up.common", "0"),
     (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
     (("scenarios", 1), "flash-crash", "scenarios[1]", "`flash-crash` is not supported yet"),
