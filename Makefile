@@ -46,6 +46,7 @@ test: lint
 
 test-slow: $(TEST)
 	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m "hypothesis and not slow" --hypothesis-profile=explore
 
 bench: $(RUN)
 	$(PY) -m benchmarks

@@ -53,7 +53,9 @@ def check(plan: PlanPath) -> None:
     from pipeline.plan import load_plan
 
     loaded = load_plan(plan)
-    yaml.safe_dump(loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110)
+    yaml.safe_dump(
+        loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
     for warning in loaded.warnings():
         typer.echo(f"warning: {warning}", err=True)
 
@@ -108,6 +110,17 @@ def schema() -> None:
 
 
 @app.command()
+def scenarios(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one of them, in full")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the scenarios that are shipped, or explain one: its story, effects, source and severity."""
+    from flows.scenarios_command import show_scenarios
+
+    show_scenarios(name, as_json)
+
+
+@app.command()
 def runs(store: StoreAddress = "./runs", as_json: AsJson = False) -> None:
     """List the finished runs of a store."""
     from flows.console import open_console
@@ -144,6 +157,30 @@ def calibrate(
 
     chosen = tuple(name.strip() for name in assets.split(",") if name.strip())
     calibrate_model(prices, funding, chosen, regimes, start, end, seed, output)
+
+
+@app.command()
+def backtest(
+    data: Annotated[str, typer.Option(metavar="DIR", help="history: a folder that holds perp_1h.parquet")],
+    fit_until: Annotated[
+        str | None, typer.Option(help="fit once, on bars up to then; left out, fit anew every 90 days")
+    ] = None,
+    judge_from: Annotated[str | None, typer.Option(help="first start of a window, UTC, ISO 8601")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON list on stdout, words on stderr")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="an HTML page to write, with the diagram")] = None,
+    paths: Annotated[int | None, typer.Option(help="paths of each simulation")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of fits, paths and intervals")] = 0,
+) -> None:
+    """Hold forecasts of P(liquidation) for standard books against what then happened.
+
+    Beside the model stand a single Gaussian law and history shuffled by days. No forecast sees a bar that
+    closes after it is made. What could not be judged is told on stderr.
+    """
+    from flows.backtest_command import run_backtest
+
+    run_backtest(data, fit_until, judge_from, as_json, report, paths, seed)
 
 
 def main(arguments: list[str] | None = None) -> None:

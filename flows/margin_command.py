@@ -11,7 +11,10 @@ from pipeline.plan import load_plan
 
 def show_margin(plan_path: str, as_json: bool) -> None:
     """Print a plan's margin now, on stdout. Raises SeawallError."""
-    accounts = margin_snapshot(load_plan(plan_path))
+    plan = load_plan(plan_path)
+    accounts = margin_snapshot(plan)
+    for warning in plan.warnings():
+        sys.stderr.write(f"warning: {warning}\n")
     if as_json:
         found = {"accounts": [account.document() for account in accounts]}
         sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")

@@ -91,7 +91,8 @@ def dip_between(
     """Return the least X of one pool over one piece of a step, if that is below the threshold.
 
     start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
-    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. Where the
+    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. On one asset
+    the law is that of the log price, unless the slope of a requirement is another at the other end. Where the
     threshold is not reached, any number at or above it may come back: what happens above it is never needed.
     """
     covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
@@ -99,6 +100,8 @@ def dip_between(
     mixing = law.weight * law.weight * length
     first, last = book.start[pool], book.start[pool + 1]
     kinked = book.kinks.present[pool]
+    only = book.only_asset[pool]
+    straight = only < 0 or market.additive != 0
     variance = 0.0
     projection = 0.0
     slope = 0.0
@@ -109,6 +112,8 @@ def dip_between(
         net = book.size[n] - book.requirement[mark, n]
         if kinked:
             net -= turn_at(book.kinks, mark, n, middle)
+            before = turn_at(book.kinks, mark, n, start[a, column])
+            straight = straight or before != turn_at(book.kinks, mark, n, end[a, column])
         slope += net
         weighted[n - first] = net * scale
         projection += weighted[n - first] * noise[a, column]
@@ -119,8 +124,7 @@ def dip_between(
     if variance <= 0.0:
         return lowest
     zeta = projection / math.sqrt(variance)
-    only = book.only_asset[pool]
-    if only >= 0 and not market.additive:
+    if not straight:
         ratio = end[only, column] / start[only, column]
         reach = 1.0 + (threshold - margin) / (slope * start[only, column])
         one = covariance[only, only] * mixing

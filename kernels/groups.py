@@ -1,4 +1,4 @@
-"""Groups of accounts that belong together: who is liquidated, and what they hold between them at a horizon."""
+"""Groups of accounts that belong together: who is liquidated, and what they hold at a horizon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def hold_group(book: Book, group: int, price: Floats, state: Floats, desk: Desk)
     money[:] = 0.0
     for pool in range(book.base.shape[0]):
         if book.group[book.account[pool]] == group:
-            value_pool(book, pool, price, table)
+            value_pool(book, pool, price, desk.extent, table)
             alone = book.alone[pool]
             for leverage in range(book.multiple.shape[0]):
                 if alone < 0 or alone == leverage:
@@ -71,7 +71,10 @@ def count_groups(
         for leverage in range(book.multiple.shape[0]):
             cell = tally.groups[:, scenario, group, leverage, horizon : horizon + 1]
             for v in range(paths):
-                liquidated = standing.liquidated[scenario, group, leverage, v]
+                if horizon > 0:
+                    before = standing.liquidated[scenario, group, horizon - 1, leverage, v]
+                    standing.liquidated[scenario, group, horizon, leverage, v] += before
+                liquidated = standing.liquidated[scenario, group, horizon, leverage, v]
                 cell[ANY, 0] += int(liquidated > 0)
                 cell[ALL, 0] += int(liquidated > 0 and liquidated == book.members[group])
                 cell[LIQUIDATED, 0] += liquidated

@@ -20,7 +20,7 @@ def count_hit(
     standing: Standing,
     tally: Tally,
 ) -> None:
-    """Count that a pool has hit a mark at one leverage. The first of an account's pools is the account's hit."""
+    """Count that a pool has hit a mark at one leverage: the account's hit, if it is its first pool."""
     account = book.account[pool]
     several = book.several[account]
     if several >= 0:
@@ -36,7 +36,7 @@ def count_hit(
             standing.unit[scenario, account, lane] = horizon
         group = book.group[account]
         if group >= 0:
-            standing.liquidated[scenario, group, leverage, lane] += 1
+            standing.liquidated[scenario, group, horizon, leverage, lane] += 1
 
 
 @inlined

@@ -13,7 +13,7 @@ import numpy as np
 from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
 from kernels.hits import record_hits
 from kernels.jit import inlined
-from kernels.kinks import add_kinks, project_kinks, widen_spread
+from kernels.kinks import add_kinks, find_extent, project_kinks, widen_spread
 from kernels.structs import (
     BANKRUPTCY,
     BEND,
@@ -29,7 +29,9 @@ from kernels.structs import (
     REQUIRED,
     SPREAD,
     STANDING,
+    THROUGHOUT,
     TURN,
+    UNSEEN,
     VALUE,
     Book,
     Clock,
@@ -49,8 +51,8 @@ from kernels.wicks import dip_in_wicks, flag_in_wick
 
 
 @inlined
-def value_pool(book: Book, pool: int, price: Floats, table: Floats) -> None:
-    """Fill value and margin required at prices (A, LANES), two positions at a time."""
+def value_pool(book: Book, pool: int, price: Floats, extent: Floats, table: Floats) -> None:
+    """Fill value and margin required at prices (A, LANES) of that extent, two positions at a time."""
     for v in range(LANES):
         table[VALUE, v] = 0.0
         table[REQUIRED + MARGIN_CALL, v] = 0.0
@@ -65,7 +67,7 @@ def value_pool(book: Book, pool: int, price: Floats, table: Floats) -> None:
             table[REQUIRED + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[REQUIRED + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
     if book.kinks.present[pool]:
-        add_kinks(book, pool, price, table)
+        add_kinks(book, pool, price, extent, table)
 
 
 @inlined
@@ -83,8 +85,9 @@ def charge_funding(market: Market, book: Book, pool: int, step: int, now: Step, 
 
 
 @inlined
-def project_dips(market: Market, book: Book, pool: int, price: Floats, now: Step, table: Floats) -> None:
+def project_dips(book: Book, pool: int, price: Floats, now: Step, desk: Desk) -> None:
     """Fill what the bridge's common normals mean for a pool: their sum over its sensitivities."""
+    table = desk.table
     for v in range(LANES):
         table[DIP + BANKRUPTCY, v] = 0.0
         table[DIP + MARGIN_CALL, v] = 0.0
@@ -101,7 +104,7 @@ def project_dips(market: Market, book: Book, pool: int, price: Floats, now: Step
             table[DIP + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
             table[DIP + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
     if book.kinks.present[pool]:
-        project_kinks(market, book, pool, price, now, table)
+        project_kinks(book, pool, price, now, desk.extent, desk.turn, table)
 
 
 @inlined
@@ -113,7 +116,7 @@ def bound_spread(
     regime: Integers,
     price: Floats,
     now: Step,
-    table: Floats,
+    desk: Desk,
 ) -> None:
     """Fill a bound on the standard deviation of X over the step, for every mark.
 
@@ -121,6 +124,7 @@ def bound_spread(
     plus what each price moved apart from the others and what the requirement adds, as if none of that were
     diversified. Infinite where there was a jump, so that the bridge looks there whatever the distance.
     """
+    table = desk.table
     today = book.initial[pool]
     scaled = today > 0.0 and market.additive == 0  # additive moves are in today's prices for good
     for v in range(LANES):
@@ -141,7 +145,7 @@ def bound_spread(
                 apart = size * abs(middle - table[RATIO, v] * spot) + requirement * middle
                 table[SPREAD, v] += apart * volatility[v]
     if book.kinks.present[pool]:
-        widen_spread(market, book, pool, price, now, table)
+        widen_spread(market, book, pool, price, now, desk.extent, desk.turn, table)
     only = book.only_asset[pool]
     for v in range(LANES):
         table[BEND, v] = 0.0
@@ -209,6 +213,7 @@ def screen_lane(
     market: Market,
     book: Book,
     clock: Clock,
+    bridge: int,
     scenario: int,
     pool: int,
     mark: int,
@@ -221,13 +226,13 @@ def screen_lane(
     pieces: Pieces,
     tally: Tally,
 ) -> None:
-    """Find the least X of one flagged lane within the step, and count what it hit."""
+    """Find the least X of one flagged lane within the step, or at its end, and count what it hit."""
     state, table = standing.pool[scenario, pool], desk.table
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
     held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
     lowest = finish - table[FUNDING, lane]
-    if clock.bridge:
+    if bridge:
         parameters = market.parameters[scenario, np.int64(key.step)]
         regime = standing.regime[market.leader[scenario], lane]
         law = Law(parameters, regime, now.weight[lane])
@@ -260,7 +265,7 @@ def screen_lane(
             wick = dip_in_wicks(market, book, pool, mark, price, now, state[PAID, lane], lane)
             lowest = min(lowest, wick)
     if lowest < threshold:
-        horizon = clock.horizon[np.int64(key.step)]
+        horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
 
 
@@ -285,21 +290,25 @@ def screen_step(
     regime = standing.regime[market.leader[scenario]]
     price = standing.price[scenario]
     table, flag = desk.table, desk.flag
+    watch = clock.watch[scenario, step]
+    bridge = int(clock.bridge and watch == THROUGHOUT)
+    if book.kinks.floor.shape[0] > 0:
+        find_extent(now.before, price, desk.extent)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
-        value_pool(book, pool, price, table)
+        value_pool(book, pool, price, desk.extent, table)
         charge_funding(market, book, pool, step, now, table)
-        if clock.bridge:
-            project_dips(market, book, pool, price, now, table)
-            bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, table)
+        if bridge:
+            project_dips(book, pool, price, now, desk)
+            bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
             if clock.wick:
                 flagged = flag_in_wick(market, book, pool, price, now, state, table, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
-        if flagged > 0:
+        if flagged > 0 and watch != UNSEEN:
             for v in range(paths):
                 if flag[v] != 0:
                     for mark in range(MARKS):
@@ -308,6 +317,7 @@ def screen_step(
                                 market,
                                 book,
                                 clock,
+                                bridge,
                                 scenario,
                                 pool,
                                 mark,
@@ -342,9 +352,12 @@ def revalue(
 ) -> None:
     """Set X of every pool from the prices of an instant; count what is hit there, if watched."""
     table = desk.table
+    price = standing.price[scenario]
+    if book.kinks.floor.shape[0] > 0:
+        find_extent(price, price, desk.extent)
     for pool in range(book.base.shape[0]):
         state = standing.pool[scenario, pool]
-        value_pool(book, pool, standing.price[scenario], table)
+        value_pool(book, pool, price, desk.extent, table)
         for mark in range(MARKS):
             for v in range(LANES):
                 held = table[VALUE, v] - book.base[pool] - state[PAID, v]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.elementary import exp
 from kernels.groups import count_groups
 from kernels.jit import hot, inlined
 from kernels.market import (
+    WILDEST,
     count_jumps,
     draw_jump_sum,
     draw_step,
@@ -21,12 +23,15 @@ from kernels.market import (
     select_regime,
     switch_regimes,
 )
+from kernels.random import SLOT_EVENT, draw_normals, draw_uniforms
 from kernels.screen import revalue, screen_step
 from kernels.structs import (
     LANES,
     MARKS,
     NEXT,
+    PAID,
     ROWS,
+    THROUGHOUT,
     WAYS,
     Book,
     Clock,
@@ -68,9 +73,40 @@ def apply_shock(market: Market, shock: int, price: Floats) -> None:
             price[a, v] *= market.shocks[shock, a]
 
 
+@hot
+def apply_event(market: Market, event: int, key: Key, price: Floats) -> None:
+    """Multiply prices (A, LANES) by an event's factors: each path draws its sign and its size."""
+    up_probability, spread = market.event_law[event, 0], market.event_law[event, 1]
+    for v in range(LANES):
+        lane = Key(key.seed, key.path + np.uint64(v), key.step)
+        side = 0 if draw_uniforms(lane, SLOT_EVENT)[0] < up_probability else 1
+        size = exp(spread * draw_normals(lane, SLOT_EVENT + 1)[0] - 0.5 * spread * spread)
+        for a in range(price.shape[0]):
+            move = size * market.events[event, side, a]
+            price[a, v] *= exp(min(max(move, -WILDEST), WILDEST))
+
+
+@hot
+def change_cash(book: Book, change: int, state: Floats) -> None:
+    """Add a change of cash to the pools' standing (R, rows, LANES), as funding received."""
+    for pool in range(state.shape[0]):
+        for v in range(LANES):
+            state[pool, PAID, v] -= book.cashes[change, pool]
+
+
+@hot
+def add_returns(returns: Floats, move: Floats) -> None:
+    """Add returns (A,) to those of the step (A, LANES)."""
+    for a in range(move.shape[0]):
+        for v in range(LANES):
+            move[a, v] += returns[a]
+
+
 @inlined
-def start_lanes(market: Market, book: Book, paths: int, standing: Standing, desk: Desk, tally: Tally) -> None:
-    """Put every lane at `as_of`, after shocks at time zero; what is hit there counts by every horizon."""
+def start_lanes(
+    market: Market, book: Book, clock: Clock, paths: int, standing: Standing, desk: Desk, tally: Tally
+) -> None:
+    """Put every lane at `as_of`, after what happens at time zero; hits there count by every horizon."""
     price = standing.price
     standing.pool[:] = 0.0
     standing.rank[:] = 0
@@ -85,7 +121,10 @@ def start_lanes(market: Market, book: Book, paths: int, standing: Standing, desk
             price[s, a, :] = market.spot[a]
         if market.shock[s, 0] >= 0:
             apply_shock(market, market.shock[s, 0], price[s])
-        revalue(book, s, 0, paths, 1, standing, desk, tally)
+        if book.cash[s, 0] >= 0:
+            change_cash(book, book.cash[s, 0], standing.pool[s])
+        watched = int(clock.watch[s, 0] == THROUGHOUT)
+        revalue(book, s, int(clock.seen[s, 0]), paths, watched, standing, desk, tally)
 
 
 @inlined
@@ -123,7 +162,7 @@ def walk_paths(
     groups = book.members.shape[0] > 0
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
-        start_lanes(market, book, lanes, standing, desk, tally)
+        start_lanes(market, book, clock, lanes, standing, desk, tally)
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
@@ -144,9 +183,18 @@ def walk_paths(
                 select_regime(market, parameters, draws.noise, regime, now)
                 if market.has_jumps:
                     add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
-                if step > 0 and market.shock[s, step] >= 0:
-                    apply_shock(market, market.shock[s, step], price)
-                    revalue(book, s, int(clock.horizon[step]), lanes, clock.bridge, standing, desk, tally)
+                shock, event, cash = market.shock[s, step], market.event[s, step], book.cash[s, step]
+                if step > 0 and (shock >= 0 or event >= 0 or cash >= 0):
+                    if shock >= 0:
+                        apply_shock(market, shock, price)
+                    if event >= 0:
+                        apply_event(market, event, key, price)
+                    if cash >= 0:
+                        change_cash(book, cash, standing.pool[s])
+                    watched = int(clock.bridge and clock.watch[s, step] == THROUGHOUT)
+                    revalue(book, s, int(clock.seen[s, step]), lanes, watched, standing, desk, tally)
+                if market.replay[s, step] >= 0:
+                    add_returns(market.replays[market.replay[s, step]], now.move)
                 move_prices(market, now, price)
                 if market.has_funding:
                     find_carry(market, parameters, regime, price, now)
@@ -166,7 +214,11 @@ def simulate_paths(
     """Simulate paths first_path .. first_path + paths - 1 and add what they met to the tally.
 
     The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls.
+    ValueError for a tally that was made for another book.
     """
+    rooms = (tally.hits.shape[2], tally.last_pool.shape[1], tally.groups.shape[2])
+    if rooms != (book.pools.shape[0], int(book.several.max(initial=-1)) + 1, book.members.shape[0]):
+        raise ValueError(f"a tally with room for {rooms} accounts, accounts of several pools and groups")
     scenarios = market.parameters.shape[0]
     pools, accounts = book.base.shape[0], book.pools.shape[0]
     leverages, groups = book.multiple.shape[0], book.members.shape[0]
@@ -197,9 +249,9 @@ def simulate_paths(
         integer_lanes(scenarios, pools, MARKS),
         integer_lanes(scenarios, accounts),
         integer_lanes(scenarios, tally.last_pool.shape[1], MARKS, leverages),
-        integer_lanes(scenarios, groups, leverages),
+        integer_lanes(scenarios, groups, tally.hits.shape[4], leverages),
     )
-    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages))
+    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages), lanes(), np.zeros((2, 2, assets)))
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),

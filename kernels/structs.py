@@ -20,6 +20,7 @@ MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the or
 MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
 WAYS = 2  # in which prices leave their path
 DOWN, UP = 0, 1
+UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
 class Market(NamedTuple):
@@ -35,6 +36,11 @@ class Market(NamedTuple):
     parameters: Integers  # (S, T) which parameter set holds in that step
     shock: Integers  # (S, T) which shock falls at the start of that step, or -1
     shocks: Floats  # (shocks, A) factor on the price
+    event: Integers  # (S, T) which event falls at the start of that step, or -1; none in step 0
+    events: Floats  # (events, 2, A) log move up, log move down
+    event_law: Floats  # (events, 2) probability of up, spread of the size
+    replay: Integers  # (S, T) which returns are laid on top of that step's, or -1
+    replays: Floats  # (replays, A) log returns
     drift: Floats  # (Q, K, A) log drift of one step
     loading_of_set: Integers  # (Q,)
     loading: Floats  # (D, K, A, F) factor loadings of one step's return, standard deviation included
@@ -58,18 +64,20 @@ class Market(NamedTuple):
 
 
 class Kinks(NamedTuple):
-    """Where requirements leave their line: above a price, more by jump + rise x + curve x^2, x = price - floor.
+    """Where requirements leave their line: above a floor by jump + rise x + curve x^2, x = price - floor.
 
-    The kinks of position n at a mark are those from start[mark, n] up to start[mark, n + 1].
+    Those of position n at a mark are numbered from start[mark, n] up to start[mark, n + 1], lowest floor
+    first. Summed up to and including one of them they are a + b price + c price^2.
     """
 
     start: Integers  # (MARKS - 1, N + 1)
-    terms: Floats  # (kinks, 4) floor, jump, rise, curve
+    floor: Floats  # (kinks,)
+    lift: Floats  # (kinks, 3) a, b, c
     present: Integers  # (R,) 1 where some position of the pool has any
 
 
 class Book(NamedTuple):
-    """Pools of margin, and the accounts they belong to. Requirements are per unit of price: fraction x |size|.
+    """Pools of margin, and the accounts they are of. Requirements are per unit of price: fraction x |size|.
 
     An account is liquidated when any of its pools is. A pool's equity and requirement are proportional to the
     book's leverage, less what it starts with; where they are not (brackets of notional, collateral in coins)
@@ -102,6 +110,8 @@ class Book(NamedTuple):
     group: Integers  # (P,) group of the account, or -1
     members: Integers  # (G,) accounts that can be liquidated
     quantum: Floats  # (G,) money is added up in whole multiples of this
+    cash: Integers  # (S, T) which change of cash falls at the start of that step, or -1
+    cashes: Floats  # (changes, R) of pools that stand for one leverage each; 0 for others
 
 
 class Key(NamedTuple):
@@ -140,6 +150,8 @@ class Clock(NamedTuple):
     ends: Integers  # (T,) 1 where the step's end is that horizon
     bridge: int  # 1: watched between step ends as well
     wick: int  # 1: and at wicks, which takes the bridge too
+    watch: Integers  # (S, T) UNSEEN, AT_CLOSE, or THROUGHOUT
+    seen: Integers  # (S, T) horizon by which what happens in that step is seen
 
 
 class Tally(NamedTuple):
@@ -147,9 +159,7 @@ class Tally(NamedTuple):
 
     hits: Integers  # (MARKS, S, P, L, H) first passages in (previous horizon, horizon]
     joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
-    last_pool: (
-        Integers  # (S, V, L, H) the last of an account's pools liquidated in (previous horizon, horizon]
-    )
+    last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated then
     groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
 
 
@@ -189,7 +199,8 @@ class Standing(NamedTuple):
     rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H
     pools_hit: Integers  # (S, V, MARKS, L, LANES) pools of the account that have hit the mark
-    liquidated: Integers  # (S, G, L, LANES) accounts of the group liquidated
+    # accounts of the group liquidated in (previous horizon, horizon]; by the horizon, once it is reached
+    liquidated: Integers  # (S, G, H, L, LANES)
 
 
 # Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.
@@ -204,6 +215,8 @@ class Desk(NamedTuple):
     table: Floats  # (ROWS, LANES)
     flag: Integers  # (LANES,)
     money: Floats  # (2, L, LANES) a group's equity and shortfall
+    turn: Floats  # (LANES,) what kinks add to a slope
+    extent: Floats  # (2, 2, A) least and greatest price over the lanes: at the step's end, in its middle
 
 
 # Rows of Desk.table.

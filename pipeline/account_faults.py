@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.faults import Fault, Loc, below, show, unknown
 
 LARGEST_NOTIONAL = 1e13  # to the cent, float64 has 2**53 steps
+MOST_IN_GROUP = 500  # so that what is simulated side by side fits into a worker's memory
 SAME = 1e-9  # relative: a leverage of 1 / 0.03 may be written with ten digits
 
 Document = dict[str, Any]
@@ -201,3 +202,29 @@ def _amount_faults(loc: Loc, *amounts: float) -> Iterator[Fault]:
         expected = f"an amount of at most {LARGEST_NOTIONAL:,.0f} in quote currency"
         fix = "check units: sizes in base units, prices in quote currency"
         yield Fault(loc, expected, f"{largest:.3g}", fix)
+
+
+def find_held(placed: Iterable[OnVenue]) -> set[str]:
+    """Assets that accounts hold: of positions of some size, and collateral but for the quote currency."""
+    held: set[str] = set()
+    for account, venue in placed:
+        markets = venue.get("markets", {})
+        for position in account.get("positions", ()):
+            asset = markets.get(position.get("market"), {}).get("asset")
+            if asset is not None and position.get("size"):
+                held.add(asset)
+        held.update(asset for asset in account.get("collateral") or () if asset != venue.get("quote", "USDC"))
+    return held
+
+
+def find_group_faults(accounts: Sequence[Document]) -> Iterator[Fault]:
+    """A fault at the first account too many of a group: its accounts are simulated side by side."""
+    members: dict[str, int] = {}
+    for i, account in enumerate(accounts):
+        group = account.get("group")
+        if group is not None:
+            members[group] = members.get(group, 0) + 1
+            if members[group] == MOST_IN_GROUP + 1:
+                expected = f"at most {MOST_IN_GROUP} accounts in a group, which are simulated side by side"
+                got = f"one more in {show(group)}"
+                yield Fault(("accounts", i, "group"), expected, got, "make smaller groups")

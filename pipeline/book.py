@@ -64,6 +64,14 @@ class Account(Part):
         """Whether a position of this account stands on its own collateral."""
         return (position.margin or self.margin) == "isolated"
 
+    @property
+    def kind(self) -> str:
+        """`cross`, `isolated` or `mixed`, by what its positions say: one that stands apart makes it mixed."""
+        if not self.positions:
+            return self.margin
+        kinds = {"isolated" if self.isolates(position) else "cross" for position in self.positions}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
 
 class Limit(Part):
     """The most that a metric may be. None means every scenario or account, and the leverage multiple 1.

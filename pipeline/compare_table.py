@@ -34,8 +34,8 @@ INSTANT = (
     "here the ways differ only where a pool has more profit than it needs: the surplus helps no other pool."
 )
 SPLIT = (
-    "Several pools are liquidated when any of them is. Collateral is split among them so that each is as "
-    "likely to be liquidated as the others."
+    "Several pools count as liquidated when any of them is. Collateral is split so that under that scenario "
+    "each of them is as likely to be as the others."
 )
 LOSS = (
     "What one pool can't do: keep a loss to itself. Where it is liquidated every position goes, and all its "

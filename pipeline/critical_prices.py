@@ -22,19 +22,19 @@ def liquidation_moves(pool: Pool, prices: dict[str, float]) -> dict[str, float]:
     """
     margin = pool_margin(pool, prices)
     excess = margin.equity - margin.maintenance_margin
-    charged = sum(_charged_above(holding) < prices[holding.asset] for holding in pool.holdings)
-    found = {}
+    if margin.maintenance_margin <= 0:  # nor at any other price
+        return {}
+    found: dict[str, float] = {}
     for asset, held in _by_asset(pool):
         mark = prices[asset]
         sizes = [holding.size for holding in held]
         coins = [coin.amount - coin.withheld for coin in pool.coins if coin.asset == asset]
         slope = fsum([*sizes, *coins, *(-holding.maintenance.slope for holding in held)])
         kinks = sorted((kink.floor, kink.rise) for holding in held for kink in holding.maintenance.kinks)
-        starts = [_charged_above(holding) for holding in held]
-        others = charged - sum(start < mark for start in starts)
-        move = _nearest(mark, excess, slope, kinks, 0.0 if others else min(starts))
-        if move is not None:
-            found[asset] = move
+        moves = [_crossing(mark, excess, pieces(mark, slope, kinks)) for pieces in (_below, _above)]
+        within = [move for move in moves if 0 < mark + move < inf]
+        if within:
+            found[asset] = min(within, key=abs)
     return found
 
 
@@ -63,37 +63,8 @@ def _asset(holding: Holding) -> str:
     return holding.asset
 
 
-def _charged_above(holding: Holding) -> float:
-    """The price above which the position needs maintenance margin: infinite if it never does."""
-    slope, kinks = holding.maintenance
-    return 0.0 if slope > 0 else min((kink.floor for kink in kinks), default=inf)
-
-
-def _nearest(
-    mark: float, excess: float, slope: float, kinks: list[tuple[float, float]], least: float
-) -> float | None:
-    """The least move from the mark to where the sign of the excess changes, or where margin begins.
-
-    `excess` is at the mark, `slope` per unit of price below every kink. Up to `least` no maintenance margin
-    is required: nothing is liquidatable, whatever the excess.
-    """
-    if least == inf:
-        return None
-    if mark <= least:
-        # no kink in between
-        excess += slope * (least - mark)
-        begins = least - mark
-        moves = [begins if excess < 0 else begins + _crossing(least, excess, _above(least, slope, kinks))]
-    else:
-        down = _crossing(mark, excess, _below(mark, slope, kinks, least))
-        if down == inf and excess < 0:
-            down = least - mark
-        moves = [down, _crossing(mark, excess, _above(mark, slope, kinks))]
-    return min((move for move in moves if 0 < mark + move < inf), key=abs, default=None)
-
-
 def _crossing(start: float, excess: float, pieces: Iterable[tuple[float, float]]) -> float:
-    """How far from the start, along pieces (end, slope), the excess falls below zero or rises to it; or inf."""
+    """How far from start, along pieces (end, slope), the excess falls below zero or rises to it; or inf."""
     at, below = start, excess < 0
     for end, slope in pieces:
         if slope == 0:
@@ -115,12 +86,10 @@ def _above(start: float, slope: float, kinks: list[tuple[float, float]]) -> Iter
     yield inf, slope
 
 
-def _below(
-    start: float, slope: float, kinks: list[tuple[float, float]], least: float
-) -> Iterator[tuple[float, float]]:
+def _below(start: float, slope: float, kinks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     slope = fsum([slope, *(-rise for floor, rise in kinks if floor < start)])
     for floor, rise in reversed(kinks):
         if floor < start:
             yield floor, slope
             slope += rise
-    yield least, slope
+    yield 0.0, slope

@@ -38,10 +38,16 @@ NUMERIC_SOURCES = (
     "engine.py",
     "lower_book.py",
     "lower_market.py",
+    "lower_timeline.py",
+    "effects.py",
+    "betas.py",
     "mixing.py",
     "model.py",
     "chain.py",
     "correlation.py",
+    "schema.py",
+    "plan.py",
+    "book.py",
     "requirement.py",
     "pools.py",
     "slabs.py",
@@ -124,7 +130,7 @@ def accounts_of_several_pools(plan: Plan, slab: tuple[int, ...]) -> list[int]:
 def liquidatable_now(plan: Plan) -> NDArray[np.bool_]:
     """(scenario, account, leverage): which cells meet the liquidation condition at `as_of` already."""
     market = lower_market(plan)
-    return find_liquidatable(market, _lower_everyone(plan, market))
+    return find_liquidatable(market, _lower_everyone(plan, market), lower_clock(plan))
 
 
 def _lower_everyone(plan: Plan, market: Market) -> Book:
@@ -164,7 +170,7 @@ def collect_tallies(counts: Counts, plan: Plan) -> Tallies:
         all_pools=all_pools,
         groups=counts.groups if groups_of(plan) else None,
         quantum=book.quantum,
-        liquidatable_now=find_liquidatable(market, book),
+        liquidatable_now=find_liquidatable(market, book, lower_clock(plan)),
         paths=plan.simulation.paths,
     )
 

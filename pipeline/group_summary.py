@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.schema import GROUP_CELL
 from pipeline.summary import BASELINE
 from pipeline.wording import Chance, chance
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupSummary:
-    """One group by the longest horizon, the book as it stands: in the baseline, and under the scenario that
-    most often liquidates one of its accounts."""
+    """One group by the longest horizon, the book as it stands: in the baseline, and under the scenarios that
+    most often liquidate one of its accounts, and all of them."""
 
     group: str
     accounts: int
@@ -26,8 +28,9 @@ class GroupSummary:
     all: Chance
     mean: float
     """Accounts of the group liquidated, in the mean."""
-    worst_scenario: str
+    worst_for_any: str
     worst_any: Chance
+    worst_for_all: str
     worst_all: Chance
 
 
@@ -53,8 +56,9 @@ def summarise_groups(cube: xr.Dataset) -> tuple[GroupSummary, ...]:
 
     found = []
     for g, name in enumerate(cube["group"].values.tolist()):
-        worst = max(
-            stresses, key=lambda s: tuple(columns[e][0][s, g] for e in ("p_group_any", "p_group_all"))
+        for_any, for_all = (
+            stresses[int(np.argmax(columns[event][0][stresses, g]))]
+            for event in ("p_group_any", "p_group_all")
         )
         found.append(
             GroupSummary(
@@ -63,9 +67,10 @@ def summarise_groups(cube: xr.Dataset) -> tuple[GroupSummary, ...]:
                 any=words("p_group_any", baseline, g),
                 all=words("p_group_all", baseline, g),
                 mean=float(at_end["group_liquidated_mean"].transpose(*order).values[baseline, g]),
-                worst_scenario=scenarios[worst],
-                worst_any=words("p_group_any", worst, g),
-                worst_all=words("p_group_all", worst, g),
+                worst_for_any=scenarios[for_any],
+                worst_any=words("p_group_any", for_any, g),
+                worst_for_all=scenarios[for_all],
+                worst_all=words("p_group_all", for_all, g),
             )
         )
     return tuple(found)

@@ -65,12 +65,16 @@ def _known_already(tallies: Tallies, plan: Plan) -> tuple[NDArray[np.bool_], NDA
     """Where any, and all, of a group are liquidatable at `as_of` (scenario, group, leverage, 1); sizes."""
     held = np.array([any(position.size for position in account.positions) for account in plan.accounts])
     now = tallies.liquidatable_now
+    members: dict[str, list[int]] = {name: [] for name in groups_of(plan)}
+    for i, account in enumerate(plan.accounts):
+        if account.group is not None:
+            members[account.group].append(i)
     some, every, sizes = [], [], []
-    for name in groups_of(plan):
-        member = np.array([account.group == name for account in plan.accounts])
-        some.append(now[:, member].any(axis=1))
-        every.append((now[:, member & held]).all(axis=1) & bool((member & held).any()))
-        sizes.append(float(member.sum()))
+    for mine in members.values():
+        at_risk = [i for i in mine if held[i]]
+        some.append(now[:, mine].any(axis=1))
+        every.append(now[:, at_risk].all(axis=1) & bool(at_risk))
+        sizes.append(float(len(mine)))
     return (
         np.stack(some, axis=1)[..., np.newaxis],
         np.stack(every, axis=1)[..., np.newaxis],

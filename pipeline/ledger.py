@@ -31,7 +31,7 @@ NOT_WRITTEN = -1
 
 
 class Ledger:
-    """The ledger of one run, and the tallies it vouches for: an array for each of `Counts`, a chunk a block."""
+    """The ledger of one run, and the tallies it vouches for: arrays as in `Counts`, a chunk a block."""
 
     def __init__(self, store: Store, run_id: str, plan: Plan, batch_paths: int | None = None) -> None:
         """Open a run's ledger, making its arrays where there are none yet."""

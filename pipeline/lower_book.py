@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.kinks import lift_at
 from kernels.structs import (
     LIQUIDATION,
     MARGIN_CALL,
     MARKS,
+    THROUGHOUT,
     Book,
     Clock,
     Floats,
@@ -25,6 +27,7 @@ from kernels.structs import (
     checked_index,
 )
 from pipeline.lower_market import count_steps, funding_intervals, simulated_assets
+from pipeline.lower_timeline import find_cash, find_sight, touches_cash
 from pipeline.plan import Account, Plan
 from pipeline.pools import Pool, pools_of
 from pipeline.requirement import Kink, Requirement
@@ -61,6 +64,7 @@ class Row(NamedTuple):
     account: int
     alone: int
     equity: float
+    cash: float
     legs: list[Leg]
     at_risk: bool
 
@@ -70,13 +74,16 @@ def lower_clock(plan: Plan) -> Clock:
     steps = count_steps(plan)
     ends = np.array([horizon // plan.simulation.step for horizon in plan.simulation.horizons])
     after = np.arange(1, steps + 1)
-    horizon = np.searchsorted(ends, after)
+    horizon = np.searchsorted(ends, after).astype(np.int64)
+    sight = [find_sight(scenario.effects, horizon, plan.simulation.step) for scenario in plan.scenarios]
     return Clock(
         steps,
-        horizon.astype(np.int64),
+        horizon,
         np.isin(after, ends).astype(np.int64),
         int(plan.simulation.monitoring != "close"),
         int(plan.simulation.monitoring == "wick"),
+        np.array([watch for watch, _ in sight]),
+        np.array([seen for _, seen in sight]),
     )
 
 
@@ -98,6 +105,7 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
     threshold, leverage = _thresholds(plan, rows, gross)
     at_risk = _pools_at_risk(rows, len(chosen))
     groups = groups_of(plan, tuple(accounts))
+    cash, cashes = _lower_cash(plan, chosen, rows)
     group = np.array([-1 if a.group is None else groups.index(a.group) for a in chosen], np.int64)
     return Book(
         start=checked_index(start, (size + 1,), 0, count + 1, "start"),
@@ -128,23 +136,27 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
         group=group,
         members=np.array([np.sum((group == g) & (at_risk > 0)) for g in range(len(groups))], np.int64),
         quantum=_quanta(plan, rows, gross, group, len(groups)),
+        cash=cash,
+        cashes=cashes,
     )
 
 
-def find_liquidatable(market: Market, book: Book) -> NDArray[np.bool_]:
-    """(S, P, L): whether an account meets the liquidation condition at `as_of`, after shocks there."""
+def find_liquidatable(market: Market, book: Book, clock: Clock) -> NDArray[np.bool_]:
+    """(S, P, L): whether an account is seen liquidatable at `as_of`, after what falls there."""
     scenarios, leverages = market.shock.shape[0], len(book.multiple)
     found = np.zeros((scenarios, len(book.pools), leverages), np.bool_)
     for s in range(scenarios):
-        shock = market.shock[s, 0]
+        if clock.watch[s, 0] != THROUGHOUT or clock.seen[s, 0] != clock.horizon[0]:
+            continue  # nobody looks yet
+        shock, change = market.shock[s, 0], book.cash[s, 0]
         price = market.spot * (market.shocks[shock] if shock >= 0 else 1.0)
         for r, account in enumerate(book.account):
             positions = slice(book.start[r], book.start[r + 1])
             at = price[book.asset[positions]]
             margin = float((book.size - book.requirement[LIQUIDATION])[positions] @ at) - book.base[r]
+            margin += book.cashes[change, r] if change >= 0 else 0.0
             for n, here in enumerate(at, start=book.start[r]):
-                kinks = book.kinks.terms[slice(*book.kinks.start[LIQUIDATION, n : n + 2])]
-                margin -= Requirement(0.0, tuple(Kink(*terms) for terms in kinks)).at(here)
+                margin -= lift_at(book.kinks, LIQUIDATION, n, here)
             hit = margin < book.threshold[LIQUIDATION, r]
             np.logical_or.at(found[s, account], book.leverage[r], hit)  # a leverage may be there twice
     return found
@@ -156,7 +168,7 @@ def _rows(plan: Plan, labels: Labels, account: Account, number: int) -> list[Row
     scaled: dict[int, tuple[Pool, ...]] = {}
     for i, pool in pools_that_matter(plan, account).items():
         equity = pool.equity(plan.prices)
-        if pool.linear and not pool.coins:
+        if pool.linear and not pool.coins and not (pool.cash and _cash_changes(plan, account)):
             rows.append(_row(labels, number, -1, equity, pool))
             continue
         for j, multiple in enumerate(plan.simulation.leverage):
@@ -191,7 +203,34 @@ def _row(labels: Labels, account: int, alone: int, equity: float, pool: Pool) ->
         legs.append(Leg(assets.index(coin.asset), len(intervals), coin.amount, haircut, haircut))
     if len(legs) % 2:
         legs.append(legs[0]._replace(size=0.0, initial=NOTHING, maintenance=NOTHING))
-    return Row(account, alone, equity, legs, any(h.maintenance != NOTHING for h in held))
+    return Row(account, alone, equity, pool.cash, legs, any(h.maintenance != NOTHING for h in held))
+
+
+def _cash_changes(plan: Plan, account: Account) -> bool:
+    """Whether cash of the account changes in some scenario."""
+    quote = plan.venue_of(account).quote
+    return any(touches_cash(e, account.name, quote) for s in plan.scenarios for e in s.effects)
+
+
+def _lower_cash(plan: Plan, accounts: list[Account], rows: list[Row]) -> tuple[Integers, Floats]:
+    """Which change of cash falls at the start of each step (S, T), or -1, and the changes (changes, R)."""
+    step, steps = plan.simulation.step, count_steps(plan)
+    cash = np.full((len(plan.scenarios), steps), -1, np.int64)
+    changes: list[Floats] = []
+    for s, scenario in enumerate(plan.scenarios):
+        worth = np.zeros((len(rows), steps))
+        factors = [
+            find_cash(scenario.effects, account.name, plan.venue_of(account).quote, step, steps)
+            for account in accounts
+        ]
+        for r, row in enumerate(rows):
+            has, owes = factors[row.account]
+            worth[r] = row.cash * ((has if row.cash > 0 else owes) - 1.0)
+        change = np.diff(worth, axis=1, prepend=0.0)
+        for at in np.flatnonzero(change.any(axis=0)):
+            cash[s, at] = len(changes)
+            changes.append(change[:, at])
+    return cash, np.array(changes, np.float64).reshape(len(changes), len(rows))
 
 
 def _pools_at_risk(rows: list[Row], accounts: int) -> Integers:
@@ -231,20 +270,32 @@ def _thresholds(plan: Plan, rows: list[Row], gross: list[float]) -> tuple[Floats
 
 
 def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
-    """The kinks of every position by mark, in one list."""
+    """The kinks of every position by mark, in one list, each with the sum of all up to it."""
     start = np.zeros((MARKS - 1, len(legs) + 1), np.int64)
-    terms: list[Kink] = []
+    floor: list[float] = []
+    lift: list[Floats] = []
     for mark in (MARGIN_CALL, LIQUIDATION):
-        start[mark, 0] = len(terms)
+        start[mark, 0] = len(floor)
         for n, leg in enumerate(legs):
-            terms += (leg.initial if mark == MARGIN_CALL else leg.maintenance).kinks
-            start[mark, n + 1] = len(terms)
+            total = np.zeros(3)
+            for kink in (leg.initial if mark == MARGIN_CALL else leg.maintenance).kinks:
+                total = total + _expanded(kink)
+                floor.append(kink.floor)
+                lift.append(total)
+            start[mark, n + 1] = len(floor)
     present = [any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span]) for span in spans]
     return Kinks(
         start=start,
-        terms=checked(np.array(terms, np.float64).reshape(-1, 4), np.float64, (len(terms), 4), "kinks"),
+        floor=checked(floor, np.float64, (len(floor),), "floor"),
+        lift=checked(np.array(lift, np.float64).reshape(-1, 3), np.float64, (len(floor), 3), "lift"),
         present=np.array(present, np.int64),
     )
+
+
+def _expanded(kink: Kink) -> Floats:
+    """a, b, c of jump + rise (p - floor) + curve (p - floor)^2 = a + b p + c p^2."""
+    floor, jump, rise, curve = kink
+    return np.array([jump - (rise - curve * floor) * floor, rise - 2.0 * curve * floor, curve])
 
 
 def _spread(market: Market, asset: Integers, size: Floats) -> Floats:
@@ -256,7 +307,7 @@ def _spread(market: Market, asset: Integers, size: Floats) -> Floats:
 
 
 def _quanta(plan: Plan, rows: list[Row], gross: list[float], group: Integers, groups: int) -> Floats:
-    """(G,): a power of two near a 2**24th part of each group's equity and notional at the largest leverage."""
+    """(G,): a power of two, about a 2**24th of each group's equity and notional at the largest leverage."""
     scale = np.zeros(groups)
     largest = plan.simulation.leverage[-1]
     for row, notional in zip(rows, gross, strict=True):

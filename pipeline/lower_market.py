@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import pairwise
 from math import sqrt
 from typing import Generic, TypeVar
 
@@ -14,10 +13,20 @@ from numpy.typing import NDArray
 
 from kernels.market import CELLS
 from kernels.structs import WAYS, Floats, Market, checked, checked_index
+from pipeline.betas import jump_correlation
 from pipeline.correlation import blend_correlation
+from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
+from pipeline.lower_timeline import (
+    Lasting,
+    cut_segments,
+    find_events,
+    find_replays,
+    find_shocks,
+    find_window,
+    is_replaced,
+)
 from pipeline.model import Excursions, Jumps, MarketModel, Regime
 from pipeline.plan import Plan
-from pipeline.scenarios import Correlation, Drift, Effect, ForcedRegime, Funding, Shock, Tail, Volatility
 
 YEAR = timedelta(days=365)
 FACTOR_TILE = 4  # the kernel combines factors four at a time
@@ -77,17 +86,26 @@ def lower_market(plan: Plan) -> Market:
     parameters = np.zeros((scenarios, steps), np.int64)
     forced = np.full((scenarios, steps), -1, np.int64)
     shock = np.full((scenarios, steps), -1, np.int64)
+    event = np.full((scenarios, steps), -1, np.int64)
+    replay = np.full((scenarios, steps), -1, np.int64)
     shocks: Shelf[Floats] = Shelf()
+    replays: Shelf[Floats] = Shelf()
+    events: list[Event] = []
     for s, scenario in enumerate(plan.scenarios):
-        for first, last, active in _segments(scenario.effects, step, steps):
+        for first, last, active in cut_segments(scenario.effects, step, steps):
             parameters[s, first:last] = lower.parameter_set(active)
         for effect in scenario.effects:
-            window = _window(effect, step, steps)
+            window = find_window(effect, step, steps)
             if isinstance(effect, ForcedRegime) and window.start < window.stop:
                 stop = window.start + 1 if effect.start_only else window.stop
                 forced[s, window.start : stop] = model.regime_names.index(model.regime_named(effect.force))
-        for at, factor in _shocks(scenario.effects, assets, step, steps).items():
+        for at, factor in find_shocks(scenario.effects, model, columns, step, steps).items():
             shock[s, at] = shocks.put(factor.tobytes(), factor)
+        for at, found in find_events(scenario.effects, step, steps).items():
+            event[s, at] = len(events)
+            events.append(found)
+        for at, returns in find_replays(scenario.effects, model, columns, step, steps).items():
+            replay[s, at] = replays.put(returns.tobytes(), returns)
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
     count, regimes, size = len(sets), len(model.regimes), len(assets)
     loading = np.array(loadings)
@@ -117,6 +135,14 @@ def lower_market(plan: Plan) -> Market:
         parameters=checked_index(parameters, (scenarios, steps), 0, count, "parameters"),
         shock=checked_index(shock, (scenarios, steps), -1, len(shocks.items), "shock"),
         shocks=np.ascontiguousarray(np.array(shocks.items).reshape(-1, size)),
+        event=checked_index(event, (scenarios, steps), -1, len(events), "event"),
+        events=np.array(
+            [[_by_asset(each.up, assets, model), _by_asset(each.down, assets, model)] for each in events],
+            np.float64,
+        ).reshape(-1, 2, size),
+        event_law=np.array([[each.probability, each.spread] for each in events], np.float64).reshape(-1, 2),
+        replay=checked_index(replay, (scenarios, steps), -1, len(replays.items), "replay"),
+        replays=np.array(replays.items, np.float64).reshape(-1, size),
         drift=checked([entry.drift for entry in sets], np.float64, (count, regimes, size), "drift"),
         loading_of_set=checked_index(loading_of_set, (count,), 0, len(loadings), "loading_of_set"),
         loading=checked(loading, np.float64, (len(loadings), regimes, size, factors), "loading"),
@@ -171,42 +197,8 @@ def _wick_cut(probability: Floats) -> Floats:
     return np.ascontiguousarray(np.clip(-ndtri(probability), -100.0, 100.0))
 
 
-def _window(effect: Effect, step: timedelta, steps: int) -> slice:
-    """The steps over which an effect holds."""
-    first = min(effect.at // step, steps)
-    last = steps if effect.for_ is None else min((effect.at + effect.for_) // step, steps)
-    return slice(first, last)
-
-
-def _segments(
-    effects: tuple[Effect, ...], step: timedelta, steps: int
-) -> list[tuple[int, int, tuple[Effect, ...]]]:
-    """The steps cut where an effect begins or ends: first, one past the last, effects in force."""
-    lasting = [effect for effect in effects if not isinstance(effect, Shock | ForcedRegime)]
-    windows = [_window(effect, step, steps) for effect in lasting]
-    edges = sorted({0, steps, *(w.start for w in windows), *(w.stop for w in windows)})
-    return [
-        (first, last, tuple(e for e, w in zip(lasting, windows, strict=True) if w.start <= first < w.stop))
-        for first, last in pairwise(edges)
-    ]
-
-
-def _shocks(
-    effects: tuple[Effect, ...], assets: tuple[str, ...], step: timedelta, steps: int
-) -> dict[int, Floats]:
-    """Factors on the prices, by the step at whose start they fall; those at one instant multiply."""
-    factors: dict[int, Floats] = {}
-    for effect in effects:
-        at = effect.at // step
-        if isinstance(effect, Shock) and at < steps:
-            moves = np.array([_of_asset(effect.moves, asset, 0.0) for asset in assets])
-            factor = np.exp(moves) if effect.as_ == "log" else 1.0 + moves
-            factors[at] = factors.get(at, np.ones(len(assets))) * factor
-    return factors
-
-
-def _of_asset(values: dict[str, float], asset: str, default: float) -> float:
-    return values.get(asset, values.get("all", default))
+def _by_asset(values: dict[str, float], assets: tuple[str, ...], model: MarketModel) -> list[float]:
+    return [value_of(values, asset, model.assets, 0.0) for asset in assets]
 
 
 def _funding_due(plan: Plan, steps: int) -> Floats:
@@ -247,7 +239,7 @@ class _Lowering:
         self.loadings: Shelf[Floats] = Shelf()
         self.tails: Shelf[float] = Shelf()
 
-    def parameter_set(self, effects: tuple[Effect, ...]) -> int:
+    def parameter_set(self, effects: tuple[Lasting, ...]) -> int:
         """The number of the parameter set under these effects."""
         regimes = [self._regime(regime, effects) for regime in self.model.regimes.values()]
         loading = np.array(
@@ -257,7 +249,8 @@ class _Lowering:
         drift = np.array([drift for drift, *_ in regimes])[:, self.columns] * self.years
         funding = np.array([funding for *_, funding in regimes])[:, self.columns]
         mixing = [-1 if nu is None else self.tails.put(nu, nu) for *_, nu, _ in regimes]
-        jumps = [self._jumps(regime.jumps) for regime in self.model.regimes.values()]
+        replaced = is_replaced(effects)
+        jumps = [self._jumps(None if replaced else r.jumps) for r in self.model.regimes.values()]
         entry = _ParameterSet(
             drift,
             number,
@@ -267,11 +260,11 @@ class _Lowering:
             np.array([spread for _, _, spread in jumps]),
             funding,
         )
-        # jumps are the model's own, the same in every set
-        return self.sets.put((drift.tobytes(), number, tuple(mixing), funding.tobytes()), entry)
+        # jumps are the model's own, the same in every set, or none
+        return self.sets.put((drift.tobytes(), number, tuple(mixing), funding.tobytes(), replaced), entry)
 
     def _regime(
-        self, regime: Regime, effects: tuple[Effect, ...]
+        self, regime: Regime, effects: tuple[Lasting, ...]
     ) -> tuple[Floats, Floats, Floats, float | None, Floats]:
         """Drift, volatility, correlation, degrees of freedom, funding of a regime under effects, a year."""
         assets = self.model.assets
@@ -279,19 +272,21 @@ class _Lowering:
         volatility = np.array([regime.volatility[a] for a in assets])
         correlation = np.array(regime.correlation, np.float64)
         nu = regime.tail
+        if is_replaced(effects):
+            drift, volatility, nu = np.zeros(len(assets)), np.zeros(len(assets)), None
         funding = np.array([regime.funding[a] if regime.funding else 0.0 for a in assets])
         for effect in effects:
             match effect:
                 case Drift():
-                    drift = drift + [_of_asset(effect.add, a, 0.0) for a in assets]
+                    drift = drift + [value_of(effect.add, a, assets, 0.0) for a in assets]
                 case Volatility():
-                    volatility = volatility * [_of_asset(effect.multiply, a, 1.0) for a in assets]
+                    volatility = volatility * [value_of(effect.multiply, a, assets, 1.0) for a in assets]
                 case Correlation():
                     correlation = blend_correlation(correlation, self._target(effect), effect.blend)
                 case Tail():
                     nu = effect.df if nu is None else min(nu, effect.df)
                 case Funding():
-                    added = [_of_asset(effect.add, a, 0.0) for a in assets]
+                    added = [value_of(effect.add, a, assets, 0.0) for a in assets]
                     funding = funding * effect.multiply + added
         return drift, volatility, correlation, nu, funding
 
@@ -316,12 +311,7 @@ class _Lowering:
         if jumps is None:
             return np.ones(1), np.zeros(size), np.zeros((size, self.factors))
         assets = self.model.assets
-        given = jumps.correlation
-        correlation = (
-            np.where(np.eye(len(assets)) > 0, 1.0, given)
-            if isinstance(given, float | int)
-            else np.array(given, np.float64)
-        )
+        correlation = jump_correlation(jumps, len(assets))
         spread = np.array([jumps.volatility[a] for a in assets])[:, None] * lower_triangle(correlation)
         mean = np.array([jumps.mean[a] for a in assets])[self.columns]
         return poisson_law(jumps.intensity * self.years), mean, self._padded(spread)

@@ -108,7 +108,7 @@ class AccountMargin:
             "venue": account.venue or self.venue.name,
             "group": account.group,
             "fee_tier": account.fee_tier,
-            "margin": account.margin,
+            "margin": account.kind,
             "taker_fee": self.taker_fee,
             "pools": [_pool_document(pool) for pool in margin.pools],
             "positions": [position.document() for position in self.positions],

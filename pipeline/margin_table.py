@@ -97,7 +97,7 @@ def _title(noun: str, which: str, shown: int, count: int) -> Text:
 def _heading(account: AccountMargin) -> Text:
     """Over the rows of an account: its name, its kind and its venue."""
     document = account.account
-    return Text.assemble(account.name, (f"  {document.margin} margin, {account.venue.name}", "dim"))
+    return Text.assemble(account.name, (f"  {document.kind} margin, {account.venue.name}", "dim"))
 
 
 def _account_table(accounts: Sequence[AccountMargin]) -> Table:
@@ -169,7 +169,7 @@ def _position_table(account: AccountMargin, positions: Sequence[PositionMargin])
         table.add_row(
             Text(position.market),
             *([CROSS if position.pool == CROSS else "isolated"] if pools else []),
-            f"{position.size:,.6g}".replace("-", "−"),
+            f"{position.size:,.10g}".replace("-", "−"),
             _price(position.mark),
             money(position.notional),
             money(position.maintenance_margin),

@@ -62,7 +62,11 @@ class PartReader:
         kind = folder.name.removesuffix("s")
         key = f"a key of `{folder.name}`, " if own else ""
         expected = f"{key}a shipped {kind}, a path that ends in .yaml, or the {kind} itself"
-        fix = f"`{value}` is not supported yet" if value in later else nearest(value, [*own, *shipped])
+        fix = (
+            f"`{value}` is not supported yet"
+            if value in later
+            else nearest(value, dict.fromkeys([*own, *shipped]))
+        )
         self.fault(Fault(loc, expected, show(value), fix))
         return None
 

@@ -13,7 +13,7 @@ from pipeline.model import MODELS, complete_model
 from pipeline.origin import Cells, Origin
 from pipeline.part_reader import PartReader
 from pipeline.prices import load_prices
-from pipeline.scenarios import LATER, SCENARIOS
+from pipeline.scenario_parts import ScenarioParts
 from pipeline.units import parse_duration, parse_instant
 from pipeline.venue_parts import VenueParts
 
@@ -31,12 +31,6 @@ class Parts:
         document, read = self.document, self.reader
         if "model" in document:
             document["model"] = complete_model(read.named(("model",), document["model"], MODELS))
-        scenarios = document.get("scenarios")
-        if isinstance(scenarios, list | tuple):
-            document["scenarios"] = [
-                read.part(("scenarios", i), scenario, SCENARIOS, later=LATER)
-                for i, scenario in enumerate(scenarios)
-            ]
         if isinstance(document.get("accounts"), str):
             document["accounts"] = self._book(read.base / document["accounts"])
         accounts = document.get("accounts")
@@ -45,6 +39,10 @@ class Parts:
         for key, part in (("venue", self.venues.venue), ("venues", self.venues.venues)):
             if key in document or part:
                 document[key] = part
+        scenarios = ScenarioParts(read, document, self._held)
+        listed = document.get("scenarios")
+        if isinstance(listed, list | tuple):
+            document["scenarios"] = [scenarios.read(i, each) for i, each in enumerate(listed)]
         prices = document.get("prices")
         if isinstance(prices, dict) and "file" in prices:
             document["prices"] = self._prices(prices)

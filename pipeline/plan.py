@@ -8,7 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.account_faults import find_account_faults, find_notional_faults, find_price_faults
+from pipeline.account_faults import (
+    find_account_faults,
+    find_group_faults,
+    find_held,
+    find_notional_faults,
+    find_price_faults,
+)
 from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
@@ -17,7 +23,8 @@ from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
 from pipeline.plan_warnings import find_warnings
-from pipeline.scenarios import Scenario, find_scenario_faults
+from pipeline.scenario_faults import Surroundings, find_scenario_faults, find_still
+from pipeline.scenarios import Scenario
 from pipeline.structure import find_faults, is_within
 from pipeline.units import Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
 from pipeline.venue_faults import find_venue_faults
@@ -149,13 +156,24 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     names = [scenario.get("name") for scenario in scenarios]
     if scenarios and None not in names and "baseline" not in names:
         yield Fault(("scenarios",), "`baseline` among the scenarios", ", ".join(names[:20]), "add `baseline`")
-    for i, scenario in enumerate(scenarios):
-        yield from below(("scenarios", i), find_scenario_faults(scenario, assets, regimes))
     yield from find_name_faults(("accounts",), accounts, "account")
+    yield from find_group_faults(accounts)
     placed = [
         (account, venue if account.get("venue") is None else venues.get(account["venue"], {}))
         for account in accounts
     ]
+    around = Surroundings(
+        assets=assets,
+        regimes=regimes,
+        returns=model.get("returns"),
+        step=None if "step" not in simulation else parse_duration(simulation["step"]),
+        held=None if assets is None else find_held(placed) & set(assets),
+        accounts=[account["name"] for account in accounts if "name" in account] or None,
+        still=find_still(model),
+        quotes={its_venue.get("quote", "USDC") for _, its_venue in placed},
+    )
+    for i, scenario in enumerate(scenarios):
+        yield from below(("scenarios", i), find_scenario_faults(scenario, around))
     for i, (account, its_venue) in enumerate(placed):
         yield from below(("accounts", i), find_account_faults(account, its_venue, assets))
     yield from find_price_faults(placed, assets or (), prices)
@@ -196,7 +214,7 @@ def _axis_faults(simulation: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
-    """Durations elsewhere in the plan that the simulation's step can't meet."""
+    """A simulation step that the model's can't meet."""
     model, text = plan.get("model", {}), plan.get("simulation", {}).get("step")
     if text is None:
         return
@@ -209,14 +227,6 @@ def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 ("simulation", "step"), expected, shown, f"use {format_duration(coarse)} or a part of it"
             )
-    for i, scenario in enumerate(plan.get("scenarios", ())):
-        for j, effect in enumerate(scenario.get("effects", ())):
-            for key in ("at", "for"):
-                if effect.get(key) is not None and parse_duration(effect[key]) % step:
-                    loc: Loc = ("scenarios", i, "effects", j, key)
-                    yield Fault(
-                        loc, f"a multiple of the simulation's step, {shown}", show(effect[key]), "round it"
-                    )
 
 
 def _wick_faults(plan: dict[str, Any]) -> Iterator[Fault]:
@@ -261,6 +271,20 @@ def json_schema() -> dict[str, Any]:
     fields["scenarios"]["items"] = {"anyOf": [named, fields["scenarios"]["items"]]}
     fields["accounts"] = {
         "anyOf": [{"type": "string", "description": "a path: YAML, CSV or Parquet"}, fields["accounts"]]
+    }
+    fields["history"] = {
+        "type": "object",
+        "description": "the files that replays read where they name none",
+        "properties": {"prices": {"type": "string"}, "events": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    # read into returns: pipeline.scenario_parts
+    replay, files = kinds["Replay"], ("file", "events", "event")
+    replay["properties"] |= {key: {"type": "string"} for key in files}
+    replay["required"] = ["effect"]  # an event may stand for the window
+    kinds["Event"]["properties"]["date"] = {
+        "type": "string",
+        "description": "in place of `at`: UTC, ISO 8601",
     }
     bars = {
         "type": "object",

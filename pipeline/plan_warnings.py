@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from pipeline.account_faults import find_held
+from pipeline.effects import CLASSES, Correlation, Depeg, Effect, Oracle, Replay, Shock, classes_of
+
 if TYPE_CHECKING:
     from pipeline.plan import Plan
 
@@ -32,9 +35,36 @@ def find_warnings(plan: Plan) -> Iterator[str]:
     for scenario in plan.scenarios:
         if any(effect.at >= last for effect in scenario.effects):
             yield f"scenario {scenario.name}: an effect begins after the last horizon and changes nothing"
+        for effect in scenario.effects:
+            yield from (f"scenario {scenario.name}: {text}" for text in _effect_warnings(plan, effect))
     yield from _quote_warnings(plan)
     yield from _size_warnings(plan)
-    yield from _open_interest_warnings(plan)
+
+
+def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
+    """What an effect does not do here, or what stands in for figures that are missing."""
+    assets = plan.model.assets
+    if isinstance(effect, Shock):
+        empty = [
+            k for k in effect.moves if k in CLASSES and not any(k in classes_of(a, assets) for a in assets)
+        ]
+        if empty:
+            yield f"the model has no asset among {', '.join(empty)}: a shock moves none"
+    if isinstance(effect, Correlation) and effect.repair_distance:
+        moved = f"moved by {effect.repair_distance:.3g} (Frobenius)"
+        yield f"target of the correlation repaired to the nearest valid one, {moved}"
+    if isinstance(effect, Replay) and effect.missing == "beta":
+        absent = [asset for asset in assets if asset in _held(plan) and asset not in effect.returns]
+        if absent:
+            yield f"no history of {_some(absent)} in the window: moved by their beta to {effect.beta}"
+    if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
+        yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
+    if isinstance(effect, Depeg) and effect.asset in assets and effect.asset not in _held(plan):
+        yield f"nobody holds {effect.asset}: its de-peg changes nothing"
+
+
+def _held(plan: Plan) -> set[str]:
+    return find_held([(a.document(), plan.venue_of(a).document()) for a in plan.accounts])
 
 
 def _quote_warnings(plan: Plan) -> Iterator[str]:
@@ -57,20 +87,6 @@ def _size_warnings(plan: Plan) -> Iterator[str]:
             if largest is not None and notional > largest:
                 above = f"{notional:,.0f} {venue.quote} is above the largest position, {largest:,.0f}"
                 yield f"account {account.name}, {position.market}: {above}; margin by the last bracket"
-
-
-def _open_interest_warnings(plan: Plan) -> Iterator[str]:
-    """Markets held whose initial margin the venue scales by open interest, which the plan doesn't have."""
-    silent: dict[str, None] = {}
-    for account in plan.accounts:
-        venue = plan.venue_of(account)
-        for position in account.positions:
-            market = venue.markets[position.market]
-            tier = venue.tiers.get(market.tier or "")
-            if tier is not None and tier.open_interest_upper_cap > 0 and market.open_interest is None:
-                silent[position.market] = None
-    if silent:
-        yield f"initial margin of {_some(list(silent))} is the base one: the venue gives no open interest"
 
 
 def _some(names: list[str]) -> str:

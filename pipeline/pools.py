@@ -1,4 +1,4 @@
-"""Pools: what an account's margin is computed on. A cross account is one, an isolated position one of its own."""
+"""Pools: what margin is computed on. A cross account is one, an isolated position has one of its own."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Kink(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """Margin required of one position at price p of its asset: slope x p, and every kink below p. Quote units."""
+    """Margin required of one position at price p of its asset: slope x p, and kinks below p. Quote units."""
 
     slope: float
     kinks: tuple[Kink, ...] = ()
@@ -43,8 +43,8 @@ def initial_requirement(
     """Initial margin of a position of that size; `leverage` is what the account has set for the market.
 
     dydx_v4: |size| p x max(effective fraction, 1 / leverage), the fraction growing with open interest
-    (`GetAdjustedInitialMarginPpm` of the chain, here without its rounding to whole ppm). tiered: |size| p over
-    the lesser of `leverage` and the greatest leverage of the bracket that the whole notional lies in.
+    (`GetAdjustedInitialMarginPpm` of the chain, here without its rounding to whole ppm). tiered: |size| p
+    over the lesser of `leverage` and the greatest leverage of the bracket that the whole notional lies in.
     """
     gross = abs(size)
     if venue.rules == "tiered":

@@ -46,9 +46,14 @@ class Quantity(NamedTuple):
 
 
 EVENTS: Final = (
-    Event("liquidations", "p_liquidation", "liquidation", "met the venue's liquidation condition, E < MM"),
+    Event(
+        "liquidations",
+        "p_liquidation",
+        "liquidation",
+        "met the venue's liquidation condition, MM > 0 and E < MM",
+    ),
     Event("margin_calls", "p_margin_call", "margin call", "had equity below initial margin, E < IM"),
-    Event("bankruptcies", "p_bankruptcy", "bankruptcy", "had equity below zero, E < 0"),
+    Event("bankruptcies", "p_bankruptcy", "bankruptcy", "had equity below zero, before haircuts"),
 )
 
 QUANTITIES: Final = (
@@ -109,7 +114,7 @@ COORDINATES: Final = (
         "bool",
         "1",
         "openable",
-        "Whether equity at as_of covers initial margin at this multiple, E >= IM.",
+        "Whether equity at as_of covers initial margin at this multiple, E >= IM in every pool.",
     ),
 )
 
@@ -171,7 +176,8 @@ _OF_GROUPS: Final = (
         "int64",
         "1",
         "paths with all accounts of the group liquidated",
-        "Paths on which every account of the group that has maintenance margin was liquidated by the horizon.",
+        "Paths on which every account of the group that has maintenance margin was liquidated by the "
+        "horizon.",
     ),
     *_with_ends(
         "p_group_any",
@@ -207,8 +213,8 @@ _OF_GROUPS: Final = (
         "group_shortfall_mean",
         "USD",
         "shortfall of the group",
-        "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, in "
-        "a book that nobody touches.",
+        "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, "
+        "in a book that nobody touches.",
         "normal; no upper end where no path had any",
     ),
 )

@@ -1,4 +1,4 @@
-"""Slabs: which accounts are simulated together. Groups stay whole, so that what a group does can be counted."""
+"""Slabs: which accounts are simulated together. Groups stay whole, so that they can be counted."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ class Tallies:
     which the event happened in (as_of, as_of + horizon]. `joint`: int64 (scenario, horizon, account,
     account), paths on which both accounts were liquidated at leverage 1; None where accounts are too many
     to keep pairs. `all_pools`: as `liquidations`, paths on which every pool of the account was liquidated;
-    None where no account has more than one. `groups`: int64 (moment, scenario, group, leverage, horizon), sums
-    over paths of the moments of `kernels.structs`, money in units of `quantum` (group); None without groups.
+    None where no account has more than one. `groups`: int64 (moment, scenario, group, leverage, horizon),
+    sums over paths of the moments of `kernels.structs`, money in units of `quantum` (group); None without
+    groups.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. Raises ValueError where shapes or dtypes don't fit together.
     """

@@ -64,6 +64,10 @@ def _fraction_faults(loc: Loc, market: dict[str, Any], tiers: dict[str, Any]) ->
         else:
             yield unknown((*loc, "tier"), "one of the venue's `tiers`", name, tiers)
         return
+    if market.get("open_interest") is not None:
+        expected = "no `open_interest` on a market without a `tier`: its caps are the tier's"
+        fix = "name a tier of the venue, or remove it"
+        yield Fault((*loc, "open_interest"), expected, show(market["open_interest"]), fix)
     initial, maintenance = market.get("initial_margin"), market.get("maintenance_margin")
     for key, value in (("initial_margin", initial), ("maintenance_margin", maintenance)):
         if value is None:
@@ -124,6 +128,10 @@ def _bracket_faults(loc: Loc, brackets: list[dict[str, Any]]) -> Iterator[Fault]
         if rate is not None and leverage is not None and rate * leverage > 1 + SAME:
             expected = f"at most the initial margin, 1 / max_leverage = {1 / leverage:.6g}"
             yield Fault((*loc, i, "maintenance_margin"), expected, f"{rate:g}", "check the two")
+    if len(brackets) > 1 and brackets[0].get("maintenance_margin") == 0:
+        # a rate of zero below and more above: whether an account can be liquidated would depend on prices
+        expected = "a rate above 0, where other brackets have one"
+        yield Fault((*loc, 0, "maintenance_margin"), expected, "0", "check the first row")
     for i, (low, high) in enumerate(pairwise(brackets), start=1):
         yield from _order_faults(loc, i, low, high)
     yield from _continuity_faults(loc, brackets)

@@ -27,7 +27,8 @@ STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those most at risk.
+    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those
+    most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries
@@ -90,18 +91,19 @@ def _groups(summaries: Sequence[GroupSummary], longest: str) -> list[RenderableT
     if not summaries:
         return []
     table = _table("group")
-    for title in ("any liquidated", "all liquidated", "worst scenario", "any liquidated", "all liquidated"):
-        table.add_column(title, justify="left" if title == "worst scenario" else "right", overflow="fold")
+    for title in ("any liquidated", "worst scenario", "all liquidated", "worst scenario"):
+        table.add_column(title, justify="right", overflow="fold")
     for group in summaries[:MOST_ROWS]:
         table.add_row(
             f"{group.group} ({group.accounts})",
             _stacked(group.any),
+            Text.assemble(group.worst_for_any, "\n", (group.worst_any.sentence, "dim")),
             _stacked(group.all),
-            group.worst_scenario,
-            _stacked(group.worst_any),
-            _stacked(group.worst_all),
+            Text.assemble(group.worst_for_all, "\n", (group.worst_all.sentence, "dim")),
         )
-    title = f"\nGroups (accounts in each), within {longest}: in the baseline, and in the worst scenario"
+    title = (
+        f"\nGroups (accounts in each), within {longest}: in the baseline, and in the worst scenario of each"
+    )
     if len(summaries) > MOST_ROWS:
         title += f"; the first {MOST_ROWS} of {len(summaries):,}"
     return [Text(title, "bold"), table]

@@ -73,7 +73,7 @@ def book(size: float) -> str:
 
 def ratio(value: float) -> str:
     """A plain ratio to two decimals, "none" where it is undefined."""
-    return "none" if isnan(value) else f"{value:,.2f}"
+    return "none" if isnan(value) else f"{value:,.2f}".replace("-", "−")
 
 
 def money(value: float) -> str:

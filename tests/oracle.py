@@ -201,8 +201,8 @@ def dip_between(
     """The least excess within a piece at each leverage: the exact law of a bridge's minimum.
 
     The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
-    middle price of the piece, kinked or not. Where the pool depends on one asset, the law is that of the log
-    price, and the excess a straight line from where the piece starts, with that slope.
+    middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
+    another slope at the other end, the law is that of the log price, and the excess a line in the price.
     """
     assets = problem.spot.size
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
@@ -217,15 +217,19 @@ def dip_between(
     sd = np.sqrt(np.where(moves, variance, 1.0))
     depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, assets) / sd)
     held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
+    swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
+    dip = 0.5 * (at_start + at_end - swing)
     if len(held) == 1 and not problem.additive:
         a = held.pop()
         start, move = piece.start[a], math.log(piece.end[a] / piece.start[a])
         swing = np.sqrt(move**2 + 2.0 * float(root[a] @ root[a]) * weight**2 * piece.length * depth)
         worst = start * np.exp(0.5 * (move - np.copysign(swing, direction[:, a])))
-        dip = at_start + direction[:, a] * (worst - start)
-    else:
-        swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
-        dip = 0.5 * (at_start + at_end - swing)
+        of_log = at_start + direction[:, a] * (worst - start)
+        bent = (
+            sensitivity(problem, pool, mark, piece.start, leverages)
+            != sensitivity(problem, pool, mark, piece.end, leverages)
+        ).any(axis=1)
+        dip = np.where(bent, dip, of_log)
     return np.where(moves, np.minimum(lowest, dip), lowest)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from pipeline.effects import Effect
 from pipeline.plan import load_plan
 from pipeline.scenarios import LATER, SCENARIOS
 from pipeline.schema import ATTRIBUTES, CELL, COORDINATES, QUANTITIES, VARIABLES, Variable
@@ -106,12 +108,49 @@ def test_cube_page__python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "joint_liquidations: Paths on which both accounts were liquidated" in printed
 
 
+@pytest.mark.slow
+def test_cross_page__commands_print_what_it_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import cli
+
+    monkeypatch.chdir(ROOT)
+    blocks = _blocks((ROOT / "docs" / "cross-or-isolated.md").read_text(), "")
+    commands, shown = blocks[::2], blocks[1::2]
+    assert len(commands) == len(shown) == 4
+    for command, lines in zip(commands, shown, strict=True):
+        name, *arguments = command.replace("/tmp/desk", str(tmp_path)).split()
+        assert name == "seawall"
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments, "--no-flow"] if arguments[0] == "run" else arguments)
+        assert ended.value.code in (0, None, 3)
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert [line for line in lines.splitlines() if line not in printed] == [], command
+
+
 def test_pages__scenarios_named_are_shipped() -> None:
     shipped = {path.stem for path in SCENARIOS.glob("*.yaml")}
     text = (ROOT / "docs" / "model.md").read_text()
     (line,) = [line for line in text.splitlines() if line.startswith("Shipped: ")]
     assert set(re.findall(r"`([^`]+)`", line)) == shipped
+    page = (ROOT / "docs" / "scenarios.md").read_text()
+    listed = page.partition("## Shipped\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([^`]+)`", listed)) == shipped
     assert not shipped & LATER
+
+
+def test_scenarios_page__effects_and_their_keys_are_the_schemas() -> None:
+    kinds = {
+        kind.model_fields["effect"].annotation.__args__[0]: kind for kind in get_args(get_args(Effect)[0])
+    }
+    page = (ROOT / "docs" / "scenarios.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", page.partition("## Effects\n")[2], flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(kinds)
+    written = {"date", "file", "events", "event"}  # resolved when a plan is read
+    internal = {"effect", "at", "for", "returns", "source", "repair_distance", "percent", "log"}
+    for name, keys in rows:
+        fields = {field.alias or key for key, field in kinds[name].model_fields.items()}
+        assert set(re.findall(r"`(\w+)", keys)) - internal - written == fields - internal, name
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)

@@ -8,7 +8,8 @@ under `protocol/`.
 
     units, tier, market              roundings; margin fractions of a tier; a market and its order grid
     account, funding, risk           positions; premium, rate, index and settlement; net collateral and margin
-    update, isolated                 what an update may do; isolated markets and collateral pools
+    update, isolated, leverage       what an update may do; isolated markets, collateral pools; leverage set
+    gate, fees                       when withdrawals and transfers are blocked; trading fees
     prices, limits, insurance        liquidation, bankruptcy and fillable price; limits; the insurance fund
     book, state                      resting orders; everything a block changes
     liquidation, fill, deleveraging  which position and how much; fills; closing against other accounts

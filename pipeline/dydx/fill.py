@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from pipeline.dydx.book import Order
 from pipeline.dydx.errors import DydxError, LiquidationStopped, UpdateRefused
+from pipeline.dydx.fees import trading_fee
 from pipeline.dydx.insurance import insurance_fund_delta
 from pipeline.dydx.limits import check_block_limits
 from pipeline.dydx.liquidation import LiquidationOrder, liquidation_order
 from pipeline.dydx.market import market_of
 from pipeline.dydx.risk import UpdateResult, account_risk
 from pipeline.dydx.state import State, trade
-from pipeline.dydx.units import times_ppm
 
 
 def fill(state: State, taker: LiquidationOrder, maker: Order, quantums: int) -> None:
@@ -48,7 +48,7 @@ def fill(state: State, taker: LiquidationOrder, maker: Order, quantums: int) -> 
         raise DydxError(f"a fill of {quantums} exceeds what is left of the maker's order")
     paid = pair.quote(maker.subticks, quantums)
     quote = -paid if taker.is_buy else paid
-    fee = times_ppm(paid, max(state.maker_fee_ppm, 0), up=True)
+    fee = trading_fee(paid, max(state.maker_fee_ppm, 0))
     trade(
         state,
         taker.perpetual_id,

@@ -25,6 +25,12 @@ def pool_of(market: Market) -> str:
     return f"isolated:{market.perpetual_id}" if market.isolated else CROSS_POOL
 
 
+def pool_of_account(account: Account, markets: Mapping[int, Market]) -> str:
+    """The pool that an account's collateral lies in: an isolated market's where it holds one."""
+    pools = {pool_of(market_of(markets, perpetual_id)) for perpetual_id in account.positions}
+    return min(pools - {CROSS_POOL}, default=CROSS_POOL)
+
+
 def breaks_isolation(
     account: Account, perpetual_deltas: Mapping[int, int], markets: Mapping[int, Market]
 ) -> bool:

@@ -19,6 +19,7 @@ class UpdateResult(StrEnum):
     NEWLY_UNDERCOLLATERALIZED = "NewlyUndercollateralized"
     STILL_UNDERCOLLATERALIZED = "StillUndercollateralized"
     VIOLATES_ISOLATED_SUBACCOUNT_CONSTRAINTS = "ViolatesIsolatedSubaccountConstraints"
+    WITHDRAWALS_AND_TRANSFERS_BLOCKED = "WithdrawalsAndTransfersBlocked"
 
 
 class Risk(NamedTuple):

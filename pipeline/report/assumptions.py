@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from pipeline.report.venues import list_markets, venues_of
 from pipeline.units import parse_duration
 
-SILENT = {"effect": None, "at": "0s", "for": None}  # said elsewhere, or nothing to say
+# said elsewhere, or nothing to say
+SILENT = {"effect": None, "at": "0s", "for": None, "freeze": False, "confirm": "0s", "start_only": False}
 
 FUNDED = "paid at a rate that is constant in each regime; it does not follow the basis."
 UNFUNDED = "the model has no funding rates, so that nothing is paid or received outside scenarios."
@@ -38,6 +39,8 @@ def describe_effect(effect: Mapping[str, Any]) -> str:
     if effect.get("as") == "percent":  # "−0.1, as percent" would be read as a tenth of a percent
         moves = {asset: f"{_words(100 * move)} %" for asset, move in effect["moves"].items()}
         effect = {**effect, "moves": moves, "as": None}
+    if "returns" in effect:  # as many as there are steps
+        effect = {**effect, "returns": " ".join(effect["returns"]) or None}
     said = [
         f"{key.replace('_', ' ')} {_words(value)}"
         for key, value in effect.items()
@@ -49,6 +52,8 @@ def describe_effect(effect: Mapping[str, Any]) -> str:
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key} {_words(item)}" for key, item in value.items())
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
@@ -120,15 +125,16 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
         " are not simulated. P(bankruptcy) is of a book that nobody touches.",
         "Management: nobody tops up, reduces or closes. The book is held as it stands.",
-        "Venues: no outages, oracle prices equal to the model's without delay; every market on an asset, and"
-        " collateral in it, has the asset's one price. " + _open_interest(plan),
+        "Venues: outside scenarios of theirs no outages, and oracle prices are the model's, without delay;"
+        " every market on an asset, and collateral in it, has the asset's one price. " + _open_interest(plan),
         "Contagion: liquidations do not move prices, and accounts do not touch one another.",
-        f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar.",
+        f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar"
+        " outside scenarios.",
     ]
 
 
 def _open_interest(plan: Mapping[str, Any]) -> str:
-    """Whether initial margin follows open interest: only dydx_v4's does, and only where the plan states it."""
+    """Whether initial margin follows open interest: dydx_v4's does, where the plan states it."""
     held = {row[:2] for row in list_markets(plan)}
     stated = {
         market["open_interest"] is not None
@@ -142,8 +148,8 @@ def _open_interest(plan: Mapping[str, Any]) -> str:
     if stated == {True}:
         return "Open interest, which initial margin grows with, stays as stated."
     return (
-        "Initial margin is at its base fraction where a market's open interest is not stated: margin calls may"
-        " come earlier."
+        "Initial margin is at its base fraction where a market's open interest is not stated, so that margin"
+        " calls may come earlier."
     )
 
 

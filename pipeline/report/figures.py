@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
@@ -144,6 +144,37 @@ def _draw_cells(axes: Any, cells: xr.Dataset, leverages: NDArray[np.float64]) ->
     axes.add_patch(frame)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def draw_reliability(bins: Mapping[str, Sequence[tuple[float, float, int]]], floor: float = 1e-3) -> str:
+    """Reliability diagram: realised share against mean forecast, on logarithmic axes, a line per forecaster.
+
+    `bins` maps a forecaster to its bins as (mean forecast, realised share, count); below it, how many
+    forecasts lie where. An open marker at the floor: nothing came true there.
+    """
+    with _figure(7.4, 4.6) as figure:
+        panels = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        panels[0].plot([floor, 1.0], [floor, 1.0], color=FAINT, linewidth=0.8)
+        for index, (name, found) in enumerate(bins.items()):
+            forecast, realised, count = (np.array(column, np.float64) for column in zip(*found, strict=True))
+            at, seen = np.maximum(forecast, floor), realised >= floor
+            style = {"color": LINES[index], "marker": MARKERS[index]}
+            panels[0].plot(at[seen], realised[seen], label=name, **style)
+            low = np.full(int((~seen).sum()), floor)
+            panels[0].plot(at[~seen], low, linestyle="none", markerfacecolor="white", **style)
+            panels[1].plot(at, count, **style)
+        panels[0].set_ylabel("realised share")
+        panels[0].legend(frameon=False)
+        panels[1].set_ylabel("windows")
+        panels[1].set_xlabel("forecast P(liquidation)")
+        ticks = [10.0**power for power in range(round(log10(floor)), 1)]
+        for axes in panels:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.grid(color=FAINT, alpha=0.3, linewidth=0.5)
+        panels[0].set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        panels[1].set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        return _svg(figure, "Realised share of liquidations against forecast probability")
 
 
 @contextmanager

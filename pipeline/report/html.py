@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.group_summary import summarise_groups
+from pipeline.intervals import counted
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.report.figures import LINES, draw_by_horizon, draw_heat_maps
 from pipeline.report.venues import describe_venue, list_markets, venues_of
-from pipeline.intervals import counted
 from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
 from pipeline.verdict import Judgement, find_worst
@@ -69,6 +69,7 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
     at_risk = sorted(summaries, key=lambda summary: -summary.p)
     paths = int(cube["paths"].max())
     charted = at_risk[: len(LINES)]
+    several = _of_several_pools(plan)
     tabled = summaries if len(summaries) <= MOST_TABLES else at_risk[:MOST_TABLES]
     return environment.get_template("report.html").render(
         style=(here / "report.css").read_text(encoding="utf-8"),
@@ -88,7 +89,9 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
             cube, [summary.account for summary in charted], [summary.worst_scenario for summary in charted]
         ),
         charted=len(charted),
-        tables={summary.account: _scenario_rows(cube, summary) for summary in tabled},
+        tables={
+            summary.account: _scenario_rows(cube, summary, summary.account in several) for summary in tabled
+        },
         heat_maps={
             summary.account: draw_heat_maps(cube, summary.account, _heat_scenarios(summary))
             for summary in at_risk[:MOST_HEAT_MAPS]
@@ -147,14 +150,13 @@ def _decision(judgements: Sequence[Judgement], paths: int) -> str:
     )
 
 
-def _scenario_rows(cube: xr.Dataset, summary: Summary) -> list[ScenarioRow]:
+def _scenario_rows(cube: xr.Dataset, summary: Summary, several: bool) -> list[ScenarioRow]:
     cells = cube.sel(account=summary.account, leverage=1.0).transpose("scenario", "horizon", ...)
 
     def chances(event: str, scenario: int) -> tuple[Chance, ...]:
         columns = (cells[name].values[scenario] for name in (event, f"{event}_low", f"{event}_high", "paths"))
         return tuple(chance(p, low, high, int(n)) for p, low, high, n in zip(*columns, strict=True))
 
-    several = summary.account in _of_several_pools(cube)
     rows = []
     for s, scenario in enumerate(cube["scenario"].values.tolist()):
         liquidation, margin_call, bankruptcy = (chances(event.probability, s) for event in EVENTS)
@@ -170,19 +172,15 @@ def _all_pools(cell: xr.Dataset) -> Chance:
     return chance(count / paths, float(low), float(high), paths)
 
 
-def _of_several_pools(cube: xr.Dataset) -> set[str]:
+def _of_several_pools(plan: Mapping[str, Any]) -> set[str]:
     """Accounts for which losing one pool and losing all are two things."""
-    accounts = json.loads(cube.attrs["plan"])["accounts"]
-    pools = {
-        account["name"]: [
-            "isolated" if position["margin"] == "isolated" or account["margin"] == "isolated" else "cross"
-            for position in account["positions"]
-        ]
-        for account in accounts
-    }
-    return {
-        name for name, kinds in pools.items() if kinds.count("isolated") + (1 if "cross" in kinds else 0) > 1
-    }
+    found = set()
+    for account in plan["accounts"]:
+        kinds = [position["margin"] or account["margin"] for position in account["positions"]]
+        isolated = kinds.count("isolated")
+        if isolated + (isolated < len(kinds)) > 1:  # what is not isolated shares one pool
+            found.add(account["name"])
+    return found
 
 
 def _heat_scenarios(summary: Summary) -> list[str]:

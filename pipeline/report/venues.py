@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 
-
 class MarketRow(NamedTuple):
     """A market's rules, as a person checks them against the venue's page."""
 
@@ -64,8 +63,8 @@ def _margins(venue: Mapping[str, Any], market: Mapping[str, Any]) -> tuple[str, 
     if not brackets:
         tier = venue["tiers"].get(market["tier"], {})
         scaled = market["open_interest"] and tier.get("open_interest_upper_cap")
-        initial = percent(market["initial_margin"])
-        return f"{initial}, more with open interest" if scaled else initial, percent(market["maintenance_margin"])
+        initial, maintenance = percent(market["initial_margin"]), percent(market["maintenance_margin"])
+        return f"{initial}, more with open interest" if scaled else initial, maintenance
     first, last = brackets[0], brackets[-1]
     initial, maintenance = percent(1 / first["max_leverage"]), percent(first["maintenance_margin"])
     if len(brackets) == 1:

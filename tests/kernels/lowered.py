@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ from kernels.structs import (
     LANES,
     LIQUIDATION,
     MARKS,
+    THROUGHOUT,
     WAYS,
     Book,
     Clock,
+    Draws,
     Kinks,
     Market,
     Step,
@@ -70,7 +73,16 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
     market = _lower_market(problem)
     horizon = np.searchsorted(problem.horizons, np.arange(1, problem.steps + 1)).astype(np.int64)
     ends = np.isin(np.arange(1, problem.steps + 1), problem.horizons).astype(np.int64)
-    clock = Clock(problem.steps, horizon, ends, int(problem.bridge), int(problem.wick))
+    scenarios = len(problem.scenarios)
+    clock = Clock(
+        problem.steps,
+        horizon,
+        ends,
+        int(problem.bridge),
+        int(problem.wick),
+        np.full((scenarios, problem.steps), THROUGHOUT, np.int64),
+        np.ascontiguousarray(np.broadcast_to(horizon, (scenarios, problem.steps))),
+    )
     return market, _lower_book(problem, market), clock
 
 
@@ -102,6 +114,23 @@ def step_of(assets: int) -> Step:
     by_asset = np.zeros((5, assets, LANES))
     wick = np.zeros((WAYS, assets, LANES))
     return Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset, wick, np.zeros(LANES))
+
+
+def room_for(market: Market) -> tuple[Draws, Step]:
+    """Room for the numbers of one step, and for the step."""
+    loadings, regimes, assets, factors = market.loading.shape
+    noise = np.zeros((2, loadings, regimes, assets, LANES))
+    draws = Draws(
+        np.zeros((4, LANES)),
+        np.zeros((factors, LANES)),
+        noise[0],
+        np.zeros((factors, LANES)),
+        noise[1],
+        np.zeros((WAYS, LANES)),
+        np.zeros((WAYS, assets, LANES)),
+        np.zeros((1, WAYS, assets, LANES)),
+    )
+    return draws, step_of(assets)
 
 
 def tabulate_mixing(df: float) -> Floats:
@@ -158,6 +187,11 @@ def _lower_market(problem: Problem) -> Market:
         parameters=parameters,
         shock=shock,
         shocks=np.array(shocks),
+        event=np.full(parameters.shape, -1, np.int64),
+        events=np.zeros((0, 2, assets)),
+        event_law=np.zeros((0, 2)),
+        replay=np.full(parameters.shape, -1, np.int64),
+        replays=np.zeros((0, assets)),
         drift=gather(lambda r: r.drift * dt),
         loading_of_set=loading_of_set,
         loading=np.ascontiguousarray(loading),
@@ -226,6 +260,8 @@ def _lower_book(problem: Problem, market: Market) -> Book:
         group=group,
         members=np.array([np.sum((group == g) & (at_risk > 0)) for g in groups], np.int64),
         quantum=np.array([_find_quantum(problem, g) for g in groups]),
+        cash=np.full((len(problem.scenarios), problem.steps), -1, np.int64),
+        cashes=np.zeros((0, len(rows))),
     )
 
 
@@ -265,7 +301,8 @@ def _requirements(position: Position, gross: float, leverage: float) -> tuple[Re
     if position.brackets:
         return _initial_by_bracket(position, gross), _maintenance_by_bracket(position.brackets, gross)
     initial, maintenance = (
-        tuple(Kink(k.floor, *(leverage * term for term in k[1:])) for k in kinks) for kinks in position.kinks
+        tuple(Kink(k.floor, *(leverage * term for term in k[1:])) for k in sorted(kinks))
+        for kinks in position.kinks
     )
     least = max(position.initial, position.chosen)
     if position.interest is not None:
@@ -304,13 +341,24 @@ def _value(requirement: Requirement, price: float) -> float:
     return requirement.slope * price + sum(k.jump + k.rise * above + k.curve * above**2 for k, above in x)
 
 
+def lifts(kinks: Sequence[tuple[float, float, float, float]]) -> Floats:
+    """(kinks, 3): a, b, c of a + b p + c p^2, the sum of jump + rise (p - floor) + curve (p - floor)^2."""
+    terms = np.array(kinks, np.float64).reshape(-1, 4)
+    floor, jump, rise, curve = terms.T
+    each = np.stack([jump - rise * floor + curve * floor**2, rise - 2.0 * curve * floor, curve], axis=1)
+    return np.asarray(each.cumsum(axis=0))
+
+
 def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
     by_mark = [[leg.initial.kinks for leg in legs], [leg.maintenance.kinks for leg in legs]]
-    terms = [kink for kinks_of in by_mark for kinks in kinks_of for kink in kinks]
+    terms = [
+        (kink, lift) for of in by_mark for kinks in of for kink, lift in zip(kinks, lifts(kinks), strict=True)
+    ]
     before = np.cumsum([0, *(len(kinks) for kinks_of in by_mark for kinks in kinks_of)])
     return Kinks(
         start=np.stack([before[: len(legs) + 1], before[len(legs) :]]).astype(np.int64),
-        terms=np.array(terms, np.float64).reshape(-1, 4),
+        floor=np.array([kink[0] for kink, _ in terms], np.float64),
+        lift=np.array([lift for _, lift in terms], np.float64).reshape(-1, 3),
         present=np.array(
             [int(any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span])) for span in spans],
             np.int64,

@@ -38,7 +38,7 @@ def one_account(account: Account) -> tuple[Book, Standing, Tally]:
         np.zeros((1, pools, MARKS, lanes), np.int64),
         np.full((1, 1, lanes), 2),
         np.zeros((1, 1, MARKS, 3, lanes), np.int64),
-        np.zeros((1, book.members.size, 3, lanes), np.int64),
+        np.zeros((1, book.members.size, 2, 3, lanes), np.int64),
     )
     return book, standing, create_tally(1, 1, 3, 2, True, 1, book.members.size)
 
@@ -80,7 +80,11 @@ def test_record_hits__first_pool_is_the_accounts_hit_and_the_last_is_counted_apa
     assert tally.hits[LIQUIDATION, 0, 0].tolist() == [[0, 1], [1, 0], [1, 0]]
     assert tally.last_pool[0, 0].tolist() == [[0, 1], [0, 1], [1, 0]]
     assert standing.unit[0, 0, 5] == 1
-    assert standing.liquidated[0, 0, :, 5].tolist() == [1, 1, 1]  # an account counts once in its group
+    assert standing.liquidated[0, 0, :, :, 5].sum(axis=0).tolist() == [
+        1,
+        1,
+        1,
+    ]  # an account counts once in its group
 
 
 def separate(problem: Problem) -> tuple[Problem, list[list[int]]]:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.kinks import lift_at, turn_at
+from kernels.kinks import find_extent, lift_at, turn_at
 from kernels.screen import value_pool
 from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, REQUIRED, ROWS, VALUE, Book, Kinks
 from tests import margin_oracle
-from tests.kernels.lowered import lower_problem, run_problem
+from tests.kernels.lowered import lifts, lower_problem, run_problem
 from tests.kernels.mixed_books import BRACKETS, mixed_problem
 from tests.kernels.problems import (
     COMPILED,
@@ -37,7 +37,8 @@ both_ways = pytest.mark.parametrize("bridge", [False, True], ids=["close", "brid
 def two_positions(*terms: tuple[float, float, float, float]) -> Kinks:
     """The first position has none; the second has those, of initial margin."""
     start = np.array([[0, 0, len(terms)], [len(terms)] * 3])
-    return Kinks(start, np.array(terms, np.float64).reshape(-1, 4), np.ones(1, np.int64))
+    floor = np.array([term[0] for term in terms], np.float64)
+    return Kinks(start, floor, lifts(terms), np.ones(1, np.int64))
 
 
 def with_accounts(problem: Problem, **changes: Any) -> Problem:
@@ -73,8 +74,9 @@ def test_lift_at__sum_of_the_kinks_below_the_price() -> None:
 
 def required(book: Book, pool: int, price: Floats) -> Floats:
     """(2, LANES): what `value_pool` says a pool needs at prices (A, LANES)."""
-    table = np.zeros((ROWS, LANES))
-    value_pool(book, pool, price, table)
+    table, extent = np.zeros((ROWS, LANES)), np.zeros((2, 2, len(price)))
+    find_extent(price, price, extent)
+    value_pool(book, pool, price, extent, table)
     return table[REQUIRED : REQUIRED + BANKRUPTCY]
 
 
@@ -148,11 +150,26 @@ def test_value_pool__values_are_not_kinked() -> None:
     problem = mixed_problem(5)
     _, book, _ = lower_problem(problem)
     price = problem.spot[:, None] * np.exp(np.random.default_rng(1).normal(0.0, 0.3, (2, LANES)))
-    table = np.zeros((ROWS, LANES))
+    table, extent = np.zeros((ROWS, LANES)), np.zeros((2, 2, len(price)))
+    find_extent(price, price, extent)
     for pool in range(book.base.size):
-        value_pool(book, pool, price, table)
+        value_pool(book, pool, price, extent, table)
         held = slice(book.start[pool], book.start[pool + 1])
         np.testing.assert_allclose(table[VALUE], book.size[held] @ price[book.asset[held]], atol=1e-9)
+
+
+@pytest.mark.parametrize("apart", [0.0005, 0.01, 0.3])
+def test_value_pool__a_lanes_bits_are_a_matter_of_its_own_price(apart: float) -> None:
+    """Whether the other lanes lie between the same two kinks or not, and those of accounts elsewhere."""
+    problem = mixed_problem(6)
+    _, book, _ = lower_problem(problem)
+    rng = np.random.default_rng(2)
+    price = problem.spot[:, None] * np.exp(rng.normal(0.0, apart, (2, LANES)))
+    for pool in np.flatnonzero(book.kinks.present).tolist():
+        together = required(book, pool, price)
+        for v in range(0, LANES, 9):
+            alone = required(book, pool, np.repeat(price[:, v : v + 1], LANES, axis=1))
+            np.testing.assert_array_equal(alone, np.repeat(together[:, v : v + 1], LANES, axis=1))
 
 
 @both_ways
@@ -172,7 +189,8 @@ def test_simulate_paths__kinks_far_above_every_price(bridge: bool) -> None:
 @both_ways
 def test_simulate_paths__brackets_of_equal_rates_are_a_flat_rate(bridge: bool) -> None:
     """On both sides of each edge the same: one row for all leverages, or one with brackets for each."""
-    problem = random_problem(32, assets=2, scenarios=2, jumps=True, funding=True, bridge=bridge)
+    problem = random_problem(32, assets=2, jumps=True, funding=True, bridge=bridge)
+    problem = problem if COMPILED else replace(problem, leverages=(1.0, 4.0))
     flat = with_accounts(problem, initial=0.06, maintenance=0.03)
     edges = [bracket.above for bracket in BRACKETS]
     brackets = tuple(Bracket(edge, 0.06, 0.03) for edge in edges)

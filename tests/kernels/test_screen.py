@@ -9,8 +9,10 @@ import pytest
 
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL, Integers
 from tests.kernels.lowered import run_problem
+from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
     Account,
+    Coin,
     Position,
     Problem,
     plain_scenario,
@@ -23,7 +25,7 @@ PATHS = sample(1500, 64)
 both_ways = pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
 
 
-def rich_problem(bridge: bool, seed: int = 30) -> Problem:
+def wide_problem(bridge: bool, seed: int = 30) -> Problem:
     """Everything at once; the book in debt (which less leverage harms) left out."""
     problem = random_problem(
         seed, assets=3, regimes=2, df=4.0, funding=True, jumps=True, scenarios=4, bridge=bridge
@@ -55,23 +57,23 @@ def shocked(
 
 @both_ways
 def test_screen_step__more_leverage_never_lowers_a_count(bridge: bool) -> None:
-    counts = count_by_horizon(rich_problem(bridge))
+    counts = count_by_horizon(wide_problem(bridge))
     assert (np.diff(counts, axis=3) >= 0).all()
     assert (np.diff(counts, axis=3) > 0).any()
 
 
 @both_ways
 def test_screen_step__margin_call_before_liquidation_before_bankruptcy(bridge: bool) -> None:
-    counts = count_by_horizon(rich_problem(bridge))
+    counts = count_by_horizon(wide_problem(bridge))
     assert (counts[MARGIN_CALL] >= counts[LIQUIDATION]).all()
     assert (counts[LIQUIDATION] > counts[BANKRUPTCY]).any()
-    held = [i for i, a in enumerate(rich_problem(bridge).accounts) if a.positions]
+    held = [i for i, a in enumerate(wide_problem(bridge).accounts) if a.positions]
     assert (counts[LIQUIDATION] >= counts[BANKRUPTCY])[:, held].all()
 
 
 @both_ways
 def test_screen_step__more_maintenance_never_lowers_a_count(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     dearer = replace(
         problem,
         accounts=tuple(
@@ -87,7 +89,7 @@ def test_screen_step__more_maintenance_never_lowers_a_count(bridge: bool) -> Non
 
 @both_ways
 def test_screen_step__more_collateral_never_raises_a_count(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     richer = replace(
         problem, accounts=tuple(a._replace(collateral=a.collateral + 7.0) for a in problem.accounts)
     )
@@ -99,7 +101,7 @@ def test_screen_step__more_collateral_never_raises_a_count(bridge: bool) -> None
 @both_ways
 def test_screen_step__leverage_is_a_scale_of_the_book(bridge: bool) -> None:
     """Leverage 4 is a book four times as large at leverage 1."""
-    problem = replace(rich_problem(bridge), leverages=(1.0, 4.0))
+    problem = replace(wide_problem(bridge), leverages=(1.0, 4.0))
     larger = replace(
         problem,
         accounts=tuple(
@@ -112,7 +114,7 @@ def test_screen_step__leverage_is_a_scale_of_the_book(bridge: bool) -> None:
 
 @both_ways
 def test_screen_step__no_position_no_liquidation(bridge: bool) -> None:
-    problem = replace(rich_problem(bridge), accounts=(Account(1.0, ()), Account(1e-9, ())))
+    problem = replace(wide_problem(bridge), accounts=(Account(1.0, ()), Account(1e-9, ())))
     assert not run_problem(problem, 5, 0, 64).hits.any()
     indebted = replace(problem, accounts=(Account(-1.0, ()),))
     hits = run_problem(indebted, 5, 0, 64).hits
@@ -122,7 +124,7 @@ def test_screen_step__no_position_no_liquidation(bridge: bool) -> None:
 
 @both_ways
 def test_screen_step__equal_accounts_are_hit_together(bridge: bool) -> None:
-    problem = rich_problem(bridge)
+    problem = wide_problem(bridge)
     twin, other = problem.accounts[2]._replace(collateral=40.0), problem.accounts[0]._replace(collateral=20.0)
     twins = replace(problem, accounts=(twin, other, twin))
     tally = run_problem(twins, 5, 0, PATHS)
@@ -169,11 +171,25 @@ def test_revalue__which_leverages_a_gap_breaks(
     np.testing.assert_array_equal(shocked(account, factor, (0.5, 1.0, 2.0, 4.0))[LIQUIDATION], hit)
 
 
-def test_revalue__worked_example_of_collateral_in_kind() -> None:
-    """margin.md: C = -21,000 and Y = +41,000 is liquidatable at l = 0.5 with E = -500, not at l >= 1."""
-    account = Account(-21_000.0, (Position(0, -610.0, maintenance=0.01, initial=0.01),))
-    hits = shocked(account, 20_000.0 / 61_000.0, (0.5, 1.0, 2.0))
-    np.testing.assert_array_equal(hits[LIQUIDATION], [1, 0, 0])
+@pytest.mark.parametrize("at", [0, 1])
+@both_ways
+def test_screen_step__worked_example_of_collateral_in_kind(bridge: bool, at: int) -> None:
+    """margin.md: 1 BTC behind a short of 1 from 20,000, at 61,000 now; at 20,000 C = -21,000, Y = +41,000.
+
+    l = 0.5 is liquidatable with E = -500, and bankrupt; l >= 1 is not, and was safe at 61,000.
+    """
+    short, coin = Position(0, -1.0, initial=0.02, maintenance=0.01), Coin(0, 1.0)
+    scenario = plain_scenario(2)._replace(shocks={at: np.array([20.0 / 61.0])})
+    problem = simple_problem(
+        (Account(20_000.0 - 61_000.0, (short,), (coin,)),),
+        spot=61_000.0,
+        volatility=0.0,
+        horizons=(2,),
+        leverages=(0.5, 1.0, 2.0),
+        scenarios=(scenario,),
+        bridge=bridge,
+    )
+    assert run_problem(problem, 1, 0, 3).hits[:, 0, 0, :, 0].tolist() == [[3, 0, 0]] * 3
 
 
 @pytest.mark.parametrize("leverage", [1.0, 3.0])
@@ -193,3 +209,49 @@ def test_revalue__others_maintenance_counts(leverage: float) -> None:
         )
         hits = run_problem(problem, 1, 0, 1).hits[LIQUIDATION, 0, 0, :, 0]
         assert hits[problem.leverages.index(leverage)] == hit
+
+
+@both_ways
+def test_screen_step__a_coin_without_haircut_is_its_value_moving(bridge: bool) -> None:
+    """As a position would be that needs no margin and pays no funding, at leverage 1."""
+    only = ("plain", "tiered-pair", "interest-short", "three-pools")
+    problem = mixed_problem(35, only=only, assets=3, jumps=True, funding=True, bridge=bridge)
+    coins = (Coin(1, 0.3), Coin(2, -0.2), Coin(0, 0.1))
+    free = len(problem.due)
+    due = np.vstack([problem.due, np.zeros(problem.steps)])
+
+    def holds(account: Account, in_kind: bool) -> Account:
+        moving = tuple(Position(c.asset, c.amount, 0.0, 0.0, free) for c in coins)
+        worth = sum(c.amount * problem.spot[c.asset] for c in coins)
+        if in_kind:
+            return account._replace(coins=coins)
+        return account._replace(
+            collateral=account.collateral + worth, positions=account.positions + moving, coins=()
+        )
+
+    problem = replace(problem, leverages=(1.0,), due=due)
+    kind, money = (
+        replace(problem, accounts=tuple(holds(a, in_kind) for a in problem.accounts))
+        for in_kind in (True, False)
+    )
+    got, want = count_by_horizon(kind), count_by_horizon(money)
+    np.testing.assert_array_equal(got, want)
+    assert (got != count_by_horizon(problem)).any()
+
+
+@both_ways
+def test_screen_step__a_larger_haircut_never_lowers_a_count(bridge: bool) -> None:
+    """Bankruptcy doesn't know it."""
+    problem = mixed_problem(36, only=("coin-owed", "coin-short-itself"), assets=2, jumps=True, bridge=bridge)
+
+    def cut(by: float) -> Integers:
+        accounts = tuple(
+            a._replace(coins=tuple(c._replace(haircut=c.haircut + by) for c in a.coins))
+            for a in problem.accounts
+        )
+        return count_by_horizon(replace(problem, accounts=accounts))
+
+    mild, hard = cut(0.0), cut(0.3)
+    assert (hard >= mild).all()
+    assert (hard[:BANKRUPTCY] > mild[:BANKRUPTCY]).any()
+    np.testing.assert_array_equal(hard[BANKRUPTCY], mild[BANKRUPTCY])

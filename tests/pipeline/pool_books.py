@@ -162,6 +162,8 @@ MARKETS = {"A1": "A", "A2": "A", "B1": "B"}
 
 amounts = st.floats(0.01, 100.0).map(lambda value: float(f"{value:.4g}"))
 signed = amounts.flatmap(lambda value: st.sampled_from((value, -value)))
+# rounded, so that no amount is so small that float64 keeps fewer digits of it
+shares = st.floats(-0.05, 0.6).map(lambda value: round(value, 6))
 marks = st.floats(1.0, 1_000.0).map(lambda value: float(f"{value:.5g}"))
 
 
@@ -233,7 +235,7 @@ def books(draw: st.DrawFn) -> Document:
             position["margin"] = draw(st.sampled_from(("cross", "isolated")))
         if isolates({"margin": kind}, position):
             loss = position["size"] * (position["entry"] - mark)
-            position["collateral"] = loss + abs(position["size"]) * mark * draw(st.floats(-0.05, 0.5))
+            position["collateral"] = loss + abs(position["size"]) * mark * draw(shares)
         if draw(st.booleans()):
             share = draw(st.sampled_from((1.0, 0.5, 0.1)))
             position["leverage"] = max(1.0, share * _greatest_leverage(venue, market))
@@ -250,6 +252,6 @@ def books(draw: st.DrawFn) -> Document:
     if kind != "isolated":
         # cash that puts equity somewhere about the requirement
         bare = raw_pool(coins, shared, venue, prices)
-        aim = draw(st.floats(-0.05, 0.6)) * float(bare.scale)
+        aim = draw(shares) * float(bare.scale)
         account["collateral"] = {venue["quote"]: aim - float(bare.equity), **coins}
     return document_of(venue, prices, account)

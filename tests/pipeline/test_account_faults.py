@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.account_faults import MOST_IN_GROUP, find_group_faults
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import plan_from_document
 from tests.pipeline.documents import small_document, spoil, tiered_document
@@ -165,3 +166,11 @@ def test_find_price_faults__collateral() -> None:
     problem = refused(document)
     assert problem.where == "plan: prices.BTC"
     assert "`hedger` holds it as collateral" in problem.got
+
+
+def test_find_group_faults__too_many_accounts_in_a_group() -> None:
+    accounts = [{"group": "desk"} for _ in range(MOST_IN_GROUP)]
+    assert not list(find_group_faults([*accounts, {"group": "other"}, {}]))
+    (fault,) = find_group_faults([*accounts, {}, {"group": "desk"}, {"group": "desk"}])
+    assert fault.loc == ("accounts", MOST_IN_GROUP + 1, "group")
+    assert "at most 500 accounts" in fault.expected

@@ -109,25 +109,39 @@ def test_find_capital__isolated_is_what_real_isolated_accounts_need() -> None:
     assert equal.capital[ISOLATED].estimate == pytest.approx(sum(s or 0.0 for s in shares), rel=0.01)
 
 
+def test_find_capital__pool_with_surplus_neither_needs_capital_nor_is_liquidated() -> None:
+    document = hit_document()
+    winner, other = document["accounts"][0]["positions"]
+    winner["entry"] = 20_000
+    document["accounts"][1]["positions"] = [other]
+    both, alone = find(plan_from_document(document), 0.05, 0.05)
+    assert alone.capital[ISOLATED].estimate
+    assert both.capital[ISOLATED].estimate == pytest.approx(alone.capital[ISOLATED].estimate, rel=0.01)
+    assert both.capital[ONE_POOL].estimate == 0
+
+
 def test_find_capital__one_position_is_the_same_either_way() -> None:
     plan = plan_from_document(hit_document())
     _, directional = find(plan, 0.05, 0.05)
     assert directional.capital[ONE_POOL] == directional.capital[ISOLATED]
 
 
-def test_find_capital__strategies_lie_between_when_one_of_them_is_a_hedge() -> None:
+def strategic_document() -> dict[str, Any]:
+    """As `hit_document`, with two accounts more: ether alone, and the hedge and a long as two strategies."""
     document = hit_document()
     hedge = document["accounts"][0]["positions"]
     document["venue"]["markets"]["BTC-B"] = document["venue"]["markets"]["BTC-USD"]
-    other = {"market": "BTC-B", "size": 1, "entry": 61_250, "strategy": "long"}
-    document["accounts"] = [
-        {
-            "name": "desk",
-            "collateral": {"USDC": 50_000},
-            "positions": [*({**leg, "strategy": "spread"} for leg in hedge), other],
-        }
+    legs = [{**leg, "strategy": "spread"} for leg in hedge]
+    legs.append({"market": "BTC-B", "size": 1, "entry": 61_250, "strategy": "long"})
+    document["accounts"] += [
+        {"name": "ether", "collateral": {"USDC": 30_000}, "positions": hedge[1:]},
+        {"name": "desk", "collateral": {"USDC": 50_000}, "positions": legs},
     ]
-    (equal,) = find(plan_from_document(document), 0.05)
+    return document
+
+
+def test_find_capital__strategies_lie_between_when_one_of_them_is_a_hedge() -> None:
+    *_, equal = find(plan_from_document(strategic_document()), *[0.05] * 4)
     cross, strategy, isolated = (equal.capital[way].estimate for way in (ONE_POOL, BY_STRATEGY, ISOLATED))
     assert cross is not None
     assert strategy is not None
@@ -212,13 +226,14 @@ def test_find_capital__falls_as_the_probability_rises() -> None:
 def test_find_capital__slabs_and_threads_change_nothing(
     monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
-    plan = plan_from_document(hit_document())
-    expected = find(plan, 0.05, 0.02)
+    plan = plan_from_document(strategic_document())
+    chances = (0.05, 0.02, 0.05, 0.02)
+    expected = find(plan, *chances)
     if name == "threads":
         monkeypatch.setattr("os.cpu_count", lambda: value)
     else:
         monkeypatch.setattr(capital, name, value)
-    assert find(plan, 0.05, 0.02) == expected
+    assert find(plan, *chances) == expected
 
 
 def test_find_capital__account_without_positions_has_none() -> None:

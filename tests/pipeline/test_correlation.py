@@ -53,6 +53,14 @@ def is_correlation(m: Matrix) -> bool:
     return bool(np.all(np.diag(m) == 1) and np.array_equal(m, m.T) and smallest_eigenvalue(m) > -1e-12)
 
 
+def test_nearest_correlation__the_published_example() -> None:
+    """Higham (2002): the tridiagonal matrix of ones, to the digits printed there."""
+    nearest, distance = nearest_correlation([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+    printed = [[1.0, 0.7607, 0.1573], [0.7607, 1.0, 0.7607], [0.1573, 0.7607, 1.0]]
+    assert nearest == pytest.approx(np.array(printed), abs=5e-5)
+    assert distance == pytest.approx(0.5278, abs=5e-5)
+
+
 @given(symmetric())
 @settings(deadline=None)
 def test_nearest_correlation__agrees_with_statsmodels(matrix: Matrix) -> None:

@@ -85,8 +85,8 @@ STEEP = [
 @pytest.mark.parametrize(
     ("cash", "mark", "price"),
     [
-        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket; it falls
-        # by 0.4396 above, and by 0.895 from 500,000 / 9.9 on
+        # E - MM rises by 0.1 - 0.0796 a dollar below 50,000, where the long leaves its first bracket; it
+        # falls by 0.4396 above, and by 0.895 from 500,000 / 9.9 on
         (4_000, 45_000, 500_000 / 9.9 + (520 - (500_000 / 9.9 - 50_000) * 0.4396) / 0.895),
         (3_600, 45_000, 45_000 - 18 / 0.0204),
         # liquidatable: the way back up, and the way back down
@@ -133,49 +133,6 @@ def test_liquidation_moves__several_markets_on_one_asset_move_together() -> None
     # 15,000 + (p - 60,000) = 0.01 x 2 p - 300 + 0.004 p, the short's notional below 50,000
     wanted = pytest.approx(44_700 / 0.976, rel=1e-14)
     assert liquidation_prices(pool, plan.prices) == {"BTC": wanted}
-
-
-FREE = [
-    {"up_to": 10_000.0, "maintenance_margin": 0.0, "max_leverage": 100.0},
-    {"maintenance_margin": 0.01, "max_leverage": 50.0},
-]
-
-
-def test_liquidation_moves__where_margin_begins_to_be_required() -> None:
-    # bankrupt, but nothing is required below 10,000
-    short = pool_of({"USD": -10}, (-1, 5_000), mark=5_000, brackets=FREE)
-    assert liquidation_prices(*short) == {"BTC": 10_000}
-    # nor is it liquidatable where nothing is required: nearer than the rise that would mend it
-    long = pool_of({"USD": -100_000}, (1, 20_000), mark=20_000, brackets=FREE)
-    assert liquidation_prices(*long) == {"BTC": 10_000}
-    # a long is worth more and more from there on: 1,000 + (p - 5,000) > 0.01 p - 100
-    assert liquidation_prices(*pool_of({"USD": 1_000}, (1, 5_000), mark=5_000, brackets=FREE)) == {}
-    # from below the first bracket's end the short's line is 5,500 - (p - 5,000) = 0.01 p - 100
-    safe = pool_of({"USD": 5_500}, (-1, 5_000), mark=5_000, brackets=FREE)
-    assert liquidation_prices(*safe) == {"BTC": pytest.approx(10_600 / 1.01, rel=1e-14)}
-
-
-def test_liquidation_moves__others_that_need_nothing_yet_liquidate_nothing() -> None:
-    markets = {
-        "BTC-PERP": {"asset": "BTC", "brackets": [{"maintenance_margin": 0.0, "max_leverage": 50.0}]},
-        "ETH-PERP": {"asset": "ETH", "brackets": FREE},
-    }
-    positions = [
-        {"market": "BTC-PERP", "size": 1, "entry": MARK},
-        {"market": "ETH-PERP", "size": -2, "entry": 3_000},
-    ]
-    account = {"name": "desk", "collateral": {"USD": 10_000}, "positions": positions}
-    plan = plan_from_document(document_of(tiered_venue(markets), {"BTC": MARK, "ETH": 3_000}, account))
-    (pool,) = pools_of(plan, plan.accounts[0])
-    # ETH needs margin from 5,000 on: 10,000 - 2 (p - 3,000) = 0.01 x 2 p - 100
-    assert liquidation_prices(pool, plan.prices) == {"ETH": pytest.approx(16_100 / 2.02, rel=1e-14)}
-
-
-def test_liquidation_moves__two_brackets_that_require_nothing() -> None:
-    brackets = [{"up_to": 5_000.0, "maintenance_margin": 0.0, "max_leverage": 100.0}, *FREE]
-    # equity is back at zero at 7,000, but at 10,000 nothing more is required
-    found = liquidation_moves(*pool_of({"USD": -13_000}, (-1, 20_000), mark=20_000, brackets=brackets))
-    assert found == {"BTC": -10_000}
 
 
 def test_liquidation_moves__none_where_margin_is_never_required() -> None:

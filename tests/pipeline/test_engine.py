@@ -12,11 +12,14 @@ import pipeline
 from kernels.jit import hash_sources
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
 from pipeline import (
+    betas,
     correlation,
+    effects,
     engine,
     groups,
     lower_book,
     lower_market,
+    lower_timeline,
     margin_now,
     mixing,
     pools,
@@ -140,7 +143,10 @@ def test_collect_tallies__accumulates_over_horizons() -> None:
     [
         engine,
         lower_market,
+        lower_timeline,
         lower_book,
+        betas,
+        effects,
         mixing,
         correlation,
         margin_now,

@@ -10,19 +10,7 @@ import pytest
 import xarray as xr
 from scipy.stats import beta
 
-from kernels.structs import (
-    ALL,
-    ANY,
-    EQUITY,
-    EQUITY_HIGH,
-    EQUITY_LOW,
-    LIQUIDATED,
-    LIQUIDATED_SQUARE,
-    MOMENTS,
-    SHORTFALL,
-    SHORTFALL_HIGH,
-    SHORTFALL_LOW,
-)
+from kernels import structs
 from pipeline.cube import build_cube
 from pipeline.group_summary import summarise_groups as summarise_cube
 from pipeline.groups import summarise_groups
@@ -44,9 +32,9 @@ def grouped_plan() -> Plan:
 
 def grouped_tallies(plan: Plan, **sums: Any) -> Tallies:
     """Tallies of one group whose paths all count the same: sums over them by moment."""
-    groups = np.zeros((MOMENTS, 3, 1, 4, 3), np.int64)
+    groups = np.zeros((structs.MOMENTS, 3, 1, 4, 3), np.int64)
     for name, value in sums.items():
-        groups[globals()[name]] = value
+        groups[getattr(structs, name)] = value
     tallies = replace(small_tallies(), paths=PATHS, groups=groups, quantum=np.array([0.25]))
     halved = {name: np.minimum(getattr(tallies, name), PATHS) for name in ("liquidations", "margin_calls")}
     return replace(tallies, **halved, bankruptcies=np.minimum(tallies.bankruptcies, PATHS))
@@ -166,7 +154,7 @@ def test_summarise_cube__says_what_the_cube_says(cube: xr.Dataset) -> None:
     assert (group.group, group.accounts) == ("basis", 2)
     assert group.mean == float(at_end["group_liquidated_mean"])
     assert group.any.estimate.split()[0] in f"{100 * float(at_end['p_group_any']):.3f}"
-    others = (
-        cube["p_group_any"].sel(leverage=1.0, scenario=["gap-down-10", "storm"]).isel(horizon=-1, group=0)
-    )
-    assert group.worst_scenario == str(others["scenario"].values[int(np.argmax(others.values))])
+    for event, told in (("p_group_any", group.worst_for_any), ("p_group_all", group.worst_for_all)):
+        others = cube[event].sel(leverage=1.0, scenario=["gap-down-10", "storm"])
+        worst = int(np.argmax(others.isel(horizon=-1, group=0).values))
+        assert told == str(others["scenario"].values[worst])

@@ -114,6 +114,18 @@ def test_lower_book__equity_at_the_requirement_stands(collateral: float, hit: bo
     assert count(document).hits[LIQUIDATION].ravel().tolist() == [3 * hit]
 
 
+@pytest.mark.parametrize("monitoring", ["close", "bridge"])
+@pytest.mark.parametrize(("margin", "collateral"), [("cross", {"USDC": 0.0}), ("isolated", {})])
+def test_lower_book__an_account_that_holds_nothing_stands(
+    margin: str, collateral: dict[str, float], monitoring: str
+) -> None:
+    document = still_document(0.0)
+    document["simulation"]["monitoring"] = monitoring
+    document["accounts"] = [{"name": "desk", "margin": margin, "collateral": collateral, "positions": []}]
+    assert not count(document).hits.any()
+    assert not liquidatable_now(plan_from_document(document)).any()
+
+
 @pytest.mark.parametrize("leverage", [0.1, 1 / 3, 0.7, 1.7, 3.3, 7.0])
 def test_lower_book__ties_stand_at_any_leverage(leverage: float) -> None:
     # equity equals maintenance at that leverage, with figures that have no exact binary form
@@ -174,7 +186,7 @@ def test_find_liquidatable__after_shocks_at_time_zero() -> None:
                     equity += multiple * position.size * prices[a] * (factor - 1)
                     maintenance += multiple * 0.012 * abs(position.size) * prices[a] * factor
                 expected[s, p, j] = equity < maintenance
-    np.testing.assert_array_equal(find_liquidatable(market, book), expected)
+    np.testing.assert_array_equal(find_liquidatable(market, book, lower_clock(plan)), expected)
     assert expected.any()
     assert not expected.all()
 

@@ -208,7 +208,7 @@ def due_of(as_of: str, step: str, horizon: str, interval: str) -> np.ndarray[Any
     document["model"]["step"] = step
     for market in document["venue"]["markets"].values():
         market["funding_interval"] = interval
-    (due,) = lower_market(plan_from_document(document)).due
+    due, _ = lower_market(plan_from_document(document)).due
     hours: np.ndarray[Any, Any] = due * 8760
     return hours
 
@@ -230,9 +230,9 @@ def test_lower_market__has_one_row_of_payments_for_each_interval() -> None:
     document = small_document()
     document["venue"]["markets"]["ETH-USD"]["funding_interval"] = "8h"
     due = lower_market(plan_from_document(document)).due
-    assert due.shape == (2, 24)
-    assert np.count_nonzero(due, axis=1).tolist() == [24, 3]
-    assert due.sum(axis=1) == pytest.approx([1 / 365, 1 / 365])
+    assert due.shape == (3, 24)  # the last is of collateral, which pays none
+    assert np.count_nonzero(due, axis=1).tolist() == [24, 3, 0]
+    assert due.sum(axis=1) == pytest.approx([1 / 365, 1 / 365, 0])
 
 
 def six_assets(held: tuple[str, ...]) -> Plan:

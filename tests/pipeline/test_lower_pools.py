@@ -52,7 +52,7 @@ def valued(document: Document, gap: dict[str, float], leverage: float) -> list[R
 
 
 def decided(document: Document, gaps: list[dict[str, float]]) -> tuple[NDArray[np.bool_], ...]:
-    """By mark, scenario and leverage: whether any pool is hit; whether all are liquidated; what is in doubt."""
+    """By mark, scenario and leverage: is any pool hit, are all liquidated, and what is in doubt."""
     shape = (3, 1 + len(gaps), len(LEVERAGES))
     hit, every, doubtful = (np.zeros(shape, np.bool_) for _ in range(3))
     for s, gap in enumerate([{}, *gaps]):

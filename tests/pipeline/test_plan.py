@@ -169,8 +169,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
     (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
-    (("scenarios", 1), "flash-crash", "scenarios[1]", "`flash-crash` is not supported yet"),
-    ((*SCENARIO, "effects", 0, "effect"), "halt", "scenarios[2].effects[0].effect", "not supported yet"),
+    (("scenarios", 1), "gas-spike", "scenarios[1]", "`gas-spike` is not supported yet"),
+    ((*SCENARIO, "effects", 0, "effect"), "depth", "scenarios[2].effects[0].effect", "not supported yet"),
     (("limits", 1, "metric"), "reserve", "limits[1].metric", "`reserve` is not supported yet"),
     # unknown names, with the nearest
     ((*POSITION, "market"), "BTC-USDD", "accounts[1].positions[0].market", "did you mean `BTC-USD`?"),

@@ -53,16 +53,3 @@ def test_warnings__larger_than_the_largest_bracket() -> None:
     (text,) = (text for text in plan_from_document(document).warnings() if "largest" in text)
     above = "1,004,500 USDT is above the largest position, 1,000,000"
     assert text == f"account hedger, BTCUSDT: {above}; margin by the last bracket"
-
-
-def test_warnings__open_interest_that_is_not_known() -> None:
-    document = small_document()
-    tier = {"initial_margin": 0.02, "maintenance_fraction": 0.6}
-    caps = {"open_interest_lower_cap": 1e6, "open_interest_upper_cap": 2e6}
-    document["venue"]["tiers"] = {"capped": tier | caps, "free": tier}
-    document["venue"]["markets"]["BTC-USD"]["tier"] = "capped"
-    document["venue"]["markets"]["ETH-USD"]["tier"] = "free"
-    (text,) = (text for text in plan_from_document(document).warnings() if "initial" in text)
-    assert text == "initial margin of BTC-USD is the base one: the venue gives no open interest"
-    document["venue"]["markets"]["BTC-USD"]["open_interest"] = 0
-    assert not any("initial" in text for text in plan_from_document(document).warnings())

@@ -18,7 +18,7 @@ from pipeline.plan import Limit
 from pipeline.report import render_report
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.verdict import judge_limits
-from tests.cubes import PROVENANCE, plan_document, small_cube, small_plan, small_tallies
+from tests.cubes import PROVENANCE, full_cube, plan_document, small_cube, small_plan, small_tallies
 
 WEEK = timedelta(days=7)
 LIMITS = [
@@ -266,3 +266,15 @@ def test_list_not_modelled__depends_on_the_plan() -> None:
     said = " ".join(list_not_modelled(closes.document()))
     assert "no funding rates" in said
     assert "probabilities are too low" in said
+
+
+def test_render_report__groups_and_pools_where_a_plan_has_them() -> None:
+    page = render(full_cube())
+    assert "<h2>Groups</h2>" in page
+    assert re.search(r"<th>desk</th><td class=\"n\">1</td>", page)
+    # only the account with an isolated position beside another one loses pools one by one
+    first, *others = page.split('<table class="dense">')[1:4]
+    assert "P(all pools)" in first
+    assert not any("P(all pools)" in table for table in others)
+    assert "P(all pools)" not in small_report()
+    assert "<h2>Groups</h2>" not in small_report()

@@ -93,6 +93,12 @@ def refused(document: dict[str, Any], base: Path = Path()) -> Problem:
             "ETHUSDT.initial_margin",
             "without quotes or units",
         ),
+        (
+            (*MARKET, "brackets", 0, "maintenance_margin"),
+            0,
+            "brackets[0].maintenance_margin",
+            "a rate above 0",
+        ),
         # what belongs to dydx_v4
         (("tiers",), TIERS, "bracketed.tiers", "it belongs to dydx_v4"),
         ((*MARKET, "tier"), "large", "BTCUSDT.tier", "it belongs to dydx_v4"),

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
-from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +23,6 @@ from pipeline.margin_now import PoolMargin
 from pipeline.margin_snapshot import PositionMargin, margin_snapshot
 from tests.pipeline.dydx.tolerances import Tolerance, gross_of, rounded, tolerance_of
 from tests.pipeline.dydx.twins import (
-    DOLLAR,
     QUOTE,
     Twin,
     at_prices,
@@ -35,7 +33,13 @@ from tests.pipeline.dydx.twins import (
     with_equity,
 )
 
-twins = st.randoms(use_true_random=False).map(draw_twin)
+# not by hypothesis' own random numbers, which are far from as diverse; positions it can take away
+twins = st.builds(
+    draw_twin,
+    st.randoms(use_true_random=True),
+    st.integers(0, 8),
+    st.sampled_from(("cross", "mixed", "isolated")),
+)
 
 
 class Pair(NamedTuple):
@@ -89,6 +93,7 @@ def quantums(amount: float) -> Fraction:
     return Fraction(amount) * QUOTE
 
 
+@settings(deadline=None)
 @given(twins)
 def test_pool_margin__amounts_are_the_chains(twin) -> None:
     for pair in pairs_of(twin):
@@ -101,6 +106,7 @@ def test_pool_margin__amounts_are_the_chains(twin) -> None:
         assert allowed.free_collateral.plus(last).holds(quantums(margin.free_collateral) - free)
 
 
+@settings(deadline=None)
 @given(twins)
 def test_pool_margin__decides_as_the_chain_outside_the_band(twin) -> None:
     for pair in pairs_of(twin):
@@ -116,6 +122,7 @@ def test_pool_margin__decides_as_the_chain_outside_the_band(twin) -> None:
             assert margin.bankrupt == (risk.equity < 0)
 
 
+@settings(deadline=None, max_examples=50)
 @given(twins)
 def test_pool_margin__decides_as_the_chain_a_quantum_beyond_the_band(twin) -> None:
     for pair in pairs_of(twin):
@@ -130,9 +137,9 @@ def test_pool_margin__decides_as_the_chain_a_quantum_beyond_the_band(twin) -> No
                     assert moved.margin.liquidatable == moved.risk.is_liquidatable == (excess < 0)
 
 
-# Figures that binary has exactly, so that float64 rounds nothing and the band is empty: sizes in fours of coins,
-# prices and open interest that are powers of two but for a small factor, fractions in powers of two. The factor
-# puts open interest below the caps (below 4), on them (4 and 8), between, or above.
+# Figures that binary has exactly, so that float64 rounds nothing and the band is empty: sizes in fours of
+# coins, prices and open interest that are powers of two but for a small factor, fractions in powers of two.
+# The factor puts open interest below the caps (below 4), on them (4 and 8), between, or above.
 LOWER, UPPER = 2**26 * QUOTE, 2**27 * QUOTE
 dyadic_positions = st.tuples(
     st.integers(1, 2**8),
@@ -156,6 +163,7 @@ def dyadic_twin(drawn: list[tuple[int, int, tuple[int, int], tuple[int, int, tup
     return Twin(markets, (Account({0: 0}, positions),))
 
 
+@settings(deadline=None)
 @given(st.lists(dyadic_positions, min_size=1, max_size=8), st.sampled_from((-1, 0, 1)))
 def test_pool_margin__decides_ties_to_the_quantum(drawn, excess) -> None:
     [bare] = pairs_of(dyadic_twin(drawn))
@@ -169,7 +177,11 @@ def test_pool_margin__decides_ties_to_the_quantum(drawn, excess) -> None:
 
 
 def share_slack(pair: Pair, perpetual_id: int) -> Fraction | None:
-    """How far off the position's share of equity by maintenance margin may be; None where that has no bound."""
+    """How far off the position's share of equity may be; None where that has no bound.
+
+    It is equity x own maintenance margin / that of all, so an error of the margins counts as often as equity
+    is the margin of all.
+    """
     risk, allowed = pair.risk, pair.tolerance
     alone = Account(positions={perpetual_id: pair.pool.positions[perpetual_id]})
     own = tolerance_of(pair.twin, alone, pair.twin.markets).maintenance_margin.widest
@@ -183,13 +195,14 @@ def share_slack(pair: Pair, perpetual_id: int) -> Fraction | None:
 
 
 def priced(pair: Pair) -> Iterator[tuple[int, PositionMargin, int, Fraction, Fraction]]:
-    """Of each position: id, float64's view, size, notional, and the roundings of what its prices come from."""
+    """Of each position: id, float64's view, size, notional, and float64's roundings of its prices."""
     for i, position in pair.positions.items():
         size = pair.pool.size(i)
         notional = abs(value_of(pair.twin.markets[i], size))
         yield i, position, size, notional, rounded(notional + abs(pair.risk.equity), 16).high
 
 
+@settings(deadline=None)
 @given(twins)
 def test_bankruptcy_price__is_the_chains(twin) -> None:
     for pair in pairs_of(twin):
@@ -210,6 +223,7 @@ def test_bankruptcy_price__is_the_chains(twin) -> None:
                 assert abs(brought - quote) <= slack
 
 
+@settings(deadline=None)
 @given(twins)
 def test_fillable_price__is_the_chains(twin) -> None:
     spread = Fraction(twin.config.spread_to_maintenance_margin_ratio_ppm, MILLION)
@@ -223,21 +237,19 @@ def test_fillable_price__is_the_chains(twin) -> None:
             if share is None or not pair.risk.is_liquidatable:
                 continue
             # the rating times the position's margin moves with its share of equity, and is at most the margin
-            slack = (
-                1 + spread * (2 + min(adjustment * (2 + share), notional)) + own * (1 + spread * adjustment)
-            )
+            rated = min(adjustment * (2 + share), notional)
+            slack = 1 + spread * (2 + rated) + own * (1 + spread * adjustment)
             coins = abs(coins_of(twin.markets[i], size))
-            found = (
-                None if position.fillable_price is None else Fraction(position.fillable_price) * coins * QUOTE
-            )
+            found = Fraction(position.fillable_price or 0) * coins * QUOTE  # none: not above zero
             try:
                 worst = fillable_price(pair.pool, twin.markets, i, -size, twin.config) * abs(size)
             except DydxError:  # a spread beyond the price itself
-                assert (found or 0) <= slack
+                assert found <= slack
                 continue
-            assert abs((found or 0) - worst) <= slack
+            assert abs(found - worst) <= slack
 
 
+@settings(deadline=None)
 @given(twins)
 def test_liquidation_price__is_where_the_chain_changes_its_mind(twin) -> None:
     for pair in pairs_of(twin):
@@ -248,7 +260,7 @@ def test_liquidation_price__is_where_the_chain_changes_its_mind(twin) -> None:
             per_unit = abs(value_of(market, size, 1)) * (1 - fraction if size > 0 else 1 + fraction)
             if position.liquidation_price is None:
                 now = pair.liquidatable_at(i, market.price)
-                for price in (max(market.price // 1_000, 1), market.price * 1_000):
+                for price in (market.price // 100, market.price * 100):
                     assert pair.liquidatable_at(i, price) in (None, now) or now is None
                 continue
             units = Fraction(position.liquidation_price) / usd_of(market, 1)
@@ -260,4 +272,5 @@ def test_liquidation_price__is_where_the_chain_changes_its_mind(twin) -> None:
             for price, below in ((outward, True), (inward, False)):
                 if price > 0:
                     risk = account_risk(pair.pool, at_prices(twin.markets, {i: price}))
-                    assert risk.is_liquidatable == below
+                    # less than a quantum of notional needs no margin
+                    assert risk.is_liquidatable == (below and risk.maintenance_margin > 0)

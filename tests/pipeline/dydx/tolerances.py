@@ -1,4 +1,4 @@
-"""How far float64 may lie from the chain's integers, float64 less chain, in quote quantums. Derived, not fitted.
+"""How far float64 may lie from the chain's integers: float64 less chain, quote quantums; derived, not fitted.
 
 The chain truncates notionals toward zero, takes initial margin in whole ppm, and rounds margins up. float64
 does none of it, but rounds the result of every operation, by a 2^-53 part at most. Without these roundings
@@ -82,7 +82,7 @@ def tolerance_of(twin: Twin, pool: Account, markets: Mapping[int, Market]) -> To
         market = markets[perpetual_id]
         notional = abs(value_of(market, position.quantums))
         equity = equity.plus(Span(*map(Fraction, (0, 1) if position.quantums > 0 else (-1, 0))))
-        initial = initial.plus(initial_span(market, notional))
+        initial = initial.plus(initial_span(market, notional, pool.custom_imf_ppm.get(perpetual_id, 0)))
         maintenance = maintenance.plus(maintenance_span(market.tier, notional))
     return Tolerance(equity, initial, maintenance)
 
@@ -99,25 +99,27 @@ def gross_of(twin: Twin, pool: Account, markets: Mapping[int, Market]) -> Fracti
 
 
 def maintenance_span(tier: Tier, notional: Fraction) -> Span:
-    """Truncating the notional takes off less than the fraction of it, rounding up twice adds less than two."""
+    """Truncating the notional takes off less than the fraction of 1, rounding up twice adds less than 2."""
     share = Fraction(tier.maintenance_fraction_ppm, MILLION)
     fraction = Fraction(tier.initial_margin_ppm, MILLION) * share
     return Span(-1 - share, fraction).plus(rounded(notional * fraction, 6))
 
 
-def initial_span(market: Market, notional: Fraction) -> Span:
-    """Rounding up adds less than one, truncating the notional takes off less than one.
+def initial_span(market: Market, notional: Fraction, custom_imf_ppm: int) -> Span:
+    """Truncating the notional takes off less than the fraction of 1, rounding up adds less than 1.
 
     Between the caps of open interest whole ppm take off less than a 1e-6 part of the notional, and truncating
     open interest what one quantum of it is on the way between the caps. float64 adds and subtracts there what
     is the notional times open interest over that way.
     """
-    span = Span(Fraction(-1), Fraction(1)).plus(rounded(notional, 8))
+    own = rounded(notional, 8)
     lower, upper = market.tier.open_interest_lower_cap, market.tier.open_interest_upper_cap
     interest = market.notional(market.open_interest)
     if interest < lower or upper == 0:
-        return span
-    if interest < upper:
-        floored = notional * (Fraction(1, MILLION) + Fraction(1, upper - lower))
-        span = span.plus(Span(Fraction(0), floored))
-    return span.plus(rounded(notional * Fraction(interest + 1, upper - lower), 64))
+        fraction = Fraction(max(market.tier.initial_margin_ppm, custom_imf_ppm), MILLION)
+        return Span(Fraction(-1), fraction).plus(own)
+    own = own.plus(rounded(notional * Fraction(interest + 1, upper - lower), 64))
+    if interest >= upper:
+        return Span(Fraction(-1), Fraction(1)).plus(own)
+    floored = notional * (Fraction(1, MILLION) + Fraction(1, upper - lower))
+    return Span(Fraction(-1), 1 + floored).plus(own)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from pipeline.dydx.account import Account, Position
-from pipeline.dydx.funding import settle, settlement_ppm
+from pipeline.dydx.funding import settle
 from pipeline.dydx.limits import LiquidationConfig
 from pipeline.dydx.market import Market
 from pipeline.dydx.risk import account_risk
@@ -63,7 +63,7 @@ class Twin:
         return self.entries.get(perpetual_id, self.markets[perpetual_id].price)
 
     def cash(self, pool: Account) -> Fraction:
-        """Collateral of a pool without unrealised profit, quote quantums: settled USDC and what entry cost."""
+        """Collateral of a pool less unrealised profit, quote quantums: settled USDC and what entry cost."""
         settled, _ = settle(pool, self.markets)
         cost = (
             value_of(self.markets[i], position.quantums, self.entry(i))
@@ -124,7 +124,7 @@ class Twin:
         """The account as the plan's document has it."""
         shared = () if self.margin == "isolated" else self.pools[:1]
         alone = self.pools[len(shared) :]
-        account = {
+        account: dict[str, Any] = {
             "name": name,
             "margin": self.margin,
             "positions": [
@@ -137,7 +137,9 @@ class Twin:
                 ),
             ],
         }
-        return account | {"collateral": {"USDC": float(self.cash(pool) * DOLLAR)} for pool in shared}
+        if shared:
+            account["collateral"] = {"USDC": float(self.cash(shared[0]) * DOLLAR)}
+        return account
 
     def _position(self, pool: Account, perpetual_id: int) -> dict[str, Any]:
         market, custom = self.markets[perpetual_id], pool.custom_imf_ppm.get(perpetual_id)
@@ -234,13 +236,13 @@ def draw_position(random: Random, market: Market, step: int) -> Position:
 
 
 def draw_equity(random: Random, pool: Account, markets: Mapping[int, Market]) -> int:
-    """Quote quantums: near a requirement or zero to the quantum, a multiple of one, or anything."""
+    """Quote quantums: at a requirement or zero but for 3 or a 2e-6 part, a multiple of one, or anything."""
     risk = account_risk(pool, markets)
     mark = random.choice((risk.maintenance_margin, risk.maintenance_margin, risk.initial_margin, 0))
     return random.choice(
         (
             mark + random.randint(-3, 3),
-            mark + random.randint(-100, 100),
+            mark + mark * random.randint(-2_000, 2_000) // 10**9,
             mark * random.randint(-2_000, 3_000) // 1_000,
             mark * random.randint(0, 1_000) // 1_000,
             random.randint(-LARGEST, LARGEST),
@@ -248,11 +250,9 @@ def draw_equity(random: Random, pool: Account, markets: Mapping[int, Market]) ->
     )
 
 
-def draw_twin(random: Random, most_positions: int = 8) -> Twin:
-    """An account of up to so many positions in markets of their own: one pool, or several."""
-    count = random.randint(0, most_positions)
+def draw_twin(random: Random, count: int, margin: str) -> Twin:
+    """An account with so many positions, each in a market of its own; a cross one is one pool."""
     listed = {i: draw_market(random, i) for i in range(max(count, 1))}
-    margin = random.choice(("cross", "cross", "mixed", "isolated"))
     alone = [i for i in range(count) if margin == "isolated" or (margin == "mixed" and random.random() < 0.5)]
     shared = [i for i in range(count) if i not in alone]
     markets = {

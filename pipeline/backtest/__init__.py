@@ -1,0 +1,1 @@
+"""The honest judge: forecasts of P(liquidation) for standard books, held against what then happened."""
