@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.market import CELLS
-from kernels.structs import Floats, Market, checked, checked_index
+from kernels.structs import WAYS, Floats, Market, checked, checked_index
 from pipeline.betas import jump_correlation
 from pipeline.correlation import blend_correlation
 from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
@@ -25,7 +25,7 @@ from pipeline.lower_timeline import (
     find_window,
     is_replaced,
 )
-from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.model import Excursions, Jumps, MarketModel, Regime
 from pipeline.plan import Plan
 
 YEAR = timedelta(days=365)
@@ -121,6 +121,7 @@ def lower_market(plan: Plan) -> Market:
     funding = np.array([entry.funding for entry in sets])
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
     leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
+    wick, wick_common = _wicks(model, assets)
     return Market(
         spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
         additive=int(model.returns == "additive"),
@@ -165,7 +166,35 @@ def lower_market(plan: Plan) -> Market:
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
         due=_funding_due(plan, steps),
         has_funding=int(np.any(funding != 0.0)),
+        number=checked_index(columns, (size,), 0, len(model.assets), "number"),
+        wick=checked(wick, np.float64, (regimes, WAYS, size, 3), "wick"),
+        wick_cut=_wick_cut(wick[..., 0]),
+        wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
+
+
+def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Laws of wicks (K, WAYS, A, 3) and what they share (K, WAYS); none, where the model has none."""
+    law = np.zeros((len(model.regimes), WAYS, len(assets), 3))
+    common = np.zeros((len(model.regimes), WAYS))
+    for k, regime in enumerate(model.regimes.values()):
+        ways: tuple[Excursions, ...] = () if regime.wick is None else (regime.wick.down, regime.wick.up)
+        for way, excursions in enumerate(ways):
+            common[k, way] = excursions.common
+            for a, asset in enumerate(assets):
+                law[k, way, a] = (
+                    excursions.probability[asset],
+                    excursions.scale[asset],
+                    excursions.tail[asset],
+                )
+    return law, common
+
+
+def _wick_cut(probability: Floats) -> Floats:
+    """Normal scores above which there is a wick; far out where there is never, or always, one."""
+    from scipy.special import ndtri
+
+    return np.ascontiguousarray(np.clip(-ndtri(probability), -100.0, 100.0))
 
 
 def _by_asset(values: dict[str, float], assets: tuple[str, ...], model: MarketModel) -> list[float]:

@@ -82,6 +82,26 @@ class Jumps(Part):
     ] = 0.0
 
 
+class Excursions(Part):
+    """How far prices go beyond the ends of a model step, one way, in its standard deviations.
+
+    Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
+    exponential where the tail is 0. `common` correlates the normals behind any two assets' wicks.
+    """
+
+    common: Fraction
+    probability: dict[str, Fraction]
+    scale: dict[str, Annotated[NonNegative, Field(le=1e3)]]
+    tail: dict[str, Annotated[NonNegative, Field(le=1)]]
+
+
+class Wick(Part):
+    """What prices do within a step beyond a bridge, and take back: down and up."""
+
+    down: Excursions
+    up: Excursions
+
+
 class Regime(Part):
     """One state of the market. Volatility, drift of the log price and funding are annualised fractions.
 
@@ -90,9 +110,7 @@ class Regime(Part):
     semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "duration")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("basis", "depth", "implied_volatility", "duration"))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
@@ -100,6 +118,7 @@ class Regime(Part):
     funding: dict[str, Rate] | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
+    wick: Wick | None = None
     repair: Literal["nearest"] | None = None
     repair_distance: NonNegative | None = None
 
@@ -133,7 +152,7 @@ class MarketModel(Part):
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "durations", "parameter_draws")
+        ("basis", "depth", "implied_volatility", "durations", "parameter_draws")
     )
 
     name: Name | None = None
@@ -187,6 +206,11 @@ class MarketModel(Part):
             law = {self.initial: 1.0}
         return np.array([law.get(k, 0.0) for k in self.regimes], np.float64)
 
+    @property
+    def has_wicks(self) -> bool:
+        """Whether `monitoring: wick` has anything to go by: all regimes have wicks, or none."""
+        return all(regime.wick is not None for regime in self.regimes.values())
+
     def regime_named(self, name: str) -> str:
         """A regime by its name, or `calmest`, `wildest`: the least, greatest sum of squared volatilities."""
         if name not in ("calmest", "wildest"):
@@ -212,6 +236,23 @@ def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
             "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
             "correlation": regime.correlation or ((1.0,),),
             "jumps": jumps,
+            "wick": None if regime.wick is None else _complete_wick(regime.wick, assets),
+        }
+    )
+
+
+def _complete_wick(wick: Wick, assets: tuple[str, ...]) -> Wick:
+    ways = {"down": wick.down, "up": wick.up}
+    return wick.model_copy(
+        update={
+            name: way.model_copy(
+                update={
+                    "probability": {a: way.probability[a] for a in assets},
+                    "scale": {a: way.scale[a] for a in assets},
+                    "tail": {a: way.tail[a] for a in assets},
+                }
+            )
+            for name, way in ways.items()
         }
     )
 

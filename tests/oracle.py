@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
-from scipy.stats import chi2, poisson
+from scipy.stats import chi2, genpareto, norm, poisson
 
-from tests.kernels.problems import Pool, Problem, Regime, Scenario
+from tests.kernels.problems import Excess, Pool, Problem, Regime, Scenario
 from tests.margin_oracle import (
     LIQUIDATION,
     MARKS,
@@ -35,6 +35,7 @@ Words = tuple[int, int, int, int]
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
 REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
+WICK = 1 << 24
 
 
 class Place(NamedTuple):
@@ -232,6 +233,24 @@ def dip_between(
     return np.where(moves, np.minimum(lowest, dip), lowest)
 
 
+def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
+    """Zero with probability 1 - p, else generalised Pareto: the quantile at the normal's own."""
+    upper = norm.sf(normal)
+    return float(genpareto.isf(upper / probability, tail, scale=scale)) if upper < probability else 0.0
+
+
+def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way: int) -> Floats:
+    """How far each log price (additive: price, in units of spot) leaves its path: down is way 0, up is 1."""
+    assets = problem.spot.size
+    law = (regime.wicks or (Excess(*np.zeros((3, assets)), 0.0),) * 2)[way]
+    common = draw_normals(place, WICK)[way]
+    own = np.array([draw_normals(place, WICK + 1 + a)[way] for a in range(assets)])
+    normal = math.sqrt(law.common) * common + math.sqrt(1.0 - law.common) * own
+    excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
+    deep = np.array(list(excesses)) * weight * regime.volatility * math.sqrt(problem.step_years)
+    return np.asarray(deep if way == 1 else -deep)
+
+
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
     """What one path met; decisions within tolerance x what is held at that leverage are doubtful."""
     accounts, none = problem.accounts, len(problem.horizons)
@@ -313,11 +332,27 @@ class _Walk:
                         problem, pool, mark, regime, weight, place, piece, self.paid[r], self.leverages
                     )
                     self._judge(r, mark, dip, near)
+            if problem.wick:
+                self._judge_wicks(r, pool, regime, weight, place, (before, price))
             for p in pool.positions:
                 years = problem.due[p.interval, step]
                 self.paid[r] += p.size * price[p.asset] * regime.funding[p.asset] * years
         self._judge_all(price)
         return price
+
+    def _judge_wicks(
+        self, r: int, pool: Pool, regime: Regime, weight: float, place: Place, ends: tuple[Floats, Floats]
+    ) -> None:
+        """All prices at their wicks together, down and up, off either end of the step."""
+        held = [p.asset for p in pool.positions] + [coin.asset for coin in pool.coins]
+        for way in (0, 1):
+            wick = find_wick(self.problem, regime, weight, place, way)
+            for end in ends if wick[held].any() else ():
+                price = move_prices(self.problem, end, wick)
+                near = near_edge(pool, price, self.leverages, self.tolerance)
+                for mark in range(MARKS):
+                    value = excess(self.problem, pool, mark, price, self.paid[r], self.leverages)
+                    self._judge(r, mark, value, near)
 
     def _judge_all(self, price: Floats) -> None:
         for r, (_, pool) in enumerate(self.pools):

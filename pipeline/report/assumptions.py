@@ -19,6 +19,11 @@ CLOSES = (
     " probabilities are too low."
 )
 BRIDGES = "between closes a crossing is drawn from the bridge of the step's own volatility."
+WICKED = (
+    "prices leave the model's path for moments as often and as far as highs and lows did in its window,"
+    " all down or all up together. Wilder hours than those are not drawn."
+)
+UNWICKED = "prices that leave the model's path for moments are not drawn."
 
 
 class ModelTable(NamedTuple):
@@ -116,7 +121,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "Parameters: the market model is taken as given. Model uncertainty not assessed.",
         "Funding: " + (FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
-        "Wicks: prices that leave the model's path for moments are not drawn.",
+        "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
         " are not simulated. P(bankruptcy) is of a book that nobody touches.",
         "Management: nobody tops up, reduces or closes. The book is held as it stands.",

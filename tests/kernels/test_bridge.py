@@ -15,9 +15,9 @@ from scipy.stats import kstest
 
 from kernels.bridge import could_reach, dip_between, find_depth, split_step
 from kernels.market import draw_jump_sum
-from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, Key, Law, Pieces, Step
+from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, Key, Law, Pieces
 from tests import margin_oracle
-from tests.kernels.lowered import lower_problem, run_problem
+from tests.kernels.lowered import lower_problem, run_problem, step_of
 from tests.kernels.problems import (
     HOUR,
     Account,
@@ -201,7 +201,7 @@ def test_split_step__pieces_and_jumps_make_up_the_step(jumps: int, additive: boo
     regime, pieces, law = problem.sets[0][0], room_for(problem), Law(0, 0, weight)
     rng = np.random.default_rng(6)
     root = market.loading[0, 0]
-    now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((5, 3, LANES)))
+    now = step_of(3)
     lane = 3
     now.jumps[lane] = jumps
     now.before[:, lane] = [90.0, 35.0, 120.0]

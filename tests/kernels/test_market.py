@@ -21,9 +21,9 @@ from kernels.market import (
     select_regime,
     switch_regimes,
 )
-from kernels.structs import LANES, Draws, Key, Law, Market, Step
+from kernels.structs import LANES, Key, Law, Market
 from tests import oracle
-from tests.kernels.lowered import lower_problem, tabulate_mixing
+from tests.kernels.lowered import lower_problem, room_for, tabulate_mixing
 from tests.kernels.problems import (
     Account,
     Floats,
@@ -42,17 +42,6 @@ def key_at(path: int, step: int) -> Key:
 
 def market_of(problem: Problem) -> Market:
     return lower_problem(problem)[0]
-
-
-def room_for(market: Market) -> tuple[Draws, Step]:
-    """Arrays for one step."""
-    loadings, regimes, assets, factors = market.loading.shape
-    noise = np.zeros((2, loadings, regimes, assets, LANES))
-    draws = Draws(
-        np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]
-    )
-    by_asset = np.zeros((5, assets, LANES))
-    return draws, Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)
 
 
 def draw_returns(problem: Problem, paths: int) -> Floats:

@@ -36,6 +36,7 @@ from tests.kernels.problems import (
     Scenario,
     plain_scenario,
     random_problem,
+    random_wicks,
     sample,
     simple_problem,
 )
@@ -110,12 +111,13 @@ def single_long(**rest: Any) -> Problem:
     return simple_problem((Account(10.0, (Position(0, 1.0),)),), **rest)
 
 
-@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> None:
+def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -> None:
     """Every first passage of every path, but where the oracle says that rounding decides (hardly ever)."""
     features = PROBLEMS[name]
-    problem = random_problem(100 + len(name), bridge=bridge, **features)
+    problem = random_problem(100 + len(name), bridge=monitoring == "bridge", **features)
+    problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
     paths = 40 if COMPILED else 2
@@ -133,12 +135,13 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> N
     assert 0.2 * cells < hit < 0.8 * cells
 
 
-@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 @pytest.mark.parametrize("name", MIXED)
-def test_simulate_paths__every_kind_of_account_path_by_path(name: str, bridge: bool) -> None:
+def test_simulate_paths__every_kind_of_account_path_by_path(name: str, monitoring: str) -> None:
     """Brackets, open interest, coins, pools, groups: all that a tally holds, as the oracle has it."""
     features = MIXED[name] if COMPILED else MIXED[name] | {"scenarios": 1}
-    problem = mixed_problem(200 + len(name), bridge=bridge, **features)
+    problem = mixed_problem(200 + len(name), bridge=monitoring == "bridge", **features)
+    problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
     doubtful = hit = cells = 0

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import norm, poisson
 
 from kernels.structs import Market
 from pipeline.lower_market import lower_market, lower_triangle, poisson_law, simulated_assets
 from pipeline.plan import Plan, plan_from_document
-from tests.pipeline.documents import small_document
+from tests.pipeline.documents import small_document, wicked_document
 
 STEP = 1 / 8760  # an hour, in years
 CALM, CRISIS, BTC, ETH = 0, 1, 0, 1
@@ -295,6 +295,20 @@ def test_lower_market__jumps() -> None:
         np.array([[0.03, 0, 0, 0], [0.04 * 0.9, 0.04 * sqrt(1 - 0.81), 0, 0]])
     )
     assert not market.jump_loading[0, CALM].any()
+
+
+def test_lower_market__wicks_of_what_is_held() -> None:
+    document = wicked_document()
+    document["accounts"] = document["accounts"][1:]
+    document["accounts"][0]["positions"] = [{"market": "ETH-USD", "size": 1, "entry": 3000}]
+    document["model"]["regimes"]["crisis"]["wick"]["up"]["probability"]["ETH"] = 0
+    market = lower_market(plan_from_document(document))
+    assert market.number.tolist() == [1]  # the second of the model: it keeps its random numbers
+    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0]] * 2)
+    np.testing.assert_array_equal(market.wick_common, [[0.8, 0.6]] * 2)
+    assert market.wick_cut[0, 0, 0] == pytest.approx(norm.isf(0.4))
+    assert market.wick_cut[1, 1, 0] == 100.0
+    assert not lower_market(plan_from_document(small_document())).wick.any()
 
 
 def test_lower_market__no_jumps_no_funding_additive() -> None:

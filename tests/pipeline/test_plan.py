@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import Plan, json_schema, load_plan, plan_from_document
-from tests.pipeline.documents import small_document, spoil, tiered_document, tiered_venue
+from tests.pipeline.documents import (
+    small_document,
+    spoil,
+    tiered_document,
+    tiered_venue,
+    wick_document,
+    wicked_document,
+)
 
 REGIME = ("model", "regimes", "calm")
 MATRIX = (*REGIME, "correlation")
@@ -25,6 +32,7 @@ SHOCK = {"effect": "shock", "at": "0h"}
 POSITION = ("accounts", 1, "positions", 0)
 CRISIS = ("model", "regimes", "crisis")
 SIZE = ("volatility", "drift")
+WICK = wick_document()
 
 
 def refused(document: Any) -> list[Problem]:
@@ -102,6 +110,47 @@ def test_plan_from_document__price_of_unheld_asset_may_be_missing() -> None:
     assert plan.prices == {"BTC": 61_250.0}
 
 
+def test_plan_from_document__wicks_are_in_the_order_of_the_assets() -> None:
+    document = wicked_document()
+    down = document["model"]["regimes"]["calm"]["wick"]["down"]
+    down["scale"] = dict(reversed(down["scale"].items()))
+    plan = plan_from_document(document)
+    wick = plan.model.regimes["calm"].wick
+    assert wick is not None
+    assert list(wick.down.scale) == ["BTC", "ETH"]
+    assert plan_from_document(plan.document()) == plan
+
+
+def test_plan_from_document__wicks_want_the_step_of_the_model() -> None:
+    document = spoil(wicked_document(), ("simulation", "step"), "15m")
+    (problem,) = refused(document)
+    assert problem.where == "plan: simulation.monitoring"
+    assert "1h" in problem.expected
+    assert "15m" in problem.got
+    document["simulation"]["monitoring"] = "bridge"
+    assert plan_from_document(document).simulation.monitoring == "bridge"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("size",), 1, "known key"),
+        (("up",), ..., "add `up:`"),
+        (("up", "tail", "BTC"), ..., "add `BTC:`"),
+        (("down", "scale", "BTCC"), 1, "did you mean `BTC`?"),
+        (("down", "probability", "BTC"), 1.2, "at most 1"),
+        (("down", "scale", "BTC"), -1, "at least 0"),
+        (("down", "tail", "ETH"), 1.5, "at most 1"),
+        (("up", "common"), -0.1, "at least 0"),
+    ],
+)
+def test_plan_from_document__refuses_wicks(path: tuple[str, ...], value: Any, words: str) -> None:
+    document = spoil(wicked_document(), ("model", "regimes", "calm", "wick", *path), value)
+    (problem,) = refused(document)
+    assert problem.where == ".".join(("plan: model.regimes.calm.wick", *path))
+    assert words in problem.expected + problem.fix
+
+
 REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     # path, value (... removes it), where the problem lies, words it must hold
     # unknown keys, and what later versions will know
@@ -117,7 +166,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
-    ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "not supported yet"),
+    ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
+    (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
     (("scenarios", 1), "gas-spike", "scenarios[1]", "`gas-spike` is not supported yet"),
     ((*SCENARIO, "effects", 0, "effect"), "depth", "scenarios[2].effects[0].effect", "not supported yet"),
