@@ -3,6 +3,8 @@
 Arrays whose last axis is LANES hold one path a lane. The formula of a step, in regime k (see docs/model.md):
 
     x = m dt + w L z + J,    price <- price exp(x)    (or price + spot x, where returns are additive)
+
+with w the t-mixing number times the scale of the level: a second chain, which knows nothing of the regime.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from kernels.random import (
     SLOT_FACTORS,
     SLOT_JUMP_SIZE,
     SLOT_JUMPS,
+    SLOT_LEVEL,
     SLOT_REGIME,
     draw_normal_vector,
     draw_normals,
@@ -88,6 +91,8 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
     step = np.int64(key.step)
     if step % market.substeps == 0:
         draw_uniform_lanes(key, SLOT_REGIME, draws.uniform[0], draws.uniform[1])
+        if market.level_scale.shape[0] > 1:
+            draw_uniform_lanes(key, SLOT_LEVEL, draws.uniform[4], draws.uniform[5])
     if market.has_jumps:
         draw_uniform_lanes(key, SLOT_JUMPS, draws.uniform[2], draws.uniform[3])
     draw_noise(market, key, SLOT_FACTORS, draws.factor, draws.noise)
@@ -96,17 +101,37 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
 
 
 @inlined
-def switch_regimes(market: Market, scenario: int, step: int, uniform: Floats, regime: Integers) -> None:
+def switch_levels(market: Market, step: int, uniform: Floats, level: Integers) -> None:
+    """Put in level (LANES,) the one in force over this step, by inverse of the cumulative law."""
+    last = market.level_initial.shape[0] - 1
+    if step == 0:
+        for v in range(LANES):
+            m = 0
+            for c in range(last):
+                m += int(uniform[4, v] > market.level_initial[c])
+            level[v] = m
+    elif step % market.substeps == 0:
+        for v in range(LANES):
+            m = 0
+            for c in range(last):
+                m += int(uniform[4, v] > market.level_transitions[level[v], c])
+            level[v] = m
+
+
+@inlined
+def switch_regimes(
+    market: Market, scenario: int, step: int, uniform: Floats, level: Integers, regime: Integers
+) -> None:
     """Put in regime (LANES,) the one in force over this step, by inverse of the cumulative law."""
     forced = market.forced[scenario, step]
-    last = market.initial.shape[0] - 1
+    last = market.transitions.shape[0] - 1
     if forced >= 0:
         regime[:] = forced
     elif step == 0:
         for v in range(LANES):
             k = 0
             for c in range(last):
-                k += int(uniform[0, v] > market.initial[c])
+                k += int(uniform[0, v] > market.initial[level[v], c])
             regime[v] = k
     elif step % market.substeps == 0:
         for v in range(LANES):
@@ -127,11 +152,16 @@ def read_mixing(table: Floats, u: float) -> float:
 
 
 @inlined
-def mix_tails(market: Market, parameters: int, regime: Integers, uniform: Floats, weight: Floats) -> None:
-    """weight (LANES,): the t-mixing number shared by all assets; 1 in a Gaussian regime."""
+def mix_tails(
+    market: Market, parameters: int, level: Integers, regime: Integers, uniform: Floats, weight: Floats
+) -> None:
+    """weight (LANES,): the t-mixing number shared by all assets, times the scale of its level."""
     for v in range(LANES):
         table = market.mixing[parameters, regime[v]]
         weight[v] = read_mixing(market.mixing_tables[table], uniform[1, v]) if table >= 0 else 1.0
+    if market.level_scale.shape[0] > 1:
+        for v in range(LANES):
+            weight[v] *= market.level_scale[level[v]]
 
 
 @inlined
@@ -167,7 +197,7 @@ def select_regime(market: Market, parameters: int, noise: Floats, regime: Intege
     d = market.loading_of_set[parameters]
     move, weight = now.move, now.weight
     for a in range(move.shape[0]):
-        for k in range(market.initial.shape[0]):
+        for k in range(market.transitions.shape[0]):
             drift = market.drift[parameters, k, a]
             for v in range(LANES):
                 mixed = drift + weight[v] * noise[d, k, a, v]
@@ -207,7 +237,7 @@ def find_dips(
     for a in range(price.shape[0]):
         spot = market.spot[a]
         volatility = market.volatility[d, :, a]
-        for k in range(market.initial.shape[0]):
+        for k in range(market.transitions.shape[0]):
             for v in range(LANES):
                 here = dip_noise[d, k, a, v]
                 now.dip[a, v] = here if regime[v] == k else now.dip[a, v]

@@ -16,6 +16,7 @@ from kernels.structs import Floats, Key
 # Slots of one step. Each kind of number has a range of its own, whatever the scenario.
 SLOT_REGIME = 0  # two uniforms: next regime, t-mixing
 SLOT_JUMPS = 1  # two uniforms: number of jumps, spare
+SLOT_LEVEL = 2  # two uniforms: next level, spare
 SLOT_FACTORS = 1 << 8  # pairs of normals: the diffusion's factors
 SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps
 SLOT_JUMP_TIME = 1 << 20  # uniforms: where in the step the jumps fall

@@ -21,6 +21,7 @@ from kernels.market import (
     mix_tails,
     move_prices,
     select_regime,
+    switch_levels,
     switch_regimes,
 )
 from kernels.random import SLOT_EVENT, draw_normals, draw_uniforms
@@ -166,6 +167,8 @@ def walk_paths(
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
+            if market.level_scale.shape[0] > 1:
+                switch_levels(market, step, draws.uniform, standing.level)
             if clock.wick:
                 draw_wick_normals(market, key, draws.wick_common, draws.wick_own)
             for s in range(standing.price.shape[0]):
@@ -173,13 +176,13 @@ def walk_paths(
                 parameters = market.parameters[s, step]
                 leader = market.leader[s]
                 if leader == s:
-                    switch_regimes(market, s, step, draws.uniform, standing.regime[s])
+                    switch_regimes(market, s, step, draws.uniform, standing.level, standing.regime[s])
                     if clock.wick:
                         find_excesses(
                             market, standing.regime[s], draws.wick_common, draws.wick_own, draws.excess[s]
                         )
                 regime = standing.regime[leader]
-                mix_tails(market, parameters, regime, draws.uniform, now.weight)
+                mix_tails(market, parameters, standing.level, regime, draws.uniform, now.weight)
                 select_regime(market, parameters, draws.noise, regime, now)
                 if market.has_jumps:
                     add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
@@ -245,6 +248,7 @@ def simulate_paths(
     standing = Standing(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
+        integer_lanes(),
         lanes(scenarios, pools, NEXT + MARKS),
         integer_lanes(scenarios, pools, MARKS),
         integer_lanes(scenarios, accounts),
@@ -269,7 +273,7 @@ def simulate_paths(
         book,
         clock,
         Draws(
-            lanes(4),
+            lanes(6),
             lanes(factors),
             lanes(loadings, regimes, assets),
             lanes(factors),

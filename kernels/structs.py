@@ -1,8 +1,9 @@
 """What crosses into the kernels: named tuples of C-contiguous arrays, one for each noun.
 
 Letters in shapes: S scenarios, T steps, A assets simulated, F factors (padded to a multiple of four with
-zero loadings), K regimes, Q parameter sets, D loadings, I funding intervals, P accounts, R pools, V accounts
-of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in a step.
+zero loadings), K regimes, M levels, Q parameter sets, D loadings, I funding intervals, P accounts, R pools,
+V accounts of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in one
+step.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ class Market(NamedTuple):
     spot: Floats  # (A,) price at `as_of`
     additive: int  # 1: prices move by spot times return; 0: by the return's exponential
     substeps: int  # simulation steps in one model step: they share regime and t-mixing
-    initial: Floats  # (K,) cumulative law of the first regime
+    initial: Floats  # (M, K) cumulative laws of the first regime, by the first level
     transitions: Floats  # (K, K) cumulative rows
+    level_initial: Floats  # (M,) cumulative law of the first level
+    level_transitions: Floats  # (M, M) cumulative rows
+    level_scale: Floats  # (M,) what a level multiplies volatilities by
     leader: Integers  # (S,) the scenario whose regimes this one shares: itself, or the first one unforced
     forced: Integers  # (S, T) regime forced in that step, or -1
     parameters: Integers  # (S, T) which parameter set holds in that step
@@ -123,7 +127,7 @@ class Key(NamedTuple):
 
 
 class Law(NamedTuple):
-    """What governs one path in one step: parameter set, regime, t-mixing number."""
+    """What governs one path in one step: parameter set, regime, t-mixing number times the level's scale."""
 
     parameters: int
     regime: int
@@ -166,7 +170,7 @@ class Tally(NamedTuple):
 class Draws(NamedTuple):
     """What all scenarios share in a step."""
 
-    uniform: Floats  # (4, LANES) regime, t-mixing, number of jumps, spare
+    uniform: Floats  # (6, LANES) regime, t-mixing, number of jumps, spare, level, spare
     factor: Floats  # (F, LANES) standard normals
     noise: Floats  # (D, K, A, LANES) loading times factors
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
@@ -195,6 +199,7 @@ class Standing(NamedTuple):
 
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
+    level: Integers  # (LANES,) the same in all scenarios
     pool: Floats  # (S, R, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
     rank: Integers  # (S, R, MARKS, LANES) thresholds passed
     unit: Integers  # (S, P, LANES) horizon at which leverage 1 was liquidated, or H

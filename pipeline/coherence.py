@@ -44,6 +44,33 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
                     "rename it",
                 )
         yield from _chain_faults(model, tuple(regimes))
+        yield from _level_faults(model, tuple(regimes))
+
+
+def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:
+    """What is wrong with the chain of levels, and with the filtered law over them."""
+    levels = model.get("levels")
+    given = (model.get("filtered") or {}).get("levels")
+    if levels is None:
+        if given is not None:
+            fix = "add `levels:` to the model, or leave this out"
+            yield Fault(("filtered", "levels"), "a model with `levels:`", "none", fix)
+        return
+    names = tuple(levels.get("scale") or {})
+    rows: dict[str, dict[str, float]] = levels.get("transitions") or {}
+    before = 0
+    if rows or len(names) > 1:
+        for fault in below(("levels",), _transition_faults(rows, names, "level")):
+            before += 1
+            yield fault
+    if not before and rows and not _is_unique([[rows[m].get(n, 0.0) for n in names] for m in names]):
+        fix = "join the classes by a transition"
+        expected = "a chain with one stationary law"
+        yield Fault(("levels", "transitions"), expected, "several closed classes of levels", fix)
+    if given is not None:
+        yield from _key_faults(("filtered", "levels"), given, regimes, "a law for each regime", whole=True)
+        for name, law in given.items():
+            yield from _law_faults(("filtered", "levels", name), law, names, "level")
 
 
 def _key_faults(
@@ -110,8 +137,10 @@ def _size_faults(loc: Loc, rows: Any, assets: list[str]) -> Iterator[Fault]:
         yield Fault(loc, expected, f"{len(rows)}", "give one row and column per asset, in their order")
 
 
-def _law_faults(loc: Loc, law: dict[str, float], regimes: tuple[str, ...]) -> Iterator[Fault]:
-    yield from _key_faults(loc, law, regimes, "a regime", whole=False)
+def _law_faults(
+    loc: Loc, law: dict[str, float], states: tuple[str, ...], kind: str = "regime"
+) -> Iterator[Fault]:
+    yield from _key_faults(loc, law, states, f"a {kind}", whole=False)
     if abs(fsum(law.values()) - 1) > SUM_TOLERANCE:
         yield Fault(loc, "probabilities that sum to 1", f"a sum of {fsum(law.values()):.12g}", "correct them")
 
@@ -149,10 +178,12 @@ def _chain_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[F
         )
 
 
-def _transition_faults(transitions: dict[str, dict[str, float]], regimes: tuple[str, ...]) -> Iterator[Fault]:
-    yield from _key_faults(("transitions",), transitions, regimes, "a row for each regime", whole=True)
+def _transition_faults(
+    transitions: dict[str, dict[str, float]], states: tuple[str, ...], kind: str = "regime"
+) -> Iterator[Fault]:
+    yield from _key_faults(("transitions",), transitions, states, f"a row for each {kind}", whole=True)
     for name, row in transitions.items():
-        yield from _law_faults(("transitions", name), row, regimes)
+        yield from _law_faults(("transitions", name), row, states, kind)
 
 
 def _is_unique(matrix: list[list[float]]) -> bool:

@@ -97,7 +97,8 @@ def load_prices(
 
     Closing prices, and highs and lows where all have both. Parquet, Feather or CSV; see
     `pipeline.history_file`. The step is the commonest gap between bars.
-    The window is the one all assets have, cut to the bars that open at or after `start` and close by `end`.
+    The window begins with the first asset and ends when the first one ends, cut to the bars that open at or
+    after `start` and close by `end`; an asset that begins later is missing until then.
     Raises DataError with all problems: missing columns or assets, repeated or unsorted times, prices that are
     not positive, closes above the high or below the low, bars off the grid, a window outside the data.
     """
@@ -112,7 +113,7 @@ def load_prices(
         raise DataError([Problem(str(path), "several bars of each asset", "one", "take a longer history")])
     lengths, counts = np.unique(gaps, return_counts=True)
     step = lengths[np.argmax(counts)]
-    first = max(column.times[0] for column in columns.values())
+    first = min(column.times[0] for column in columns.values())
     last = min(column.times[-1] for column in columns.values())
     problems = [
         Problem(
@@ -132,7 +133,7 @@ def load_prices(
             problems.append(
                 Problem(
                     where=f"{path}, {word} of the window",
-                    expected=f"a time in what all assets have, {_instant(first)} to {_instant(last + step)}",
+                    expected=f"a time within the history, {_instant(first)} to {_instant(last + step)}",
                     got=str(bound),
                     fix="move it, or leave out the assets with the shortest history",
                 )

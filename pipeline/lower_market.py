@@ -107,7 +107,7 @@ def lower_market(plan: Plan) -> Market:
         for at, returns in find_replays(scenario.effects, model, columns, step, steps).items():
             replay[s, at] = replays.put(returns.tobytes(), returns)
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
-    count, regimes, size = len(sets), len(model.regimes), len(assets)
+    count, regimes, levels, size = len(sets), len(model.regimes), len(model.level_names), len(assets)
     loading = np.array(loadings)
     depth = -(-(columns + 1) // FACTOR_TILE) * FACTOR_TILE
     loading_of_set = np.array([entry.loading for entry in sets])
@@ -126,10 +126,13 @@ def lower_market(plan: Plan) -> Market:
         spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
         additive=int(model.returns == "additive"),
         substeps=model.step // step,
-        initial=checked(np.cumsum(model.initial_law()), np.float64, (regimes,), "initial"),
+        initial=checked(_first_regimes(model), np.float64, (levels, regimes), "initial"),
         transitions=checked(
             np.cumsum(model.transition_matrix(), axis=1), np.float64, (regimes, regimes), "transitions"
         ),
+        level_initial=np.cumsum(model.state_law().sum(axis=1)),
+        level_transitions=np.cumsum(model.level_matrix(), axis=1),
+        level_scale=checked(model.level_scales(), np.float64, (levels,), "level_scale"),
         leader=checked_index(leader, (scenarios,), 0, scenarios, "leader"),
         forced=checked_index(forced, (scenarios, steps), -1, regimes, "forced"),
         parameters=checked_index(parameters, (scenarios, steps), 0, count, "parameters"),
@@ -171,6 +174,16 @@ def lower_market(plan: Plan) -> Market:
         wick_cut=_wick_cut(wick[..., 0]),
         wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
+
+
+def _first_regimes(model: MarketModel) -> Floats:
+    """Cumulative laws of the first regime by the first level, (M, K)."""
+    if model.levels is None:
+        return np.cumsum(model.initial_law())[None]
+    law = model.state_law()
+    first = law.sum(axis=1, keepdims=True)
+    given = np.where(first > 0.0, law / np.where(first > 0.0, first, 1.0), model.initial_law())
+    return np.ascontiguousarray(np.cumsum(given, axis=1))
 
 
 def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]:

@@ -24,7 +24,7 @@ from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_ei
 from pipeline.faults import Part, refuse, refuse_value
 from pipeline.matrices import CorrelationRows, Rows, plain_rows
 from pipeline.origin import Origin, read_part
-from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
+from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative, Positive
 from pipeline.yaml_text import load_text
 
 MODELS = Path(__file__).parent / "models"
@@ -137,11 +137,19 @@ class Regime(Part):
         return self
 
 
+class Levels(Part):
+    """How loud the whole market is: a chain of its own, whose level multiplies every regime's volatility."""
+
+    scale: Annotated[dict[str, Annotated[Positive, Field(le=1e3)]], Field(min_length=1)]
+    transitions: dict[str, dict[str, Fraction]] = Field(default={})
+
+
 class Filtered(Part):
-    """P(regime | prices up to `as_of`), as a calibration left it."""
+    """P(regime | prices up to `as_of`), and P(level | regime, the same), as a calibration left them."""
 
     as_of: Instant
     law: dict[str, Fraction]
+    levels: dict[str, dict[str, Fraction]] | None = None
 
 
 class MarketModel(Part):
@@ -164,6 +172,7 @@ class MarketModel(Part):
     ]
     regimes: Annotated[dict[str, Regime], Field(min_length=1)]
     transitions: dict[str, dict[str, Fraction]] = Field(default={})
+    levels: Levels | None = None
     filtered: Filtered | None = None
     calibration: Calibration | None = None
 
@@ -178,6 +187,8 @@ class MarketModel(Part):
         object.__setattr__(self, "transitions", {k: {j: rows[k].get(j, 0.0) for j in names} for k in names})
         if isinstance(self.initial, dict):
             object.__setattr__(self, "initial", {k: self.initial.get(k, 0.0) for k in names})
+        if self.levels is not None:
+            object.__setattr__(self, "levels", _complete_levels(self.levels))
         return self
 
     @property
@@ -205,6 +216,46 @@ class MarketModel(Part):
         else:
             law = {self.initial: 1.0}
         return np.array([law.get(k, 0.0) for k in self.regimes], np.float64)
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Levels in their order; one, without a name, where the model has none."""
+        return ("",) if self.levels is None else tuple(self.levels.scale)
+
+    def level_scales(self) -> NDArray[np.float64]:
+        """(level,): what each multiplies volatilities by."""
+        return np.ones(1) if self.levels is None else np.array(list(self.levels.scale.values()), np.float64)
+
+    def level_matrix(self) -> NDArray[np.float64]:
+        """(level, level): probability per model step of going from the row's to the column's."""
+        if self.levels is None:
+            return np.ones((1, 1))
+        names = self.level_names
+        return np.array([[self.levels.transitions[m][n] for n in names] for m in names], np.float64)
+
+    def state_law(self) -> NDArray[np.float64]:
+        """(level, regime): the law of both over the first step, that of `initial_law` over regimes.
+
+        Levels are as filtered where regimes are, and else at their stationary law.
+        """
+        law = self.initial_law()
+        filtered = self.filtered
+        if self.initial == "filtered" and filtered is not None and filtered.levels is not None:
+            given = [[filtered.levels[k].get(m, 0.0) for k in self.regimes] for m in self.level_names]
+            return np.asarray(np.array(given, np.float64) * law)
+        return np.outer(stationary_law(self.level_matrix()), law)
+
+    def initial_variance(self) -> NDArray[np.float64]:
+        """(regime,): the mean square of the level's scale over the first step, given the regime."""
+        states = self.state_law()
+        law = states.sum(axis=0)
+        flat = states.sum(axis=1)
+        given = np.where(law > 0.0, states / np.where(law > 0.0, law, 1.0), flat[:, None])
+        return np.asarray(self.level_scales() ** 2 @ given)
+
+    def stationary_variance(self) -> float:
+        """The mean square of the level's scale in the long run."""
+        return float(stationary_law(self.level_matrix()) @ self.level_scales() ** 2)
 
     @property
     def has_wicks(self) -> bool:
@@ -254,6 +305,14 @@ def _complete_wick(wick: Wick, assets: tuple[str, ...]) -> Wick:
             )
             for name, way in ways.items()
         }
+    )
+
+
+def _complete_levels(levels: Levels) -> Levels:
+    names = tuple(levels.scale)
+    rows = levels.transitions or {names[0]: {names[0]: 1.0}}
+    return levels.model_copy(
+        update={"transitions": {m: {n: rows[m].get(n, 0.0) for n in names} for m in names}}
     )
 
 

@@ -14,6 +14,7 @@ from pipeline.model import MarketModel
 # the decimals that a figure is rounded to by calibration, and padded to in the file
 DIGITS = {
     "volatility": 4,
+    "levels": 4,
     "drift": 3,
     "correlation": 4,
     "funding": 4,
@@ -33,7 +34,9 @@ _HEADER = """\
 # volatility, drift (of the log price) and funding: annualised fractions, on 365 x 24 h.
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
 # wick: how far prices leave the path within a step and come back, in standard deviations of the step.
-# filtered: the law of the regime over the first step after as_of, given the prices up to as_of.
+# levels: how loud the whole market is; a chain of its own, whose scale multiplies every volatility.
+# filtered: the law of the regime over the first step after as_of, given the prices up to as_of; and that of
+# the level, given the regime too.
 """
 
 

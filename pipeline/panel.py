@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.hidden_markov import fill_distances
+from kernels.hidden_markov import fill_distances, fill_log_densities
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -15,7 +15,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pattern:
-    """Rows that have the same assets: their numbers (n,), the assets there and missing, the returns (n, there)."""
+    """Rows that have the same assets: their numbers, the assets there and missing, returns (rows, there)."""
 
     rows: Integers
     there: Integers
@@ -56,8 +56,8 @@ def read_panel(returns: Floats) -> Panel:
 def squared_distances(panel: Panel, means: Floats, scatter: Floats) -> tuple[Floats, Floats]:
     """Squared Mahalanobis distances, and log determinants of the scatter, of what each row has: (T, K) both.
 
-    means (K, A), scatter (K, A, A). The rest is left out: a marginal of a multivariate Student-t is one of the
-    same degrees of freedom, with that part of the scatter.
+    means (K, A), scatter (K, A, A). What is missing is left out: a marginal of a multivariate
+    Student-t is one of the same degrees of freedom, with that part of the scatter.
     """
     size = len(panel.returns), len(means)
     distances, log_determinants = np.zeros(size), np.zeros(size)
@@ -69,3 +69,23 @@ def squared_distances(panel: Panel, means: Floats, scatter: Floats) -> tuple[Flo
         distances[pattern.rows] = found
         log_determinants[pattern.rows] = 2.0 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=-1)
     return distances, log_determinants
+
+
+def log_densities(
+    panel: Panel, means: Floats, scatter: Floats, nu: Floats, scales: Floats
+) -> tuple[Floats, Floats]:
+    """Log density of each step's returns in level m and regime k, (T, M, K), and distances (T, K).
+
+    Student-t with mean_k, scale_m^2 scatter_k and nu_k degrees of freedom, Gaussian where nu is infinite; 0
+    where a step has no returns.
+    """
+    distances, log_determinants = squared_distances(panel, means, scatter)
+    densities = np.zeros((len(distances), len(scales), len(means)))
+    for pattern in panel.patterns:
+        assets, rows = len(pattern.there), pattern.rows
+        for m, scale in enumerate(scales):
+            volumes = log_determinants[rows[0]] + 2.0 * assets * np.log(scale)
+            found = np.empty((len(rows), len(means)))
+            fill_log_densities(distances[rows] / scale**2, volumes, np.ascontiguousarray(nu), assets, found)
+            densities[rows, m] = found
+    return densities, distances

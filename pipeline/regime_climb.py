@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma
 
-from kernels.hidden_markov import fill_log_densities
-from pipeline.panel import Panel, Pattern, squared_distances
+from pipeline.panel import Panel, Pattern, log_densities, squared_distances
 from pipeline.regimes import filter_densities, smooth_densities
 
 Floats = NDArray[np.float64]
@@ -40,6 +39,10 @@ class Figures:
     scales: Floats
     level_transitions: Floats
     initial: Floats
+
+    def chain(self) -> Floats:
+        """Transitions of the states, level by level, (M K, M K)."""
+        return np.asarray(np.kron(self.level_transitions, self.transitions), np.float64)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Climb:
 
 
 def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_ROUNDS) -> Climb | None:
-    """Run ECM until the likelihood stands still or the rounds are used up; None where a state dies on the way.
+    """Run ECM until the likelihood stands still, or the rounds are used up; None where a state dies.
 
     No round lowers the likelihood.
     """
@@ -97,28 +100,15 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
 def expect(panel: Panel, figures: Figures) -> Expectation:
     """The E-step: filter and smooth the states."""
     levels, regimes = figures.initial.shape
-    log_densities, distances = state_densities(panel, figures)
-    chain = np.kron(figures.level_transitions, figures.transitions)
-    log_likelihood, predicted, filtered = filter_densities(log_densities, figures.initial.ravel(), chain)
+    densities, distances = log_densities(panel, figures.means, figures.scatter, figures.nu, figures.scales)
+    chain = figures.chain()
+    log_likelihood, predicted, filtered = filter_densities(
+        densities.reshape(len(distances), -1), figures.initial.ravel(), chain
+    )
     smoothed, moves = smooth_densities(predicted, filtered, chain)
     states = (-1, levels, regimes)
     moves = moves.reshape(2 * (levels, regimes))
     return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
-
-
-def state_densities(panel: Panel, figures: Figures) -> tuple[Floats, Floats]:
-    """Log density of each step's returns by state, (T, M K), 0 where there are none; and distances (T, K)."""
-    levels, regimes = figures.initial.shape
-    distances, log_determinants = squared_distances(panel, figures.means, figures.scatter)
-    log_densities = np.zeros((len(distances), levels, regimes))
-    for pattern in panel.patterns:
-        assets, rows = len(pattern.there), pattern.rows
-        for m, scale in enumerate(figures.scales):
-            volumes = log_determinants[rows[0]] + 2.0 * assets * np.log(scale)
-            found = np.empty((len(rows), regimes))
-            fill_log_densities(distances[rows] / scale**2, volumes, figures.nu, assets, found)
-            log_densities[rows, m] = found
-    return log_densities.reshape(len(distances), -1), distances
 
 
 def hold(figures: Figures, shortest: Shortest) -> Figures:
@@ -145,11 +135,11 @@ def _hold(transitions: Floats, shortest: float) -> Floats:
 
 @dataclass(frozen=True)
 class _Filled:
-    """A pattern's returns (K, n, A) with those missing at their conditional means, and what they vary by (K, A, A)."""
+    """Returns of a pattern (K, n, A), what is missing at its conditional mean; and how that varies."""
 
     pattern: Pattern
     returns: Floats
-    spare: Floats
+    spare: Floats  # (K, A, A), zero where nothing is missing
 
 
 def _fill(pattern: Pattern, figures: Figures) -> _Filled:
@@ -256,7 +246,8 @@ def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: f
         pulled = float(np.sum(share * (nu + size) * (distances / (nu + distances)))) / nu
         spread = float(np.sum(share * np.log1p(distances / nu)))
         constant = sum(
-            steps * (digamma(0.5 * (nu + count)) - digamma(0.5 * nu) - count / nu) for count, steps in by_count
+            steps * (digamma(0.5 * (nu + count)) - digamma(0.5 * nu) - count / nu)
+            for count, steps in by_count
         )
         return float(constant - spread + pulled)
 

@@ -48,7 +48,7 @@ class RegimeFit:
     @property
     def next_state(self) -> Floats:
         """Law of the state of the step after the last, (M, K)."""
-        return self.figures.level_transitions.T @ self.filtered[-1] @ self.figures.transitions
+        return np.asarray(self.figures.level_transitions.T @ self.filtered[-1] @ self.figures.transitions)
 
 
 def fit_regimes(
@@ -110,7 +110,7 @@ def _check(panel: Panel, regimes: int) -> None:
         problems.append(
             Problem(
                 where="returns",
-                expected=f"at least {needed} steps with each asset, and with each pair, to fit {regimes} regimes",
+                expected=f"at least {needed} steps with each asset and each pair, to fit {regimes} regimes",
                 got=f"{together.min():.0f} with {of}",
                 fix="take a longer window, fewer regimes or fewer assets",
             )

@@ -16,7 +16,7 @@ WEEK = 168  # steps over which the level is looked at
 def draw_start(panel: Panel, levels: int, regimes: int, start: int, rng: np.random.Generator) -> Figures:
     """Figures to begin with: levels from the energy of a week, regimes from what it leaves.
 
-    The first start cuts the steps at equal shares of a day's energy; later ones over random widths and shares.
+    The first start cuts the steps at equal shares of a day's energy; later ones at random shares and widths.
     """
     x = panel.returns[panel.observed]
     mean, deviation = np.nanmean(x, axis=0), np.nanstd(x, axis=0)

@@ -56,8 +56,8 @@ class WickFit:
 
 @dataclass(frozen=True)
 class _Bars:
-    """Bars of one regime: returns (N, A), depths (N, ways, A), weight (N,), w at each node (N, NODES),
-    and how likely each is (NODES,)."""
+    """Bars of one regime, once for each likely level: returns (N, A), depths (N, ways, A), weight (N,), w
+    times the level's scale at each node (N, NODES), and how likely each is (NODES,)."""
 
     returns: Floats
     depths: Floats
@@ -76,7 +76,7 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     """
     depths = measure_depths(prices)
     returns = prices.log_returns()
-    regimes, assets = fit.means.shape
+    regimes, assets = fit.figures.means.shape
     law = np.zeros((regimes, len(WAYS), assets, 3))
     common = np.zeros((regimes, len(WAYS)))
     rng = np.random.default_rng(seed)
@@ -107,19 +107,19 @@ def measure_depths(prices: Prices) -> Floats:
 
 
 def _choose_bars(returns: Floats, depths: Floats, usable: NDArray[np.bool_], fit: RegimeFit, k: int) -> _Bars:
-    chosen = usable & (fit.smoothed[:, k] > LEAST_SHARE)
-    x = returns[chosen]
-    covariance, nu, assets = fit.covariances[k], fit.nu[k], returns.shape[1]
-    centred = x - fit.means[k]
-    distance = np.einsum("ta,at->t", centred, np.linalg.solve(covariance, centred.T))
+    chosen, level = np.nonzero(usable[:, None] & (fit.smoothed[:, :, k] > LEAST_SHARE))
+    x, scale = returns[chosen], fit.figures.scales[level]
+    covariance, nu, assets = fit.covariances[k], fit.figures.nu[k], returns.shape[1]
+    centred = x - fit.figures.means[k]
+    distance = np.einsum("ta,at->t", centred, np.linalg.solve(covariance, centred.T)) / scale**2
     node, likely = roots_genlaguerre(NODES, 0.5 * (nu + assets) - 1.0)
     chi2 = 2.0 * node / (1.0 + distance[:, None] / (nu - 2.0))
     deviations = np.sqrt(np.diag(covariance))
     return _Bars(
         x,
         depths[chosen],
-        fit.smoothed[chosen, k],
-        np.sqrt((nu - 2.0) / chi2),
+        fit.smoothed[chosen, level, k],
+        scale[:, None] * np.sqrt((nu - 2.0) / chi2),
         likely / likely.sum(),
         deviations,
         covariance / np.outer(deviations, deviations),

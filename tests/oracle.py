@@ -8,6 +8,7 @@ rounding can tell, the oracle says so instead of taking sides.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ Horizons = NDArray[np.int64]
 Words = tuple[int, int, int, int]
 
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
-REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
+REGIME, JUMPS, LEVEL, FACTORS, JUMP_SIZE = 0, 1, 2, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
 WICK = 1 << 24
 
@@ -115,6 +116,20 @@ def draw_normal_vector(place: Place, slot: int, length: int) -> Floats:
     return np.array([draw_normals(place, slot + j // 2)[j % 2] for j in range(length)])
 
 
+def switch_levels(problem: Problem, seed: int, path: int) -> list[int]:
+    """The level in force in every step, whatever the scenario."""
+    levels: list[int] = []
+    for step in range(problem.steps):
+        u = draw_uniforms(Place(seed, path, step), LEVEL)[0]
+        if step == 0:
+            levels.append(_invert(problem.levels.initial, u))
+        elif step % problem.substeps == 0:
+            levels.append(_invert(problem.levels.transitions[levels[-1]], u))
+        else:
+            levels.append(levels[-1])
+    return levels
+
+
 def switch_regimes(problem: Problem, scenario: Scenario, seed: int, path: int) -> list[int]:
     """The regime in force in every step; a follower has its leader's."""
     forced = problem.scenarios[scenario.leader].forced
@@ -124,7 +139,7 @@ def switch_regimes(problem: Problem, scenario: Scenario, seed: int, path: int) -
         if forced[step] >= 0:
             regimes.append(forced[step])
         elif step == 0:
-            regimes.append(_invert(problem.initial, u))
+            regimes.append(_invert(problem.first_laws[switch_levels(problem, seed, path)[0]], u))
         elif step % problem.substeps == 0:
             regimes.append(_invert(problem.transitions[regimes[-1]], u))
         else:
@@ -299,6 +314,7 @@ class _Walk:
         """From `as_of` to the last step."""
         problem, scenario = self.problem, self.scenario
         regimes = switch_regimes(problem, scenario, self.seed, self.path)
+        levels = switch_levels(problem, self.seed, self.path)
         price = problem.spot * scenario.shocks.get(0, 1.0)
         self._judge_all(price)
         for step in range(problem.steps):
@@ -308,7 +324,8 @@ class _Walk:
                 if problem.bridge:
                     self._judge_all(price)
             regime = problem.sets[scenario.sets[step]][regimes[step]]
-            price = self._take_step(step, regime, price)
+            loud = replace(regime, volatility=regime.volatility * problem.levels.scale[levels[step]])
+            price = self._take_step(step, loud, price)
             if step + 1 in problem.horizons:
                 for r, (_, pool) in enumerate(self.pools):
                     equity = hold(problem, pool, price, self.paid[r], self.leverages)

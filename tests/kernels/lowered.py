@@ -121,7 +121,7 @@ def room_for(market: Market) -> tuple[Draws, Step]:
     loadings, regimes, assets, factors = market.loading.shape
     noise = np.zeros((2, loadings, regimes, assets, LANES))
     draws = Draws(
-        np.zeros((4, LANES)),
+        np.zeros((6, LANES)),
         np.zeros((factors, LANES)),
         noise[0],
         np.zeros((factors, LANES)),
@@ -180,8 +180,11 @@ def _lower_market(problem: Problem) -> Market:
         spot=problem.spot,
         additive=int(problem.additive),
         substeps=problem.substeps,
-        initial=np.cumsum(problem.initial),
+        initial=np.cumsum(problem.first_laws, axis=1),
         transitions=np.cumsum(problem.transitions, axis=1),
+        level_initial=np.cumsum(problem.levels.initial),
+        level_transitions=np.cumsum(problem.levels.transitions, axis=1),
+        level_scale=problem.levels.scale,
         leader=np.array([s.leader for s in problem.scenarios], np.int64),
         forced=np.array([s.forced for s in problem.scenarios], np.int64),
         parameters=parameters,

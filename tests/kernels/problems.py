@@ -137,8 +137,28 @@ class Account(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Levels:
+    """A chain of its own that multiplies volatilities: first law (M,), transitions (M, M), scale (M,)."""
+
+    initial: Floats
+    transitions: Floats
+    scale: Floats
+
+
+ONE_LEVEL = Levels(np.ones(1), np.ones((1, 1)), np.ones(1))
+THREE_LEVELS = Levels(
+    np.array([0.5, 0.2, 0.3]),
+    np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.0, 0.4, 0.6]]),
+    np.array([0.5, 1.0, 1.6]),
+)
+
+
+@dataclass(frozen=True)
 class Problem:
-    """A market, scenarios, accounts and clock. sets[q][k] is regime k under parameter set q."""
+    """A market, scenarios, accounts and clock. sets[q][k] is regime k under parameter set q.
+
+    initial is the law of the first regime, (K,), or one for each first level, (M, K).
+    """
 
     spot: Floats
     step_years: float
@@ -155,6 +175,12 @@ class Problem:
     wick: bool = False  # which takes the bridge too
     substeps: int = 1
     most_jumps: int = 4
+    levels: Levels = ONE_LEVEL
+
+    @property
+    def first_laws(self) -> Floats:
+        """Law of the first regime by the first level, (M, K)."""
+        return np.array(np.broadcast_to(self.initial, (self.levels.scale.size, self.initial.shape[-1])))
 
     @property
     def steps(self) -> int:

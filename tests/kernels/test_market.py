@@ -19,12 +19,14 @@ from kernels.market import (
     move_prices,
     read_mixing,
     select_regime,
+    switch_levels,
     switch_regimes,
 )
 from kernels.structs import LANES, Key, Law, Market
 from tests import oracle
 from tests.kernels.lowered import lower_problem, room_for, tabulate_mixing
 from tests.kernels.problems import (
+    THREE_LEVELS,
     Account,
     Floats,
     Problem,
@@ -34,6 +36,8 @@ from tests.kernels.problems import (
     sample,
     simple_problem,
 )
+
+FIRST_LEVEL = np.zeros(LANES, np.int64)
 
 
 def key_at(path: int, step: int) -> Key:
@@ -52,8 +56,8 @@ def draw_returns(problem: Problem, paths: int) -> Floats:
     moves = []
     for first in range(0, paths, LANES):
         draw_step(market, key_at(first, 0), 0, draws)
-        switch_regimes(market, 0, 0, draws.uniform, regime)
-        mix_tails(market, 0, regime, draws.uniform, now.weight)
+        switch_regimes(market, 0, 0, draws.uniform, FIRST_LEVEL, regime)
+        mix_tails(market, 0, FIRST_LEVEL, regime, draws.uniform, now.weight)
         select_regime(market, 0, draws.noise, regime, now)
         moves.append(now.move.T.copy())
     return np.concatenate(moves)
@@ -164,7 +168,7 @@ def test_count_jumps__poisson(mean: float) -> None:
 
 def test_count_jumps__no_more_than_there_is_room_for() -> None:
     market = market_of(replace(random_problem(42, assets=1, regimes=1, jumps=True), most_jumps=2))
-    uniform = np.full((4, LANES), 1.0 - 2.0**-53)
+    uniform = np.full((6, LANES), 1.0 - 2.0**-53)
     jumps = np.zeros(LANES, np.int64)
     assert count_jumps(market, 0, np.zeros(LANES, np.int64), uniform, jumps) == LANES
     np.testing.assert_array_equal(jumps, 2)
@@ -197,7 +201,7 @@ def test_switch_regimes__law_of_the_chain() -> None:
         for step in range(2):
             before = regime.copy()
             draw_step(market, key_at(block * LANES, step), 0, draws)
-            switch_regimes(market, 0, step, draws.uniform, regime)
+            switch_regimes(market, 0, step, draws.uniform, FIRST_LEVEL, regime)
             if step == 0:
                 first += np.bincount(regime, minlength=3)
             else:
@@ -216,10 +220,10 @@ def test_switch_regimes__edges_of_the_law() -> None:
     )
     market, regime = market_of(problem), np.zeros(LANES, np.int64)
     for u in (2.0**-53, 0.5, 1.0 - 2.0**-53):
-        uniform = np.full((4, LANES), u)
+        uniform = np.full((6, LANES), u)
         visited = []
         for step in range(4):
-            switch_regimes(market, 0, step, uniform, regime)
+            switch_regimes(market, 0, step, uniform, FIRST_LEVEL, regime)
             visited.append(int(regime[0]))
         assert visited == [1, 2, 1, 2]
 
@@ -234,14 +238,57 @@ def test_switch_regimes__holds_within_a_model_step_and_obeys_force() -> None:
     forced = (-1, -1, -1, -1, 1, 1, 1, -1, -1, -1)
     problem = replace(problem, scenarios=(plain_scenario(10), plain_scenario(10, 1)._replace(forced=forced)))
     market = market_of(problem)
-    uniform = np.full((4, LANES), 0.3)
+    uniform = np.full((6, LANES), 0.3)
     for scenario, want in [(0, [0, 0, 1, 1, 0, 0, 1, 1, 0, 0]), (1, [0, 0, 1, 1, 1, 1, 1, 1, 0, 0])]:
         regime = np.zeros(LANES, np.int64)
         visited = []
         for step in range(10):
-            switch_regimes(market, scenario, step, uniform, regime)
+            switch_regimes(market, scenario, step, uniform, FIRST_LEVEL, regime)
             visited.append(int(regime[5]))
         assert visited == want
+
+
+def test_switch_levels__law_of_the_chain() -> None:
+    market = market_of(replace(random_problem(44, assets=1, regimes=2), levels=THREE_LEVELS))
+    draws, _ = room_for(market)
+    level = np.zeros(LANES, np.int64)
+    first, pairs = np.zeros(3), np.zeros((3, 3))
+    for block in range(sample(64_000, 2048) // LANES):
+        for step in range(2):
+            before = level.copy()
+            draw_step(market, key_at(block * LANES, step), 0, draws)
+            switch_levels(market, step, draws.uniform, level)
+            if step == 0:
+                first += np.bincount(level, minlength=3)
+            else:
+                np.add.at(pairs, (before, level), 1)
+    assert chisquare(first, THREE_LEVELS.initial * first.sum()).pvalue > 1e-4
+    for row, law in zip(pairs, THREE_LEVELS.transitions, strict=True):
+        assert row[law == 0.0].sum() == 0
+        assert chisquare(row[law > 0.0], law[law > 0.0] * row.sum()).pvalue > 1e-4
+
+
+def test_switch_regimes__the_first_one_depends_on_the_first_level() -> None:
+    problem = replace(
+        random_problem(44, assets=1, regimes=2),
+        levels=THREE_LEVELS,
+        initial=np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]),
+    )
+    market, regime = market_of(problem), np.zeros(LANES, np.int64)
+    for u, by_level in [(0.2, [0, 1, 0]), (0.8, [0, 1, 1])]:
+        for level, want in enumerate(by_level):
+            switch_regimes(market, 0, 0, np.full((6, LANES), u), np.full(LANES, level), regime)
+            assert (regime == want).all()
+
+
+def test_mix_tails__the_level_multiplies_it() -> None:
+    market = market_of(replace(random_problem(44, assets=1, regimes=1, df=4.0), levels=THREE_LEVELS))
+    uniform = np.random.default_rng(3).uniform(size=(6, LANES))
+    weights = np.empty((3, LANES))
+    for level in range(3):
+        mix_tails(market, 0, np.full(LANES, level), np.zeros(LANES, np.int64), uniform, weights[level])
+    np.testing.assert_allclose(weights[0], 0.5 * weights[1], rtol=1e-15)
+    np.testing.assert_allclose(weights[2], 1.6 * weights[1], rtol=1e-15)
 
 
 @pytest.mark.parametrize("additive", [False, True])

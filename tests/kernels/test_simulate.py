@@ -30,6 +30,7 @@ from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
     COMPILED,
     HOUR,
+    THREE_LEVELS,
     Account,
     Position,
     Problem,
@@ -52,6 +53,8 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "jumps": {"assets": 4, "regimes": 2, "scenarios": 4, "jumps": True},
     "tails": {"assets": 2, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
     "five-assets": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
+    "levels": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "levels": THREE_LEVELS},
+    "levels-substeps": {"assets": 2, "regimes": 2, "scenarios": 4, "substeps": 5, "levels": THREE_LEVELS},
     "wild-steps": {"assets": 3, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
     "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "jumps": True, "substeps": 5},
     "additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "funding": True, "additive": True},
@@ -64,6 +67,7 @@ MIXED: dict[str, dict[str, Any]] = {
     "all-tails": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 3.5, "funding": True, "substeps": 5},
     "all-wild": {"assets": 2, "regimes": 1, "scenarios": 4, "step_years": 1.0 / 20.0},
     "all-wilder": {"assets": 4, "regimes": 1, "scenarios": 2, "step_years": 1.0 / 5.0, "jumps": True},
+    "all-levels": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "levels": THREE_LEVELS},
     "all-additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "additive": True},
 }
 
