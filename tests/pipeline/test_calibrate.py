@@ -18,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from pipeline.backtest.laws import figures_of
 from pipeline.calibrate import calibrate, calibrate_files
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, StoreError
@@ -25,6 +26,8 @@ from pipeline.history import Funding, Prices, Settlements, load_funding, load_pr
 from pipeline.history_file import Source
 from pipeline.model import MarketModel, load_model
 from pipeline.model_file import write_model
+from pipeline.panel import read_panel
+from pipeline.regime_climb import expect
 from pipeline.regimes import filter_regimes, most_likely_path, smooth_regimes
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +148,8 @@ def test_calibrate__starts_where_the_next_step_does(
     assert model.filtered is not None
     assert model.filtered.as_of == prices.end
     assert model.initial == "filtered"
-    filtered = filter_regimes(prices.log_returns(), *arrays(model))[1]
+    filtered = filter_regimes(prices.log_returns(), *arrays(model))[1]  # seven months: no levels
+    assert model.levels is None
     np.testing.assert_allclose(model.initial_law(), filtered[-1] @ model.transition_matrix(), atol=0.01)
 
 
@@ -187,7 +191,8 @@ def test_calibrate__missing_bars_are_counted(history: tuple[Prices, Funding]) ->
     holes = Prices(prices.times, prices.step, prices.assets, close, ())
     notes = calibrate(holes, regimes=1, starts=1).calibration
     assert notes is not None
-    assert notes["returns"] == {"observed": 4988, "missing": 11}
+    assert notes["returns"] == {"observed": 4999, "missing": 0}
+    assert notes["returns_of"] == {"BTC": 4988, "ETH": 4999}
 
 
 def test_calibrate__chooses_the_number_of_regimes(history: tuple[Prices, Funding]) -> None:
@@ -308,13 +313,14 @@ def test_crypto_majors__more_likely_than_one_gaussian(shipped: MarketModel) -> N
         returns.mean(axis=0, keepdims=True),
         np.cov(returns.T, bias=True)[None],
     )
-    better = filter_regimes(returns, *arrays(shipped))[0] - filter_regimes(returns, *gaussian)[0]
+    found = expect(read_panel(returns), figures_of(shipped)).log_likelihood
+    better = found - filter_regimes(returns, *gaussian)[0]
     # 1.5 nats an hour; pulling the drifts to zero and rounding cost about 100 of what was fitted
     assert better > 1.5 * len(returns)
     assert shipped.calibration is not None
     fitted = shipped.calibration["log_likelihood"]
     assert isinstance(fitted, float)
-    assert filter_regimes(returns, *arrays(shipped))[0] == pytest.approx(fitted, abs=200.0)
+    assert found == pytest.approx(fitted, abs=200.0)
 
 
 @needs_data
@@ -338,7 +344,9 @@ def test_crypto_majors__refit_gives_the_shipped_figures(shipped: MarketModel) ->
             assert one.scale == pytest.approx(other.scale, abs=4e-3)
             assert one.tail == pytest.approx(other.tail, abs=0.011)
     np.testing.assert_allclose(refit.transition_matrix(), shipped.transition_matrix(), atol=2.1e-5)
-    np.testing.assert_allclose(refit.initial_law(), shipped.initial_law(), atol=2.1e-4)
+    np.testing.assert_allclose(refit.state_law(), shipped.state_law(), atol=3e-4)
+    np.testing.assert_allclose(refit.level_scales(), shipped.level_scales(), atol=1.1e-4)
+    np.testing.assert_allclose(refit.level_matrix(), shipped.level_matrix(), atol=2.1e-5)
     assert refit.calibration is not None
     assert shipped.calibration is not None
     for key in ("prices", "funding", "window", "returns", "log_likelihood", "wicks"):

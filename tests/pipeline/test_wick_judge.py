@@ -19,11 +19,12 @@ from scipy.special import log_ndtr, ndtr
 from scipy.stats import genpareto, norm
 
 from pipeline.blocks import Block
-from pipeline.calibrate import SHORTEST_REGIME, calibrate
+from pipeline.calibrate import LEVEL_NAMES, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
 from pipeline.history import Prices, load_prices
 from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
+from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import WickFit, fit_wicks
 
@@ -145,11 +146,13 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
     deviation = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2))
     total = {name: np.zeros(len(levels)) for name, (_, levels) in BOOKS.items()}
     for _ in range(DRAWS):
-        k = (rng.random(hours)[:, None] > np.cumsum(fit.smoothed, axis=1)[:, :-1]).sum(axis=1)
-        nu, off = fit.nu[k], returns - fit.means[k]
-        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off)
+        states = fit.smoothed.reshape(hours, -1)
+        state = (rng.random(hours)[:, None] > np.cumsum(states, axis=1)[:, :-1]).sum(axis=1)
+        level, k = np.divmod(state, len(fit.figures.nu))
+        nu, scale, off = fit.figures.nu[k], fit.figures.scales[level], returns - fit.figures.means[k]
+        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off) / scale**2
         chi2 = 2.0 * rng.gamma((nu + assets) / 2.0) / (1.0 + distance / (nu - 2.0))
-        w = np.sqrt((nu - 2.0) / chi2)
+        w = scale * np.sqrt((nu - 2.0) / chi2)
         noise = np.einsum("tab,tb->ta", factor[k], rng.standard_normal((hours, assets)))
         shifts = []
         for way, side in ((0, -1.0), (1, 1.0)):
@@ -189,8 +192,8 @@ def judge() -> Judgement:
     assert quarters.high is not None
     assert quarters.low is not None
     model = calibrate(hourly, None, REGIMES, SEED)
-    shortest = SHORTEST_REGIME / hourly.step
-    fit = fit_regimes(hourly.log_returns(), REGIMES, SEED, shortest=shortest)
+    shortest = Shortest(level=SHORTEST_LEVEL / hourly.step)
+    fit = fit_regimes(hourly.log_returns(), REGIMES, SEED, shortest=shortest, levels=len(LEVEL_NAMES))
     at_closes, at_lows, low, high = {}, {}, {}, {}
     for name, (weights, levels) in BOOKS.items():
         book = np.array(weights)
