@@ -17,7 +17,7 @@ from kernels.structs import Floats, Key
 SLOT_REGIME = 0  # two uniforms: next regime, t-mixing
 SLOT_JUMPS = 1  # two uniforms: number of jumps, spare
 SLOT_FACTORS = 1 << 8  # pairs of normals: the diffusion's factors
-SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps
+SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps, or each
 SLOT_JUMP_TIME = 1 << 20  # uniforms: where in the step the jumps fall
 SLOT_JUMP_SPLIT = 1 << 21  # pairs of normals: how the sum is shared among several jumps
 SLOT_JUMP_PATH = 1 << 22  # pairs of normals: the diffusion at the times of the jumps
