@@ -263,7 +263,7 @@ def simulate_paths(
         np.zeros(factors),
         np.zeros((assets, most_jumps)),
         np.zeros(book.asset.shape[0]),
-        np.zeros((2, assets)),
+        np.zeros((3, assets)),
     )
     walk_paths(
         np.uint64(seed),

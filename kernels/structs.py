@@ -21,6 +21,7 @@ MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the or
 MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
 WAYS = 2  # in which prices leave their path
 DOWN, UP = 0, 1
+NORMAL, DOUBLE_EXPONENTIAL = 0, 1  # laws of one jump
 UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
@@ -56,7 +57,9 @@ class Market(NamedTuple):
     mixing_tables: Floats  # (tables, 2, cells)
     jump_law: Floats  # (Q, K, J + 1) P(at most n jumps in one step)
     jump_mean: Floats  # (Q, K, A)
-    jump_loading: Floats  # (Q, K, A, F)
+    jump_loading: Floats  # (Q, K, A, F) double exponential: of the normals behind the jumps
+    jump_sizes: Integers  # (Q, K) NORMAL or DOUBLE_EXPONENTIAL
+    jump_sides: Floats  # (Q, K, A, 3) double exponential: probability of up, mean up, mean down
     has_jumps: int
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
@@ -143,7 +146,7 @@ class Pieces(NamedTuple):
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
     weighted: Floats  # (N,) a pool's sensitivity to each position's asset
-    rest: Floats  # (2, A) diffusion and jumps still to come
+    rest: Floats  # (3, A) diffusion and jumps still to come, and the next jump
 
 
 class Clock(NamedTuple):

@@ -18,6 +18,8 @@ RESERVED = (
     "wildest",
 )  # words that mean something where a regime's name may stand
 
+_JUMPS_BY_ASSET = ("mean", "volatility", "up_probability", "up_mean", "down_mean")
+
 
 def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
     """What is wrong between the values of a model's document."""
@@ -100,8 +102,7 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
         (("volatility",), regime.get("volatility"), True),
         (("drift",), regime.get("drift"), False),
         (("funding",), regime.get("funding"), True),
-        (("jumps", "mean"), jumps.get("mean"), True),
-        (("jumps", "volatility"), jumps.get("volatility"), True),
+        *((("jumps", key), jumps.get(key), True) for key in _JUMPS_BY_ASSET),
         *excursions,
     ):
         if values is not None:

@@ -6,16 +6,16 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import sqrt
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.market import CELLS
-from kernels.structs import WAYS, Floats, Market, checked, checked_index
-from pipeline.betas import jump_correlation
+from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, WAYS, Floats, Market, checked, checked_index
 from pipeline.correlation import blend_correlation
 from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
+from pipeline.jumps import DoubleExponentialJumps, Jumps
 from pipeline.lower_timeline import (
     Lasting,
     cut_segments,
@@ -25,7 +25,7 @@ from pipeline.lower_timeline import (
     find_window,
     is_replaced,
 )
-from pipeline.model import Excursions, Jumps, MarketModel, Regime
+from pipeline.model import Excursions, MarketModel, Regime
 from pipeline.plan import Plan
 
 YEAR = timedelta(days=365)
@@ -114,9 +114,10 @@ def lower_market(plan: Plan) -> Market:
     in_use = np.zeros((steps, len(loadings)), np.int64)
     for row in parameters:
         in_use[np.arange(steps), loading_of_set[row]] = 1
-    most = max(len(law) for entry in sets for law in entry.jump_law)
+    jumps = [entry.jumps for entry in sets]
+    most = max(len(regime.law) for row in jumps for regime in row)
     jump_law = np.array(
-        [[np.pad(law, (0, most - len(law)), constant_values=1.0) for law in entry.jump_law] for entry in sets]
+        [[np.pad(each.law, (0, most - len(each.law)), constant_values=1.0) for each in row] for row in jumps]
     )
     funding = np.array([entry.funding for entry in sets])
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
@@ -157,13 +158,22 @@ def lower_market(plan: Plan) -> Market:
         mixing_tables=np.array([mixing_table(nu) for nu in tables]).reshape(-1, 2, CELLS),
         jump_law=np.ascontiguousarray(jump_law),
         jump_mean=checked(
-            [entry.jump_mean for entry in sets], np.float64, (count, regimes, size), "jump_mean"
+            [[each.mean for each in row] for row in jumps], np.float64, (count, regimes, size), "jump_mean"
         ),
         jump_loading=checked(
-            [entry.jump_loading for entry in sets],
+            [[each.loading for each in row] for row in jumps],
             np.float64,
             (count, regimes, size, factors),
             "jump_loading",
+        ),
+        jump_sizes=checked_index(
+            [[each.sizes for each in row] for row in jumps], (count, regimes), NORMAL, 2, "jump_sizes"
+        ),
+        jump_sides=checked(
+            [[each.sides for each in row] for row in jumps],
+            np.float64,
+            (count, regimes, size, 3),
+            "jump_sides",
         ),
         has_jumps=int(most > 1),
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
@@ -234,10 +244,18 @@ class _ParameterSet:
     drift: Floats
     loading: int
     mixing: list[int]
-    jump_law: list[Floats]
-    jump_mean: Floats
-    jump_loading: Floats
+    jumps: list[_Jumps]
     funding: Floats
+
+
+class _Jumps(NamedTuple):
+    """Of one regime: law of the number in a step, law of sizes, mean (A,), loading (A, F), sides (A, 3)."""
+
+    law: Floats
+    sizes: int
+    mean: Floats
+    loading: Floats
+    sides: Floats
 
 
 class _Lowering:
@@ -268,9 +286,7 @@ class _Lowering:
             drift,
             number,
             mixing,
-            [law for law, _, _ in jumps],
-            np.array([mean for _, mean, _ in jumps]),
-            np.array([spread for _, _, spread in jumps]),
+            jumps,
             funding,
         )
         # jumps are the model's own, the same in every set, or none
@@ -318,16 +334,20 @@ class _Lowering:
         held = rows[self.columns, : self.factors]
         return np.pad(held, ((0, 0), (0, self.factors - held.shape[1])))
 
-    def _jumps(self, jumps: Jumps | None) -> tuple[Floats, Floats, Floats]:
-        """Law of the number in a step, mean (A,) and loading (A, F) of one jump."""
+    def _jumps(self, jumps: Jumps | None) -> _Jumps:
         size = len(self.columns)
+        none, unmoved = np.zeros((size, self.factors)), np.zeros(size)
         if jumps is None:
-            return np.ones(1), np.zeros(size), np.zeros((size, self.factors))
+            return _Jumps(np.ones(1), NORMAL, unmoved, none, np.zeros((size, 3)))
         assets = self.model.assets
-        correlation = jump_correlation(jumps, len(assets))
-        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * lower_triangle(correlation)
+        law = poisson_law(jumps.intensity * self.years)
+        root = lower_triangle(jumps.correlation_matrix(len(assets)))
+        if isinstance(jumps, DoubleExponentialJumps):
+            sides = jumps.sides(assets)[self.columns]
+            return _Jumps(law, DOUBLE_EXPONENTIAL, unmoved, self._padded(root), sides)
+        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * root
         mean = np.array([jumps.mean[a] for a in assets])[self.columns]
-        return poisson_law(jumps.intensity * self.years), mean, self._padded(spread)
+        return _Jumps(law, NORMAL, mean, self._padded(spread), np.zeros((size, 3)))
 
 
 def poisson_law(mean: float) -> Floats:

@@ -26,7 +26,7 @@ from pipeline.plan_warnings import find_warnings
 from pipeline.scenario_faults import Surroundings, find_scenario_faults, find_still
 from pipeline.scenarios import Scenario
 from pipeline.structure import find_faults, is_within
-from pipeline.units import Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
+from pipeline.units import YEAR, Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
 from pipeline.venue_faults import find_venue_faults
 from pipeline.venues import Market, Venue
 from pipeline.yaml_text import load_text
@@ -45,6 +45,9 @@ __all__ = [
     "load_plan",
     "plan_from_document",
 ]
+
+
+MOST_JUMPS = 500  # expected in a step, where each is drawn by itself
 
 
 class Simulation(Part):
@@ -139,6 +142,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     assets, regimes, prices = model.get("assets"), model.get("regimes"), plan.get("prices", {})
     yield from below(("simulation",), _axis_faults(simulation))
     yield from _step_faults(plan)
+    yield from _jump_faults(plan)
     yield from _wick_faults(plan)
     yield from below(("venue",), find_venue_faults(venue))
     for name, other in venues.items():
@@ -226,6 +230,21 @@ def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
             expected = f"a step that divides the model's, {format_duration(coarse)}, or is equal to it"
             yield Fault(
                 ("simulation", "step"), expected, shown, f"use {format_duration(coarse)} or a part of it"
+            )
+
+
+def _jump_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """Double-exponential jumps are drawn one by one, so a step must not have too many of them."""
+    step = plan.get("simulation", {}).get("step")
+    for name, regime in plan.get("model", {}).get("regimes", {}).items() if step is not None else ():
+        jumps = regime.get("jumps") or {}
+        expected = jumps.get("intensity", 0.0) * (parse_duration(step) / YEAR)
+        if jumps.get("law") == "double_exponential" and expected > MOST_JUMPS:
+            yield Fault(
+                ("model", "regimes", name, "jumps", "intensity"),
+                f"at most {MOST_JUMPS} double-exponential jumps in a step, on average",
+                f"{expected:.4g}",
+                "take a shorter step, or normal jumps, whose sum is one draw",
             )
 
 

@@ -20,8 +20,9 @@ from pipeline.regimes import filter_densities, smooth_densities
 Floats = NDArray[np.float64]
 
 NU_BOUNDS = (2.1, 100.0)  # above 2 the covariance exists; at 100 the law is Gaussian for any use made of it
-TOLERANCE = 1e-6  # nats of log-likelihood won by the last round of EM
+TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
 MAX_ROUNDS = 1000
+NEGLIGIBLE = 1e-12  # a state less likely in a step than this says nothing there
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,9 @@ def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: f
     distances and share (n, M), counts (n,) of the assets that a distance is over.
     """
     by_count = [(int(count), float(share[counts == count].sum())) for count in np.unique(counts)]
-    size = counts[:, None]
+    likely = share > NEGLIGIBLE
+    size = np.broadcast_to(counts[:, None], share.shape)[likely]
+    distances, share = distances[likely], share[likely]
 
     def slope(nu: float) -> float:
         pulled = float(np.sum(share * (nu + size) * (distances / (nu + distances)))) / nu
@@ -260,4 +263,4 @@ def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: f
         return low
     if slope(high) >= 0.0:
         return high
-    return float(brentq(slope, low, high, xtol=1e-8))
+    return float(brentq(slope, low, high, rtol=1e-3))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
-from scipy.stats import chi2, genpareto, norm, poisson
+from scipy.stats import chi2, expon, genpareto, norm, poisson
 
 from tests.kernels.problems import Excess, Pool, Problem, Regime, Scenario
 from tests.margin_oracle import (
@@ -168,6 +168,19 @@ def move_prices(problem: Problem, price: Floats, move: Floats) -> Floats:
     return price + problem.spot * move if problem.additive else price * np.exp(move)
 
 
+def find_jump(regime: Regime, place: Place, number: int) -> Floats:
+    """One double-exponential jump: its quantile at the normals' own."""
+    assets = regime.jump_correlation.shape[0]
+    stride = 4 * -(-assets // 4)
+    z = draw_normal_vector(place, JUMP_SIZE + number * stride, assets)
+    score = np.linalg.cholesky(regime.jump_correlation) @ z
+    up, up_mean, down_mean = np.array(regime.jump_sides).T
+    # kept to the way that the score goes: the other one's quantile may be infinite
+    rises = expon.isf(np.minimum(norm.sf(score) / np.where(up > 0.0, up, 1.0), 1.0), scale=up_mean)
+    falls = expon.isf(np.minimum(norm.cdf(score) / np.where(up < 1.0, 1.0 - up, 1.0), 1.0), scale=down_mean)
+    return np.where(norm.sf(score) < up, rises, -falls)
+
+
 def split_step(
     problem: Problem,
     regime: Regime,
@@ -183,7 +196,6 @@ def split_step(
     assets = problem.spot.size
     stride = 4 * -(-assets // 4)  # normals a vector takes
     root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
-    jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
     times = sorted(draw_uniforms(place, JUMP_TIME + i)[0] for i in range(jumps))
     diffusion, to_jump = move - jump_sum, jump_sum
     pieces, start, now = [], before, 0.0
@@ -194,9 +206,13 @@ def split_step(
         gain = share * diffusion + sd * root @ z
         end = move_prices(problem, start, gain)
         pieces.append(Piece(start, end, time - now, BRIDGE + i * stride))
-        left = jumps - i
-        z = draw_normal_vector(place, JUMP_SPLIT + i * stride, assets)
-        jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
+        if regime.jump_sides is None:
+            left = jumps - i
+            z = draw_normal_vector(place, JUMP_SPLIT + i * stride, assets)
+            jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
+            jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
+        else:
+            jump = find_jump(regime, place, i)
         start = move_prices(problem, end, jump)
         diffusion, to_jump, now = diffusion - gain, to_jump - jump, time
     return [*pieces, Piece(start, after, 1.0 - now, BRIDGE + jumps * stride)]
@@ -400,7 +416,9 @@ def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float,
     move = regime.drift * problem.step_years + math.sqrt(problem.step_years) * weight * root @ z
     jumps = count_jumps(problem, regime, draw_uniforms(place, JUMPS)[0])
     jump_sum = np.zeros(assets)
-    if jumps > 0:
+    if regime.jump_sides is not None:
+        jump_sum = sum((find_jump(regime, place, i) for i in range(jumps)), jump_sum)
+    elif jumps > 0:
         z = draw_normal_vector(place, JUMP_SIZE, assets)
         jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
         jump_sum = jumps * regime.jump_mean + math.sqrt(jumps) * jump_root @ z

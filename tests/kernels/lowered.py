@@ -13,9 +13,11 @@ from scipy.stats import norm, poisson
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.simulate import simulate_paths
 from kernels.structs import (
+    DOUBLE_EXPONENTIAL,
     LANES,
     LIQUIDATION,
     MARKS,
+    NORMAL,
     THROUGHOUT,
     WAYS,
     Book,
@@ -38,6 +40,7 @@ from tests.kernels.problems import (
     Pool,
     Position,
     Problem,
+    Regime,
 )
 
 
@@ -206,9 +209,9 @@ def _lower_market(problem: Problem) -> Market:
         mixing_tables=np.array([tabulate_mixing(df) for df in degrees] or [np.zeros((2, CELLS))]),
         jump_law=gather(lambda r: poisson.cdf(counts, r.intensity * dt)),
         jump_mean=gather(lambda r: r.jump_mean),
-        jump_loading=gather(
-            lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))
-        ),
+        jump_loading=gather(lambda r: padded(_jump_root(r))),
+        jump_sizes=gather(lambda r: NORMAL if r.jump_sides is None else DOUBLE_EXPONENTIAL).astype(np.int64),
+        jump_sides=gather(lambda r: np.zeros((assets, 3)) if r.jump_sides is None else r.jump_sides),
         has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
         funding=gather(lambda r: r.funding),
         due=np.vstack([problem.due, np.zeros(problem.steps)]),  # coins fund nothing
@@ -218,6 +221,12 @@ def _lower_market(problem: Problem) -> Market:
         wick_cut=np.clip(norm.isf(probability), -100.0, 100.0),
         wick_common=np.array([[way.common for way in ways] for ways in wicks]),
     )
+
+
+def _jump_root(regime: Regime) -> Floats:
+    """The volatilities times the correlation's Cholesky factor; of the scores alone where two-sided."""
+    root = np.linalg.cholesky(regime.jump_correlation)
+    return np.diag(regime.jump_volatility) @ root if regime.jump_sides is None else root
 
 
 def _lower_book(problem: Problem, market: Market) -> Book:

@@ -46,6 +46,7 @@ class Regime:
     jump_mean: Floats = field(default_factory=lambda: np.zeros(0))
     jump_volatility: Floats = field(default_factory=lambda: np.zeros(0))
     jump_correlation: Floats = field(default_factory=lambda: np.eye(0))
+    jump_sides: Floats | None = None  # (A, 3) probability of up, mean up, mean down: double exponential
     wicks: tuple[Excess, Excess] | None = None  # down, up
 
 
@@ -221,6 +222,19 @@ def random_wicks(seed: int, problem: Problem) -> Problem:
     return with_wicks(problem, draw)
 
 
+def with_two_sided_jumps(seed: int, problem: Problem) -> Problem:
+    """The problem with double-exponential jumps in every other regime of a set."""
+    rng = np.random.default_rng(seed)
+    assets = problem.spot.size
+    sides = np.column_stack([rng.uniform(0.1, 0.9, assets), *rng.uniform(0.01, 0.06, (2, assets))])
+    sides[0, 0] = rng.choice([0.0, 0.4, 1.0])
+    sets = tuple(
+        tuple(replace(r, jump_sides=sides) if (q + k) % 2 == 0 else r for k, r in enumerate(regimes))
+        for q, regimes in enumerate(problem.sets)
+    )
+    return replace(problem, sets=sets)
+
+
 def simple_problem(
     accounts: tuple[Account, ...],
     *,
@@ -274,6 +288,7 @@ def random_problem(
     regimes: int = 2,
     df: float | None = None,
     jumps: bool = False,
+    two_sided: bool = False,
     funding: bool = False,
     scenarios: int = 1,
     step_years: float = 1.0 / 365.0,
@@ -355,4 +370,5 @@ def random_problem(
         "horizons": (1, 4, 10),
         "due": due,
     }
-    return Problem(**{**given, **rest})
+    problem = Problem(**{**given, **rest})
+    return with_two_sided_jumps(seed, problem) if two_sided else problem

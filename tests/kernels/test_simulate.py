@@ -51,6 +51,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "regimes": {"assets": 2, "regimes": 3},
     "scenarios": {"assets": 3, "regimes": 3, "scenarios": 4, "funding": True},
     "jumps": {"assets": 4, "regimes": 2, "scenarios": 4, "jumps": True},
+    "two-sided": {"assets": 5, "regimes": 2, "scenarios": 4, "jumps": True, "two_sided": True},
     "tails": {"assets": 2, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
     "five-assets": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
     "levels": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "levels": THREE_LEVELS},
@@ -68,6 +69,7 @@ MIXED: dict[str, dict[str, Any]] = {
     "all-wild": {"assets": 2, "regimes": 1, "scenarios": 4, "step_years": 1.0 / 20.0},
     "all-wilder": {"assets": 4, "regimes": 1, "scenarios": 2, "step_years": 1.0 / 5.0, "jumps": True},
     "all-levels": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "levels": THREE_LEVELS},
+    "all-two-sided": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "two_sided": True, "df": 4.0},
     "all-additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "additive": True},
 }
 

@@ -28,6 +28,18 @@ def wicked_document() -> dict[str, Any]:
     return document
 
 
+def two_sided_jumps() -> dict[str, Any]:
+    """Double-exponential jumps of the small plan's two assets."""
+    return {
+        "law": "double_exponential",
+        "intensity": 12,
+        "up_probability": {"BTC": 0.3, "ETH": 0.4},
+        "up_mean": {"BTC": 0.03, "ETH": 0.04},
+        "down_mean": {"BTC": 0.05, "ETH": 0.07},
+        "correlation": 0.9,
+    }
+
+
 def small_document() -> dict[str, Any]:
     """Two assets, two regimes, two accounts, three scenarios: a fresh copy at each call."""
     return {

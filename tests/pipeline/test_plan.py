@@ -21,6 +21,7 @@ from tests.pipeline.documents import (
     spoil,
     tiered_document,
     tiered_venue,
+    two_sided_jumps,
     wick_document,
     wicked_document,
 )
@@ -151,6 +152,33 @@ def test_plan_from_document__refuses_wicks(path: tuple[str, ...], value: Any, wo
     assert words in problem.expected + problem.fix
 
 
+KOU = two_sided_jumps()
+
+
+def test_plan_from_document__double_exponential_jumps_are_complete_or_refused() -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = {"law": "double_exponential"}
+    with pytest.raises(PlanError) as caught:
+        plan_from_document(document)
+    found = [
+        problem.where.removeprefix("plan: model.regimes.crisis.jumps.") for problem in caught.value.problems
+    ]
+    assert sorted(found) == ["down_mean", "intensity", "up_mean", "up_probability"]
+
+
+def test_plan_from_document__too_many_double_exponential_jumps_in_a_step() -> None:
+    document = small_document() | {"scenarios": ["baseline"], "limits": []}
+    document["model"]["regimes"]["crisis"]["jumps"] = KOU | {"intensity": 1e5}
+    plan_from_document(document)
+    document["model"]["step"] = document["simulation"]["step"] = "2d"
+    document["simulation"]["horizons"] = ["2d"]
+    with pytest.raises(PlanError, match="at most 500 double-exponential jumps") as caught:
+        plan_from_document(document)
+    [problem] = caught.value.problems
+    assert problem.where == "plan: model.regimes.crisis.jumps.intensity"
+    assert problem.got == "547.9"
+
+
 REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     # path, value (... removes it), where the problem lies, words it must hold
     # unknown keys, and what later versions will know
@@ -233,6 +261,15 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     ((*CRISIS, "tail"), 2, "model.regimes.crisis.tail", "above 2"),
     ((*CRISIS, "jumps", "intensity"), -1, "model.regimes.crisis.jumps.intensity", "at least 0"),
     ((*CRISIS, "jumps", "correlation"), 1.1, "model.regimes.crisis.jumps.correlation", "at most 1"),
+    ((*CRISIS, "jumps", "law"), "kou", "model.regimes.crisis.jumps.law", "normal, double_exponential"),
+    ((*CRISIS, "jumps", "law"), ["normal"], "model.regimes.crisis.jumps.law", "the name of a law"),
+    ((*CRISIS, "jumps"), 3, "model.regimes.crisis.jumps", "a mapping"),
+    ((*CRISIS, "jumps", "up_mean"), {"BTC": 1}, "crisis.jumps.up_mean", "law, intensity, correlation, mean"),
+    ((*CRISIS, "jumps"), KOU | {"mean": {"BTC": 1}}, "crisis.jumps.mean", "up_probability, up_mean"),
+    ((*CRISIS, "jumps"), KOU | {"up_mean": {"BTC": 1}}, "crisis.jumps.up_mean.ETH", "none for `ETH`"),
+    ((*CRISIS, "jumps"), KOU | {"down_mean": {"BTC": -0.1, "ETH": 0}}, "jumps.down_mean.BTC", "at least 0"),
+    ((*CRISIS, "jumps"), KOU | {"up_probability": {"BTC": 1.1, "ETH": 0}}, "up_probability.BTC", "at most 1"),
+    ((*CRISIS, "jumps"), KOU | {"correlation": [[1, 2], [2, 1]]}, "correlation[1][0]", "between -1 and 1"),
     ((*SCENARIO, "effects", 1, "multiply"), -1, "scenarios[2].effects[1].multiply.all", "at least 0"),
     ((*SCENARIO, "effects", 0, "at"), "30m", "scenarios[2].effects[0].at", "a multiple"),
     ((*SCENARIO, "effects", 0, "for"), "0h", "scenarios[2].effects[0].for", "above zero"),
