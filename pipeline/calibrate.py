@@ -39,7 +39,7 @@ REGIME_NAMES = {
 LEVEL_NAMES = ("low", "usual", "high", "extreme")
 SHORTEST_LEVEL = timedelta(days=7)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
-DRIFT_PRIOR = 0.5  # annualised: what drifts of assets are like before the window has been looked at
+DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
 METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"
 FUNDING_PRIOR = timedelta(days=7)  # the weight of an asset's mean funding beside its mean in a regime
 
@@ -89,8 +89,8 @@ def calibrate(
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
 
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. A window of LEVELS_FROM has
-    four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts are
-    pulled to zero by their errors against DRIFT_PRIOR. Funding is the mean annualised rate weighted by
+    four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts are as
+    `shrink_drifts` has them. Funding is the mean annualised rate weighted by
     P(regime | all prices); without its history it is not modelled. Wicks are fitted where prices have highs
     and lows.
     """
@@ -127,8 +127,9 @@ def _document(
     volatilities = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2) * steps_a_year)
     there = (~np.isnan(prices.log_returns())).astype(np.float64)
     years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
-    errors = volatilities**2 / years
-    drifts = figures.means * steps_a_year * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + errors)
+    drifts = shrink_drifts(
+        figures.means * steps_a_year, volatilities**2 / years, stationary_law(figures.transitions)
+    )
     rates = None if funding is None else _funding(fit, prices, funding)
 
     def by_asset(key: str, values: Floats) -> dict[str, float]:
@@ -165,6 +166,20 @@ def _document(
             for name, column in zip(names, state.T, strict=True)
         }
     return document
+
+
+def shrink_drifts(drifts: Floats, errors: Floats, law: Floats) -> Floats:
+    """Pull drifts (K, A) by their squared errors (K, A): what a window tells of drifts is mostly noise.
+
+    The mean over regimes, by their law (K,), is pulled to zero against DRIFT_PRIOR. What regimes differ by is
+    pulled to zero against its own variance: that of the differences less that of their errors (empirical
+    Bayes, as James and Stein), so that falls that come with high correlation stay where the data know them.
+    """
+    mean, mean_error = law @ drifts, law**2 @ errors
+    apart = drifts - mean
+    variance = max(0.0, float(np.mean(apart**2 - errors)))
+    kept = variance / (variance + errors)
+    return np.asarray(mean * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + mean_error) + apart * kept)
 
 
 def _rows(transitions: Floats, names: Sequence[str]) -> dict[str, dict[str, float]]:
