@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 NU_BOUNDS = (2.1, 100.0)  # above 2 the covariance exists; at 100 the law is Gaussian for any use made of it
 TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
 MAX_ROUNDS = 1000
+NU_EVERY = 3  # rounds: the degrees of freedom move little, and cost as much as all the rest
 NEGLIGIBLE = 1e-12  # a state less likely in a step than this says nothing there
 
 
@@ -89,13 +90,14 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
     while True:
         expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
-        converged = len(trace) > 1 and trace[-1] - trace[-2] < TOLERANCE
+        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * TOLERANCE
         if converged or len(trace) == rounds:
             return Climb(figures, expected, tuple(trace), converged)
         steps = expected.smoothed[observed].sum(axis=0)
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
-        figures = hold(_maximise(panel, figures, expected), shortest)
+        with_nu = len(trace) % NU_EVERY == 0
+        figures = hold(_maximise(panel, figures, expected, with_nu), shortest)
 
 
 def expect(panel: Panel, figures: Figures) -> Expectation:
@@ -160,8 +162,8 @@ def _fill(pattern: Pattern, figures: Figures) -> _Filled:
     return _Filled(pattern, returns, spare)
 
 
-def _maximise(panel: Panel, figures: Figures, expected: Expectation) -> Figures:
-    """The M-step: means and scatter, then scales, by Student-t weights; then nu; then both chains.
+def _maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
+    """The M-step: means and scatter, then scales, by Student-t weights; then nu, if asked; then both chains.
 
     Weights and missing returns as in Liu and Rubin (1995); the weights' mean is divided out as in Kent, Tyler
     and Vardi (1994), which is PX-EM; nu is found on the likelihood itself.
@@ -178,14 +180,7 @@ def _maximise(panel: Panel, figures: Figures, expected: Expectation) -> Figures:
     steps = share[panel.observed].sum(axis=(0, 2))
     unit = float(np.exp(steps @ np.log(scales) / steps.sum()))
     scales, scatter = scales / unit, scatter * unit**2 / lift[:, None, None]
-    distances = squared_distances(panel, means, scatter)[0][panel.observed]
-    seen, size = share[panel.observed], counts[panel.observed]
-    nu = np.array(
-        [
-            _fit_nu(distances[:, k, None] / scales**2, seen[:, :, k], size, figures.nu[k])
-            for k in range(len(means))
-        ]
-    )
+    nu = _fit_nus(panel, figures, share, means, scatter, scales) if with_nu else figures.nu
     moves, level_moves = expected.moves.sum(axis=(0, 2)), expected.moves.sum(axis=(1, 3))
     return Figures(
         means,
@@ -233,6 +228,21 @@ def _fit_scales(
             apart += weight[rows, :, k].T @ np.sum((centred @ inverse[k]) * centred, axis=-1)
             apart += scales**2 * share[rows, :, k].sum(axis=0) * np.trace(inverse[k] @ part.spare[k])
     return np.asarray(np.sqrt(apart / (assets * steps)))
+
+
+def _fit_nus(
+    panel: Panel, figures: Figures, share: Floats, means: Floats, scatter: Floats, scales: Floats
+) -> Floats:
+    """Degrees of freedom of every regime, (K,), given the other figures."""
+    rows = panel.observed
+    counts = panel.counts()[rows]
+    distances = squared_distances(panel, means, scatter)[0][rows]
+    return np.array(
+        [
+            _fit_nu(distances[:, k, None] / scales**2, share[rows, :, k], counts, figures.nu[k])
+            for k in range(len(means))
+        ]
+    )
 
 
 def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: float) -> float:
