@@ -3,6 +3,8 @@
 Arrays whose last axis is LANES hold one path a lane. The formula of a step, in regime k (see docs/model.md):
 
     x = m dt + w L z + J,    price <- price exp(x)    (or price + spot x, where returns are additive)
+
+with w the t-mixing number times the scale of the level: a second chain, which knows nothing of the regime.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from kernels.random import (
     SLOT_BRIDGE,
     SLOT_FACTORS,
     SLOT_JUMP_SIZE,
+    SLOT_JUMP_SPLIT,
     SLOT_JUMPS,
+    SLOT_LEVEL,
     SLOT_REGIME,
     draw_normal_vector,
     draw_normals,
     draw_uniforms,
 )
-from kernels.structs import LANES, Draws, Floats, Integers, Key, Law, Market, Step
+from kernels.structs import DOUBLE_EXPONENTIAL, LANES, Draws, Floats, Integers, Key, Law, Market, Step
 
 # The mixing table has one row of cells for u below one half and one for 1 - u, so that both tails are fine;
 # each octave of the smaller of the two, from 2**-54 to 2**-1, has 64 cells of equal width.
@@ -88,6 +92,8 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
     step = np.int64(key.step)
     if step % market.substeps == 0:
         draw_uniform_lanes(key, SLOT_REGIME, draws.uniform[0], draws.uniform[1])
+        if market.level_scale.shape[0] > 1:
+            draw_uniform_lanes(key, SLOT_LEVEL, draws.uniform[4], draws.uniform[5])
     if market.has_jumps:
         draw_uniform_lanes(key, SLOT_JUMPS, draws.uniform[2], draws.uniform[3])
     draw_noise(market, key, SLOT_FACTORS, draws.factor, draws.noise)
@@ -96,17 +102,37 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
 
 
 @inlined
-def switch_regimes(market: Market, scenario: int, step: int, uniform: Floats, regime: Integers) -> None:
+def switch_levels(market: Market, step: int, uniform: Floats, level: Integers) -> None:
+    """Put in level (LANES,) the one in force over this step, by inverse of the cumulative law."""
+    last = market.level_initial.shape[0] - 1
+    if step == 0:
+        for v in range(LANES):
+            m = 0
+            for c in range(last):
+                m += int(uniform[4, v] > market.level_initial[c])
+            level[v] = m
+    elif step % market.substeps == 0:
+        for v in range(LANES):
+            m = 0
+            for c in range(last):
+                m += int(uniform[4, v] > market.level_transitions[level[v], c])
+            level[v] = m
+
+
+@inlined
+def switch_regimes(
+    market: Market, scenario: int, step: int, uniform: Floats, level: Integers, regime: Integers
+) -> None:
     """Put in regime (LANES,) the one in force over this step, by inverse of the cumulative law."""
     forced = market.forced[scenario, step]
-    last = market.initial.shape[0] - 1
+    last = market.transitions.shape[0] - 1
     if forced >= 0:
         regime[:] = forced
     elif step == 0:
         for v in range(LANES):
             k = 0
             for c in range(last):
-                k += int(uniform[0, v] > market.initial[c])
+                k += int(uniform[0, v] > market.initial[level[v], c])
             regime[v] = k
     elif step % market.substeps == 0:
         for v in range(LANES):
@@ -127,11 +153,16 @@ def read_mixing(table: Floats, u: float) -> float:
 
 
 @inlined
-def mix_tails(market: Market, parameters: int, regime: Integers, uniform: Floats, weight: Floats) -> None:
-    """weight (LANES,): the t-mixing number shared by all assets; 1 in a Gaussian regime."""
+def mix_tails(
+    market: Market, parameters: int, level: Integers, regime: Integers, uniform: Floats, weight: Floats
+) -> None:
+    """weight (LANES,): the t-mixing number shared by all assets, times the scale of its level."""
     for v in range(LANES):
         table = market.mixing[parameters, regime[v]]
         weight[v] = read_mixing(market.mixing_tables[table], uniform[1, v]) if table >= 0 else 1.0
+    if market.level_scale.shape[0] > 1:
+        for v in range(LANES):
+            weight[v] *= market.level_scale[level[v]]
 
 
 @inlined
@@ -149,9 +180,43 @@ def count_jumps(market: Market, parameters: int, regime: Integers, uniform: Floa
     return lanes
 
 
+@inlined
+def find_jump(normal: float, up: float, up_mean: float, down_mean: float) -> float:
+    """Return the jump of double-exponential law (Kou 2002) whose normal score is given.
+
+    Up with that probability, and else down, each way exponential with that mean.
+    """
+    upper = 0.5 * math.erfc(normal * math.sqrt(0.5))
+    if upper < up:
+        return up_mean * (math.log(up / upper) if upper > 0.0 else 0.5 * normal * normal)
+    lower, down = 0.5 * math.erfc(-normal * math.sqrt(0.5)), 1.0 - up
+    if lower < down:
+        return -down_mean * (math.log(down / lower) if lower > 0.0 else 0.5 * normal * normal)
+    return 0.0
+
+
+@hot
+def add_jump(market: Market, law: Law, key: Key, number: int, normal: Floats, total: Floats) -> None:
+    """Add to total (A,) one of a step's double-exponential jumps, the first one being number 0."""
+    draw_normal_vector(key, SLOT_JUMP_SIZE + number * normal.shape[0], normal)
+    loading = market.jump_loading[law.parameters, law.regime]
+    sides = market.jump_sides[law.parameters, law.regime]
+    for a in range(total.shape[0]):
+        score = 0.0
+        for j in range(market.depth[a]):
+            score += loading[a, j] * normal[j]
+        total[a] += find_jump(score, sides[a, 0], sides[a, 1], sides[a, 2])
+
+
 @hot
 def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats, total: Floats) -> None:
-    """total (A,) = jumps x mean + sqrt(jumps) x loading z: the sum of a step's jumps, each jump normal."""
+    """total (A,) = the sum of a step's jumps. Normal ones: jumps x mean + sqrt(jumps) x loading z."""
+    if market.jump_sizes[law.parameters, law.regime] == DOUBLE_EXPONENTIAL:
+        for a in range(total.shape[0]):
+            total[a] = 0.0
+        for i in range(jumps):
+            add_jump(market, law, key, i, normal, total)
+        return
     draw_normal_vector(key, SLOT_JUMP_SIZE, normal)
     mean = market.jump_mean[law.parameters, law.regime]
     loading = market.jump_loading[law.parameters, law.regime]
@@ -161,13 +226,36 @@ def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats
             total[a] += math.sqrt(float(jumps)) * loading[a, j] * normal[j]
 
 
+@hot
+def draw_next_jump(
+    market: Market, law: Law, key: Key, number: int, left: int, normal: Floats, total: Floats, jump: Floats
+) -> None:
+    """jump (A,) = the next of a step's jumps, given the sum (A,) of those left. Normal ones: by that sum.
+
+    Of N independent normals with sum s one has mean s / N and 1 - 1 / N of its variance.
+    """
+    if market.jump_sizes[law.parameters, law.regime] == DOUBLE_EXPONENTIAL:
+        for a in range(jump.shape[0]):
+            jump[a] = 0.0
+        add_jump(market, law, key, number, normal, jump)
+        return
+    together = float(left)
+    loading = market.jump_loading[law.parameters, law.regime]
+    draw_normal_vector(key, SLOT_JUMP_SPLIT + number * normal.shape[0], normal)
+    for a in range(jump.shape[0]):
+        noise = 0.0
+        for j in range(market.depth[a]):
+            noise += loading[a, j] * normal[j]
+        jump[a] = total[a] / together + math.sqrt(1.0 - 1.0 / together) * noise
+
+
 @inlined
 def select_regime(market: Market, parameters: int, noise: Floats, regime: Integers, now: Step) -> None:
     """Fill the step's return, jumps not yet in it: of all regimes, each lane takes its own."""
     d = market.loading_of_set[parameters]
     move, weight = now.move, now.weight
     for a in range(move.shape[0]):
-        for k in range(market.initial.shape[0]):
+        for k in range(market.transitions.shape[0]):
             drift = market.drift[parameters, k, a]
             for v in range(LANES):
                 mixed = drift + weight[v] * noise[d, k, a, v]
@@ -221,7 +309,7 @@ def find_dips(
     for a in range(price.shape[0]):
         spot = market.spot[a]
         volatility = market.volatility[d, :, a]
-        for k in range(market.initial.shape[0]):
+        for k in range(market.transitions.shape[0]):
             for v in range(LANES):
                 here = dip_noise[d, k, a, v]
                 now.dip[a, v] = here if regime[v] == k else now.dip[a, v]

@@ -16,12 +16,14 @@ from kernels.structs import Floats, Key
 # Slots of one step. Each kind of number has a range of its own, whatever the scenario.
 SLOT_REGIME = 0  # two uniforms: next regime, t-mixing
 SLOT_JUMPS = 1  # two uniforms: number of jumps, spare
+SLOT_LEVEL = 2  # two uniforms: next level, spare
 SLOT_FACTORS = 1 << 8  # pairs of normals: the diffusion's factors
-SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps
+SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps, or each
 SLOT_JUMP_TIME = 1 << 20  # uniforms: where in the step the jumps fall
 SLOT_JUMP_SPLIT = 1 << 21  # pairs of normals: how the sum is shared among several jumps
 SLOT_JUMP_PATH = 1 << 22  # pairs of normals: the diffusion at the times of the jumps
 SLOT_BRIDGE = 1 << 23  # pairs of normals: how deep the path dips between step ends
+SLOT_WICK = 1 << 24  # pairs of normals, down and up: the wicks' common part, then each asset of the model
 SLOT_FUNDING = 1 << 27  # pairs of normals: common to all assets and spare, then by the model's assets
 SLOT_BASIS = 1 << 28  # as SLOT_FUNDING; only where the basis starts: its shocks are factors of the returns
 SLOT_VOLATILITY = 1 << 29  # as SLOT_FUNDING: implied volatility

@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.jit import hot
-from kernels.market import draw_step, find_rates, mix_tails, move_prices, select_regime, switch_regimes
+from kernels.market import (
+    draw_step,
+    find_rates,
+    mix_tails,
+    move_prices,
+    select_regime,
+    switch_levels,
+    switch_regimes,
+)
 from kernels.random import SLOT_BASIS, SLOT_VOLATILITY
 from kernels.reverting import START, draw_reverting, move_reverting, room_for_normals, start_reverting
 from kernels.simulate import (
@@ -19,7 +27,7 @@ from kernels.simulate import (
     move_rates,
     shift_basis,
 )
-from kernels.structs import LANES, Draws, Floats, Integers, Key, Market, Pieces, Reverting, Step
+from kernels.structs import LANES, WAYS, Draws, Floats, Integers, Key, Market, Pieces, Reverting, Step
 
 
 class Record(NamedTuple):
@@ -37,6 +45,7 @@ class States(NamedTuple):
 
     price: Floats  # (A, LANES)
     regime: Integers  # (LANES,)
+    level: Integers  # (LANES,)
     rate: Floats  # (A, LANES)
     basis: Floats  # (B, LANES)
     volatility: Floats  # (U, LANES)
@@ -65,7 +74,7 @@ def record_lanes(
 ) -> None:
     """Walk LANES paths of the first scenario from first_path on, and keep every step."""
     reverts, has_basis = market.funding_law.column.shape[0] > 0, market.basis_law.column.shape[0] > 0
-    price, regime = states.price, states.regime
+    price, regime, level = states.price, states.regime, states.level
     for a in range(price.shape[0]):
         price[a, :] = market.spot[a]
     for step in range(record.price.shape[0]):
@@ -77,11 +86,13 @@ def record_lanes(
             draw_reverting(market.basis_law, key, SLOT_BASIS + START, draws.basis_normal)
         parameters = market.parameters[0, step]
         loading = market.loading_of_set[parameters]
-        switch_regimes(market, 0, step, draws.uniform, regime)
-        mix_tails(market, parameters, regime, draws.uniform, now.weight)
+        if market.level_scale.shape[0] > 1:
+            switch_levels(market, step, draws.uniform, level)
+        switch_regimes(market, 0, step, draws.uniform, level, regime)
+        mix_tails(market, parameters, level, regime, draws.uniform, now.weight)
         select_regime(market, parameters, draws.noise, regime, now)
         if has_basis:
-            shift_basis(market, step, parameters, regime, draws, now, states.basis)
+            shift_basis(market, step, parameters, level, regime, draws, now, states.basis)
         if market.has_jumps:
             add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
         if market.shock[0, step] >= 0:
@@ -92,11 +103,11 @@ def record_lanes(
             add_returns(market.replays[market.replay[0, step]], now.move)
         move_prices(market, now, price)
         if reverts:
-            move_rates(market, step, parameters, regime, draws, now, states.rate)
+            move_rates(market, step, parameters, level, regime, draws, now, states.rate)
         find_rates(market, parameters, regime, states.rate, now.rate)
         if step == 0:
             draw_reverting(implied, key, SLOT_VOLATILITY + START, normal)
-            start_reverting(implied, regime, normal, states.volatility)
+            start_reverting(implied, market.level_scale, level, regime, normal, states.volatility)
         draw_reverting(implied, key, SLOT_VOLATILITY, normal)
         noise = draws.noise[loading]
         move_reverting(implied, loading, regime, now.weight, noise, normal, states.volatility)
@@ -126,14 +137,21 @@ def record_paths(seed: int, first_path: int, steps: int, market: Market, implied
     )
     noise = lanes(2, loadings, regimes, assets)
     draws = Draws(
-        *(lanes(4), lanes(factors), noise[0], lanes(factors), noise[1]),
+        *(lanes(6), lanes(factors), noise[0], lanes(factors), noise[1]),
+        *(lanes(WAYS), lanes(WAYS, assets), lanes(0, WAYS, assets)),
         lanes(2, room_for_normals(market.funding_law)),
         lanes(room_for_normals(market.basis_law)),
     )
-    by_asset = lanes(6, assets)
-    now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)
+    before, move, spread, carry, dip, rate = lanes(6, assets)
+    now = Step(
+        np.ones(LANES),
+        np.zeros(LANES, np.int64),
+        *(before, move, spread, carry, dip, rate),
+        *(lanes(WAYS, assets), lanes()),
+    )
     states = States(
         lanes(assets),
+        np.zeros(LANES, np.int64),
         np.zeros(LANES, np.int64),
         lanes(len(market.funding_law.column)),
         lanes(marks),
@@ -142,7 +160,7 @@ def record_paths(seed: int, first_path: int, steps: int, market: Market, implied
     room = np.zeros((assets, most_jumps))
     pieces = Pieces(
         *(room, room.copy(), np.zeros(most_jumps), np.zeros(factors), room.copy(), np.zeros(0)),
-        np.zeros((2, assets)),
+        np.zeros((3, assets)),
     )
     record_lanes(
         np.uint64(seed),

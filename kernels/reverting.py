@@ -3,6 +3,8 @@
 In regime k, over a step, exactly (an Ornstein-Uhlenbeck process seen at step ends; see docs/model.md):
 
     f <- level + kept (f - level) + w (tied x noise of the asset's return + apart x normal)
+
+`level` in a law is that which the state reverts to; the market's level, a chain, is in w.
 """
 
 from __future__ import annotations
@@ -34,8 +36,11 @@ def draw_reverting(law: Reverting, key: Key, slot: int, normal: Floats) -> None:
 
 
 @hot
-def start_reverting(law: Reverting, regime: Integers, normal: Floats, state: Floats) -> None:
-    """Put state (B, LANES) at `as_of`: as known, else drawn from the first regime's law in the long run."""
+def start_reverting(
+    law: Reverting, scale: Floats, level: Integers, regime: Integers, normal: Floats, state: Floats
+) -> None:
+    """Put state (B, LANES) at `as_of`: as known, else drawn from the long run's law in the first regime and
+    level, whose scale (M,) multiplies the deviation."""
     for b in range(state.shape[0]):
         own = normal[OWN + law.column[b]]
         for v in range(LANES):
@@ -43,7 +48,8 @@ def start_reverting(law: Reverting, regime: Integers, normal: Floats, state: Flo
             common = law.common[k]
             drawn = math.sqrt(common) * normal[0, v] + math.sqrt(1.0 - common) * own[v]
             known = law.start[b]
-            state[b, v] = law.level[k, b] + law.deviation[k, b] * drawn if math.isnan(known) else known
+            spread = law.deviation[k, b] * scale[level[v]]
+            state[b, v] = law.level[k, b] + spread * drawn if math.isnan(known) else known
 
 
 @hot

@@ -47,6 +47,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.wicks import dip_in_wicks, flag_in_wick
 
 
 @inlined
@@ -269,6 +270,9 @@ def screen_lane(
                 pieces.weighted,
             )
         lowest = min(lowest, dip)
+        if clock.wick:
+            wick = dip_in_wicks(market, book, pool, mark, price, now, state[PAID, lane], lane)
+            lowest = min(lowest, wick)
     if lowest < threshold:
         horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
@@ -309,6 +313,8 @@ def screen_step(
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
+            if clock.wick:
+                flagged = flag_in_wick(market, book, pool, price, now, state, table, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
         if flagged > 0 and watch != UNSEEN:

@@ -22,6 +22,7 @@ from kernels.market import (
     mix_tails,
     move_prices,
     select_regime,
+    switch_levels,
     switch_regimes,
 )
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normals, draw_uniforms
@@ -41,6 +42,7 @@ from kernels.structs import (
     PAID,
     ROWS,
     THROUGHOUT,
+    WAYS,
     Book,
     Clock,
     Desk,
@@ -55,6 +57,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.wicks import draw_wick_normals, find_excesses, stretch_wicks
 
 
 @inlined
@@ -119,23 +122,37 @@ def draw_rates(market: Market, key: Key, draws: Draws) -> None:
 
 @hot
 def move_rates(
-    market: Market, step: int, parameters: int, regime: Integers, draws: Draws, now: Step, rates: Floats
+    market: Market,
+    step: int,
+    parameters: int,
+    level: Integers,
+    regime: Integers,
+    draws: Draws,
+    now: Step,
+    rates: Floats,
 ) -> None:
     """Move funding rates (A, LANES) by one step, the first one from where they start."""
     law, d = market.funding_law, market.loading_of_set[parameters]
     if step == 0:
-        start_reverting(law, regime, draws.funding_normal[1], rates)
+        start_reverting(law, market.level_scale, level, regime, draws.funding_normal[1], rates)
     move_reverting(law, d, regime, now.weight, draws.noise[d], draws.funding_normal[0], rates)
 
 
 @hot
 def shift_basis(
-    market: Market, step: int, parameters: int, regime: Integers, draws: Draws, now: Step, basis: Floats
+    market: Market,
+    step: int,
+    parameters: int,
+    level: Integers,
+    regime: Integers,
+    draws: Draws,
+    now: Step,
+    basis: Floats,
 ) -> None:
     """Move basis (B, LANES) by one step, the first one from where it starts, and perpetuals with it."""
     d = market.loading_of_set[parameters]
     if step == 0:
-        start_reverting(market.basis_law, regime, draws.basis_normal, basis)
+        start_reverting(market.basis_law, market.level_scale, level, regime, draws.basis_normal, basis)
     move_basis(market, d, regime, now.weight, draws.noise[d], basis, now.move)
 
 
@@ -205,6 +222,10 @@ def walk_paths(
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
+            if market.level_scale.shape[0] > 1:
+                switch_levels(market, step, draws.uniform, standing.level)
+            if clock.wick:
+                draw_wick_normals(market, key, draws.wick_common, draws.wick_own)
             if reverts:
                 draw_rates(market, key, draws)
             if has_basis and step == 0:
@@ -214,12 +235,18 @@ def walk_paths(
                 parameters = market.parameters[s, step]
                 leader = market.leader[s]
                 if leader == s:
-                    switch_regimes(market, s, step, draws.uniform, standing.regime[s])
+                    switch_regimes(market, s, step, draws.uniform, standing.level, standing.regime[s])
+                    if clock.wick:
+                        find_excesses(
+                            market, standing.regime[s], draws.wick_common, draws.wick_own, draws.excess[s]
+                        )
                 regime = standing.regime[leader]
-                mix_tails(market, parameters, regime, draws.uniform, now.weight)
+                mix_tails(market, parameters, standing.level, regime, draws.uniform, now.weight)
                 select_regime(market, parameters, draws.noise, regime, now)
                 if has_basis:
-                    shift_basis(market, step, parameters, regime, draws, now, standing.basis[s])
+                    shift_basis(
+                        market, step, parameters, standing.level, regime, draws, now, standing.basis[s]
+                    )
                 if market.has_jumps:
                     add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
                 shock, event, cash = market.shock[s, step], market.event[s, step], book.cash[s, step]
@@ -236,13 +263,17 @@ def walk_paths(
                     add_returns(market.replays[market.replay[s, step]], now.move)
                 move_prices(market, now, price)
                 if reverts:
-                    move_rates(market, step, parameters, regime, draws, now, standing.funding[s])
+                    move_rates(
+                        market, step, parameters, standing.level, regime, draws, now, standing.funding[s]
+                    )
                 if market.clamps:
                     find_rates(market, parameters, regime, standing.funding[s], now.rate)
                 elif market.has_funding:
                     find_carry(market, parameters, regime, price, now)
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
+                if clock.wick:
+                    stretch_wicks(market, draws.excess[leader], now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
@@ -281,10 +312,13 @@ def simulate_paths(
         lanes(assets),
         lanes(assets),
         lanes(assets),
+        lanes(WAYS, assets),
+        lanes(),
     )
     standing = Standing(
         lanes(scenarios, assets),
         integer_lanes(scenarios),
+        integer_lanes(),
         lanes(scenarios, len(market.funding_law.column)),
         lanes(scenarios, len(market.basis_law.column)),
         lanes(scenarios, pools, NEXT + MARKS),
@@ -301,7 +335,7 @@ def simulate_paths(
         np.zeros(factors),
         np.zeros((assets, most_jumps)),
         np.zeros(book.asset.shape[0]),
-        np.zeros((2, assets)),
+        np.zeros((3, assets)),
     )
     walk_paths(
         np.uint64(seed),
@@ -311,11 +345,14 @@ def simulate_paths(
         book,
         clock,
         Draws(
-            lanes(4),
+            lanes(6),
             lanes(factors),
             lanes(loadings, regimes, assets),
             lanes(factors),
             lanes(loadings, regimes, assets),
+            lanes(WAYS),
+            lanes(WAYS, assets),
+            lanes(scenarios if clock.wick else 0, WAYS, assets),
             lanes(2, room_for_normals(market.funding_law)),
             lanes(room_for_normals(market.basis_law)),
         ),

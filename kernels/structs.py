@@ -1,8 +1,9 @@
 """What crosses into the kernels: named tuples of C-contiguous arrays, one for each noun.
 
 Letters in shapes: S scenarios, T steps, A assets simulated, F factors (padded to a multiple of four with
-zero loadings), K regimes, Q parameter sets, D loadings, I funding intervals, P accounts, R pools, V accounts
-of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in a step.
+zero loadings), K regimes, M levels, Q parameter sets, D loadings, I funding intervals, P accounts, R pools,
+V accounts of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in one
+step.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ Integers = NDArray[np.int64]
 LANES = 64  # paths advanced side by side: their state stays in the first two levels of cache
 MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the order an account meets them
 MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
+WAYS = 2  # in which prices leave their path
+DOWN, UP = 0, 1
+NORMAL, DOUBLE_EXPONENTIAL = 0, 1  # laws of one jump
 UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
@@ -48,8 +52,11 @@ class Market(NamedTuple):
     basis_law: Reverting  # of the perpetuals' basis; its shocks are in the loadings
     additive: int  # 1: prices move by spot times return; 0: by the return's exponential
     substeps: int  # simulation steps in one model step: they share regime and t-mixing
-    initial: Floats  # (K,) cumulative law of the first regime
+    initial: Floats  # (M, K) cumulative laws of the first regime, by the first level
     transitions: Floats  # (K, K) cumulative rows
+    level_initial: Floats  # (M,) cumulative law of the first level
+    level_transitions: Floats  # (M, M) cumulative rows
+    level_scale: Floats  # (M,) what a level multiplies volatilities by
     leader: Integers  # (S,) the scenario whose regimes this one shares: itself, or the first one unforced
     forced: Integers  # (S, T) regime forced in that step, or -1
     parameters: Integers  # (S, T) which parameter set holds in that step
@@ -71,7 +78,9 @@ class Market(NamedTuple):
     mixing_tables: Floats  # (tables, 2, cells)
     jump_law: Floats  # (Q, K, J + 1) P(at most n jumps in one step)
     jump_mean: Floats  # (Q, K, A)
-    jump_loading: Floats  # (Q, K, A, F)
+    jump_loading: Floats  # (Q, K, A, F) double exponential: of the normals behind the jumps
+    jump_sizes: Integers  # (Q, K) NORMAL or DOUBLE_EXPONENTIAL
+    jump_sides: Floats  # (Q, K, A, 3) double exponential: probability of up, mean up, mean down
     has_jumps: int
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
@@ -80,6 +89,10 @@ class Market(NamedTuple):
     funding_factor: Floats  # (Q, A) what scenarios make of that rate
     funding_added: Floats  # (Q, A)
     clamps: int  # 1: venues' clamps may bind, so that positions of one asset may pay different rates
+    number: Integers  # (A,) of each column's asset in the model: its wicks' random numbers go by that
+    wick: Floats  # (K, WAYS, A, 3) probability, scale and tail of the excess, in standard deviations
+    wick_cut: Floats  # (K, WAYS, A) normal score above which there is a wick
+    wick_common: Floats  # (K, WAYS) correlation of the normals of any two assets
 
 
 class Kinks(NamedTuple):
@@ -143,7 +156,7 @@ class Key(NamedTuple):
 
 
 class Law(NamedTuple):
-    """What governs one path in one step: parameter set, regime, t-mixing number."""
+    """What governs one path in one step: parameter set, regime, t-mixing number times the level's scale."""
 
     parameters: int
     regime: int
@@ -159,7 +172,7 @@ class Pieces(NamedTuple):
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
     weighted: Floats  # (N,) a pool's sensitivity to each position's asset
-    rest: Floats  # (2, A) diffusion and jumps still to come
+    rest: Floats  # (3, A) diffusion and jumps still to come, and the next jump
 
 
 class Clock(NamedTuple):
@@ -169,6 +182,7 @@ class Clock(NamedTuple):
     horizon: Integers  # (T,) first horizon at or after the end of each step
     ends: Integers  # (T,) 1 where the step's end is that horizon
     bridge: int  # 1: watched between step ends as well
+    wick: int  # 1: and at wicks, which takes the bridge too
     watch: Integers  # (S, T) UNSEEN, AT_CLOSE, or THROUGHOUT
     seen: Integers  # (S, T) horizon by which what happens in that step is seen
 
@@ -185,11 +199,14 @@ class Tally(NamedTuple):
 class Draws(NamedTuple):
     """What all scenarios share in a step."""
 
-    uniform: Floats  # (4, LANES) regime, t-mixing, number of jumps, spare
+    uniform: Floats  # (6, LANES) regime, t-mixing, number of jumps, spare, level, spare
     factor: Floats  # (F, LANES) standard normals
     noise: Floats  # (D, K, A, LANES) loading times factors
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
     dip_noise: Floats  # (D, K, A, LANES) loading times those
+    wick_common: Floats  # (WAYS, LANES) standard normals shared by all assets' wicks
+    wick_own: Floats  # (WAYS, A, LANES) standard normals of each asset's own
+    excess: Floats  # (S, WAYS, A, LANES) of wicks, for the scenarios that others share their regimes with
     funding_normal: Floats  # (2, rows, LANES) of the step, of the start: see `kernels.reverting`
     basis_normal: Floats  # (rows, LANES) of the start
 
@@ -205,6 +222,8 @@ class Step(NamedTuple):
     carry: Floats  # (A, LANES) annualised funding rate x price at the end
     dip: Floats  # (A, LANES) common normals x loading x price, for what happens inside the step
     rate: Floats  # (A, LANES) annualised funding rate at the end, where clamps may bind
+    wick: Floats  # (WAYS, A, LANES) what a wick moves the price by, as a share of it (additive: of spot)
+    reach: Floats  # (LANES,) the largest of those, without its sign
 
 
 class Standing(NamedTuple):
@@ -212,6 +231,7 @@ class Standing(NamedTuple):
 
     price: Floats  # (S, A, LANES)
     regime: Integers  # (S, LANES)
+    level: Integers  # (LANES,) the same in all scenarios
     funding: Floats  # (S, B, LANES) annualised rate, before what scenarios and clamps make of it
     basis: Floats  # (S, B, LANES) log of the perpetual's price over the asset's
     pool: Floats  # (S, R, 1 + 2 MARKS, LANES) rows: PAID, then X by mark, then the threshold next in line
@@ -247,7 +267,8 @@ SPREAD = 8  # bound on the standard deviation of X over the step
 RATIO = 9  # how the book's prices have moved together
 BEND = 10  # how much nearer a short's barrier is in logs than in prices
 TURN = 11  # + mark: as REQUIRED, but each position's slope times price; kept for pools with kinks alone
-ROWS = 14
+GROSS = 14  # positions and margin required without their signs, at the higher end of the step
+ROWS = 15
 
 # First axis of Tally.groups. Squares are too large for one integer: their sum is HIGH x 2^32 + LOW.
 ANY, ALL = 0, 1  # paths on which some, every account of the group has been liquidated

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PlanError, Problem
-from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.model import MarketModel, Regime
 
 Floats = NDArray[np.float64]
 
@@ -15,15 +15,16 @@ def mixed_covariance(model: MarketModel) -> Floats:
     """(A, A): covariance of log returns a year, sum_k p_k (D_k R_k D_k + jumps_k), D R D that of the
     diffusion.
 
-    p is the chain's stationary law, or the law at the start where there are several. Jumps of intensity c,
-    mean m and covariance G add c (m m' + G). Drifts, which differ between regimes, add nothing here.
+    p is the chain's stationary law, or the law at the start where there are several. Levels multiply D R D
+    by their mean square. Jumps of intensity c, mean m and covariance G add c (m m' + G). Drifts, which differ
+    between regimes, add nothing here.
     """
     try:
         law = model.stationary_law()
     except ValueError:
         law = model.initial_law()
-    regimes = model.regimes.values()
-    parts = [p * _covariance(regime, model.assets) for p, regime in zip(law, regimes, strict=True)]
+    regimes, loudness = model.regimes.values(), model.stationary_variance()
+    parts = [p * _covariance(regime, model.assets, loudness) for p, regime in zip(law, regimes, strict=True)]
     return np.asarray(sum(parts), np.float64)
 
 
@@ -37,24 +38,9 @@ def betas(model: MarketModel, asset: str) -> Floats:
     return np.asarray(covariance[:, column] / covariance[column, column], np.float64)
 
 
-def _covariance(regime: Regime, assets: tuple[str, ...]) -> Floats:
+def _covariance(regime: Regime, assets: tuple[str, ...], loudness: float) -> Floats:
     volatility = np.array([regime.volatility[asset] for asset in assets])
-    diffusion = np.outer(volatility, volatility) * np.array(regime.correlation, np.float64)
-    return diffusion if regime.jumps is None else diffusion + _jump_covariance(regime.jumps, assets)
-
-
-def _jump_covariance(jumps: Jumps, assets: tuple[str, ...]) -> Floats:
-    mean = np.array([jumps.mean[asset] for asset in assets])
-    volatility = np.array([jumps.volatility[asset] for asset in assets])
-    correlation = jump_correlation(jumps, len(assets))
-    return np.asarray(
-        jumps.intensity * (np.outer(mean, mean) + np.outer(volatility, volatility) * correlation)
-    )
-
-
-def jump_correlation(jumps: Jumps, size: int) -> Floats:
-    """(A, A): the correlation of jump sizes, given as a matrix or as one number for all pairs."""
-    given = jumps.correlation
-    if isinstance(given, float | int):
-        return np.where(np.eye(size) > 0, 1.0, given)
-    return np.array(given, np.float64)
+    diffusion = loudness * np.outer(volatility, volatility) * np.array(regime.correlation, np.float64)
+    if regime.jumps is None:
+        return diffusion
+    return np.asarray(diffusion + regime.jumps.intensity * regime.jumps.products(assets))

@@ -1,6 +1,7 @@
 """From market history to a market model in a file.
 
-The model fitted is a Markov-switching multivariate Student-t. It has no jumps: the heavy tails carry them.
+The model fitted is a Markov-switching multivariate Student-t whose volatility has levels. It has no jumps:
+the heavy tails carry them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from pipeline.history import Funding, Prices, load_funding, load_prices
 from pipeline.model import MarketModel
 from pipeline.model_file import DIGITS
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
+from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
 from pipeline.units import YEAR, format_duration, format_instant
+from pipeline.wick_fit import DEEPEST, WAYS, WickFit, fit_wicks
 
 Floats = NDArray[np.float64]
 
@@ -35,8 +38,11 @@ REGIME_NAMES = {
     3: ("calm", "stressed", "crisis"),
     4: ("quiet", "calm", "stressed", "crisis"),
 }
-SHORTEST_REGIME = timedelta(days=1)  # a wild hour belongs to the tail of a regime, not to one of its own
-DRIFT_PRIOR = 0.5  # annualised: what drifts of assets are like before the window has been looked at
+LEVEL_NAMES = ("low", "usual", "high", "extreme")
+SHORTEST_LEVEL = timedelta(days=7)  # levels are for what regimes of hours forget: how loud this month is
+LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
+DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
+METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"
 
 
 def calibrate_files(
@@ -83,39 +89,48 @@ def calibrate(
 ) -> MarketModel:
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
 
-    regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. No regime lasts less than
-    SHORTEST_REGIME on average. Drifts are pulled to zero by their errors against DRIFT_PRIOR. Funding
-    reverts to its mean annualised rate in each regime (`pipeline.funding_fit`); without its history it is not
-    modelled.
+    regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. A window of LEVELS_FROM has
+    four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts are as
+    `shrink_drifts` has them. Funding reverts to its mean annualised rate in each regime
+    (`pipeline.funding_fit`); without its history it is not modelled. Wicks are fitted where prices have highs
+    and lows.
     """
     if regimes is not None and regimes not in REGIME_NAMES:
         fix = "choose one of them, or let held-out likelihood choose"
         raise DataError([Problem("regimes", "a number from 1 to 4", str(regimes), fix)])
     returns = prices.log_returns()
-    shortest = max(1.0, SHORTEST_REGIME / prices.step)
+    levels = len(LEVEL_NAMES) if prices.end - prices.start >= LEVELS_FROM else 1
+    shortest = Shortest(level=max(1.0, SHORTEST_LEVEL / prices.step))
     choice: RegimeChoice | None = None
     if regimes is None:
-        choice = choose_regimes(returns, (2, 3, 4), seed, starts, shortest=shortest, progress=progress)
+        choice = choose_regimes(returns, (2, 3, 4), seed, starts, 5, shortest, levels, progress)
         fit = choice.fits[choice.regimes]
     else:
-        fit = fit_regimes(returns, regimes, seed, starts, shortest, progress)
-    document = _document(fit, prices, funding)
-    settings = {"seed": seed, "starts": starts, "shortest_regime": format_duration(SHORTEST_REGIME)}
+        fit = fit_regimes(returns, regimes, seed, starts, shortest, levels, progress)
+    wicks = None if prices.high is None else fit_wicks(prices, fit, seed)
+    document = _document(fit, prices, funding, wicks)
+    settings = {"seed": seed, "starts": starts, "shortest_level": format_duration(SHORTEST_LEVEL)}
     document["calibration"] = _metadata(fit, choice, prices, funding, fitted_on) | settings
+    if wicks is not None:
+        document["calibration"]["wicks"] = describe_wicks(wicks)
     if name is not None:
         document["name"] = name
     return MarketModel.model_validate(document)
 
 
-def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[str, Any]:
+def _document(
+    fit: RegimeFit, prices: Prices, funding: Funding | None, wicks: WickFit | None
+) -> dict[str, Any]:
     """Return the model as plain data: annualised, named and rounded."""
-    names, assets = REGIME_NAMES[len(fit.nu)], prices.assets
+    figures = fit.figures
+    names, assets = REGIME_NAMES[len(figures.nu)], prices.assets
     steps_a_year = YEAR / prices.step
     volatilities = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2) * steps_a_year)
-    observed = ~np.isnan(prices.log_returns()).any(axis=-1)
-    years = fit.smoothed[observed].sum(axis=0)[:, None] / steps_a_year
-    errors = volatilities**2 / years
-    drifts = fit.means * steps_a_year * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + errors)
+    there = (~np.isnan(prices.log_returns())).astype(np.float64)
+    years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
+    drifts = shrink_drifts(
+        figures.means * steps_a_year, volatilities**2 / years, stationary_law(figures.transitions)
+    )
     rates = None if funding is None else _funding(fit, prices, funding)
 
     def by_asset(key: str, values: Floats) -> dict[str, float]:
@@ -126,8 +141,8 @@ def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[s
         regimes[name] = {
             "volatility": by_asset("volatility", volatilities[k]),
             "drift": by_asset("drift", drifts[k]),
-            "correlation": _correlation(fit.scatter[k]),
-            "tail": _round(fit.nu[k], "tail"),
+            "correlation": _correlation(figures.scatter[k]),
+            "tail": _round(figures.nu[k], "tail"),
         }
         if rates is not None:
             regimes[name]["funding"] = by_asset("funding", rates.level[k])
@@ -137,21 +152,71 @@ def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[s
                 "correlation": by_asset("correlation", rates.correlation),
                 "common": _round(rates.common, "common"),
             }
-    return {
+        if wicks is not None:
+            regimes[name]["wick"] = wick_document(wicks, k, assets)
+    state = fit.next_state
+    filtered = {"as_of": format_instant(prices.end), "law": _law(state.sum(axis=0), names, "law")}
+    document = {
         "step": format_duration(prices.step),
         "assets": list(assets),
         "returns": "log",
         "initial": "filtered",
-        "filtered": {
-            "as_of": format_instant(prices.end),
-            "law": _law(fit.filtered[-1] @ fit.transitions, names, "law"),
-        },
-        "transitions": {
-            name: _law(row, names, "transitions", kept=k)
-            for k, (name, row) in enumerate(zip(names, fit.transitions, strict=True))
-        },
         "regimes": regimes,
+        "transitions": _rows(figures.transitions, names),
+        "filtered": filtered,
     }
+    if len(figures.scales) > 1:
+        scale = {name: _round(x, "levels") for name, x in zip(LEVEL_NAMES, figures.scales, strict=True)}
+        document["levels"] = {"scale": scale, "transitions": _rows(figures.level_transitions, LEVEL_NAMES)}
+        filtered["levels"] = {
+            name: _law(column / column.sum(), LEVEL_NAMES, "law")
+            for name, column in zip(names, state.T, strict=True)
+        }
+    return document
+
+
+def shrink_drifts(drifts: Floats, errors: Floats, law: Floats) -> Floats:
+    """Pull drifts (K, A) by their squared errors (K, A): what a window tells of drifts is mostly noise.
+
+    The mean over regimes, by their law (K,), is pulled to zero against DRIFT_PRIOR. What regimes differ by is
+    pulled to zero against its own variance: that of the differences less that of their errors (empirical
+    Bayes, as James and Stein), so that falls that come with high correlation stay where the data know them.
+    """
+    mean, mean_error = law @ drifts, law**2 @ errors
+    apart = drifts - mean
+    variance = max(0.0, float(np.mean(apart**2 - errors)))
+    kept = variance / (variance + errors)
+    return np.asarray(mean * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + mean_error) + apart * kept)
+
+
+def _rows(transitions: Floats, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """A chain by name, rounded."""
+    return {
+        name: _law(row, names, "transitions", kept=k)
+        for k, (name, row) in enumerate(zip(names, transitions, strict=True))
+    }
+
+
+def wick_document(wicks: WickFit, k: int, assets: Sequence[str]) -> dict[str, Any]:
+    """The `wick:` of regime k as plain data, rounded."""
+    return {
+        name: {
+            "common": _round(wicks.common[k, way], "common"),
+            **{
+                key: {
+                    asset: _round(value, key)
+                    for asset, value in zip(assets, getattr(wicks, key)[k, way], strict=True)
+                }
+                for key in ("probability", "scale", "tail")
+            },
+        }
+        for way, name in enumerate(WAYS)
+    }
+
+
+def describe_wicks(wicks: WickFit) -> dict[str, Any]:
+    """What the wicks rest on: bars with highs and lows, and how many depths were cut as too deep."""
+    return {"bars": wicks.bars, "deeper_than": round(DEEPEST, 4), "cut_there": wicks.cut}
 
 
 def _metadata(
@@ -162,18 +227,22 @@ def _metadata(
     fitted_on: date | None,
 ) -> dict[str, Any]:
     """Return what the fit rests on and how well it does."""
-    names = REGIME_NAMES[len(fit.nu)]
+    figures = fit.figures
+    names = REGIME_NAMES[len(figures.nu)]
     returns = prices.log_returns()
-    missing = int(np.isnan(returns).any(axis=-1).sum())
-    observed = len(returns) - missing
+    there = ~np.isnan(returns)
+    observed = int(there.any(axis=-1).sum())
     hours = prices.step / timedelta(hours=1)
-    law = stationary_law(fit.transitions)
-    durations = mean_durations(fit.transitions) * hours
+    law = stationary_law(figures.transitions)
+    durations = mean_durations(figures.transitions) * hours
     metadata: dict[str, Any] = {
-        "method": "Markov-switching multivariate Student-t by ECM; correlations and drifts shrunk; no jumps",
+        "method": METHOD,
         "fitted_on": (fitted_on or datetime.now(UTC).date()).isoformat(),
         "window": {"start": format_instant(prices.start), "end": format_instant(prices.end)},
-        "returns": {"observed": observed, "missing": missing},
+        "returns": {"observed": observed, "missing": len(returns) - observed},
+        "returns_of": {
+            asset: int(count) for asset, count in zip(prices.assets, there.sum(axis=0), strict=True)
+        },
         "prices": [asdict(source) for source in prices.sources],
         "log_likelihood": round(fit.log_likelihood, 1),
         "bic": {str(len(names)): round(bayesian_information(fit, observed), 1)},
@@ -187,6 +256,12 @@ def _metadata(
         },
         "drift_prior": DRIFT_PRIOR,
     }
+    if len(figures.scales) > 1:
+        metadata["stationary_levels"] = _law(stationary_law(figures.level_transitions), LEVEL_NAMES, "law")
+        metadata["mean_level_days"] = {
+            name: round(float(value) * hours / 24.0, 1)
+            for name, value in zip(LEVEL_NAMES, mean_durations(figures.level_transitions), strict=True)
+        }
     if choice is not None:
         metadata["bic"] = {str(number): round(value, 1) for number, value in choice.bic.items()}
         metadata["held_out_log_likelihood"] = {
@@ -225,7 +300,7 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
     ]
     if problems:
         raise DataError(problems)
-    return fit_funding(rates, fit.smoothed, prices.log_returns(), prices.step)
+    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step)
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:

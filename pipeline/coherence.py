@@ -19,6 +19,8 @@ RESERVED = (
     "wildest",
 )  # words that mean something where a regime's name may stand
 
+_JUMPS_BY_ASSET = ("mean", "volatility", "up_probability", "up_mean", "down_mean")
+
 
 def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
     """What is wrong between the values of a model's document."""
@@ -31,6 +33,10 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(loc, "the name of an asset", "`all`, which means every asset", "rename it")
         for name, regime in (regimes or {}).items():
             yield from below(("regimes", name), _regime_faults(regime, assets))
+        without = [name for name, regime in (regimes or {}).items() if not regime.get("wick")]
+        if without and len(without) < len(regimes or {}):
+            fix = "add `wick:` to the others too, with probability 0 where there are none, or leave it out"
+            yield Fault(("regimes", without[0]), "`wick:` in every regime, or in none", "no `wick:`", fix)
     if regimes is not None:
         yield from find_reversion_faults(regimes)
         for name in regimes:
@@ -42,6 +48,33 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
                     "rename it",
                 )
         yield from _chain_faults(model, tuple(regimes))
+        yield from _level_faults(model, tuple(regimes))
+
+
+def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:
+    """What is wrong with the chain of levels, and with the filtered law over them."""
+    levels = model.get("levels")
+    given = (model.get("filtered") or {}).get("levels")
+    if levels is None:
+        if given is not None:
+            fix = "add `levels:` to the model, or leave this out"
+            yield Fault(("filtered", "levels"), "a model with `levels:`", "none", fix)
+        return
+    names = tuple(levels.get("scale") or {})
+    rows: dict[str, dict[str, float]] = levels.get("transitions") or {}
+    before = 0
+    if rows or len(names) > 1:
+        for fault in below(("levels",), _transition_faults(rows, names, "level")):
+            before += 1
+            yield fault
+    if not before and rows and not _is_unique([[rows[m].get(n, 0.0) for n in names] for m in names]):
+        fix = "join the classes by a transition"
+        expected = "a chain with one stationary law"
+        yield Fault(("levels", "transitions"), expected, "several closed classes of levels", fix)
+    if given is not None:
+        yield from _key_faults(("filtered", "levels"), given, regimes, "a law for each regime", whole=True)
+        for name, law in given.items():
+            yield from _law_faults(("filtered", "levels", name), law, names, "level")
 
 
 def _key_faults(
@@ -61,6 +94,12 @@ def _key_faults(
 
 def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]:
     jumps = regime.get("jumps") or {}
+    wick = regime.get("wick") or {}
+    excursions = [
+        (("wick", way, key), (wick.get(way) or {}).get(key), True)
+        for way in ("down", "up")
+        for key in ("probability", "scale", "tail")
+    ]
     for loc, values, whole in (
         (("volatility",), regime.get("volatility"), True),
         (("drift",), regime.get("drift"), False),
@@ -69,8 +108,8 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
         *mappings_of("basis", regime.get("basis")),
         *mappings_of("implied_volatility", regime.get("implied_volatility"), of_some=True),
         (("depth",), regime.get("depth"), True),
-        (("jumps", "mean"), jumps.get("mean"), True),
-        (("jumps", "volatility"), jumps.get("volatility"), True),
+        *((("jumps", key), jumps.get(key), True) for key in _JUMPS_BY_ASSET),
+        *excursions,
     ):
         if values is not None:
             yield from _key_faults(loc, values, assets, "an asset", whole=whole)
@@ -105,8 +144,10 @@ def _size_faults(loc: Loc, rows: Any, assets: list[str]) -> Iterator[Fault]:
         yield Fault(loc, expected, f"{len(rows)}", "give one row and column per asset, in their order")
 
 
-def _law_faults(loc: Loc, law: dict[str, float], regimes: tuple[str, ...]) -> Iterator[Fault]:
-    yield from _key_faults(loc, law, regimes, "a regime", whole=False)
+def _law_faults(
+    loc: Loc, law: dict[str, float], states: tuple[str, ...], kind: str = "regime"
+) -> Iterator[Fault]:
+    yield from _key_faults(loc, law, states, f"a {kind}", whole=False)
     if abs(fsum(law.values()) - 1) > SUM_TOLERANCE:
         yield Fault(loc, "probabilities that sum to 1", f"a sum of {fsum(law.values()):.12g}", "correct them")
 
@@ -144,10 +185,12 @@ def _chain_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[F
         )
 
 
-def _transition_faults(transitions: dict[str, dict[str, float]], regimes: tuple[str, ...]) -> Iterator[Fault]:
-    yield from _key_faults(("transitions",), transitions, regimes, "a row for each regime", whole=True)
+def _transition_faults(
+    transitions: dict[str, dict[str, float]], states: tuple[str, ...], kind: str = "regime"
+) -> Iterator[Fault]:
+    yield from _key_faults(("transitions",), transitions, states, f"a row for each {kind}", whole=True)
     for name, row in transitions.items():
-        yield from _law_faults(("transitions", name), row, regimes)
+        yield from _law_faults(("transitions", name), row, states, kind)
 
 
 def _is_unique(matrix: list[list[float]]) -> bool:

@@ -47,6 +47,7 @@ NUMERIC_SOURCES = (
     "reversion.py",
     "market_state.py",
     "funding_cap.py",
+    "jumps.py",
     "chain.py",
     "correlation.py",
     "schema.py",

@@ -50,7 +50,7 @@ def fit_funding(rates: Floats, probabilities: Floats, returns: Floats, step: tim
         scaled = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0.0)
         kept = np.array([_match_sum(scaled[:, a], known[:, a], step) for a in range(rates.shape[1])])
         path = _follow(probabilities @ level, kept)
-    moves, noise = _moves(scaled, known, kept, step), _standardised(returns, probabilities)
+    moves, noise = _moves(scaled, known, kept, step), _standardised(returns, probabilities, step)
     correlation = _tie(moves, noise, kept, step)
     return FundingFit(
         level,
@@ -104,11 +104,11 @@ def _moves(scaled: Floats, known: NDArray[np.bool_], kept: Floats, step: timedel
     return np.where(known[n:] & known[:-n], moved, np.nan)
 
 
-def _standardised(returns: Floats, probabilities: Floats) -> Floats:
+def _standardised(returns: Floats, probabilities: Floats, step: timedelta) -> Floats:
     """Returns less their mean, over their standard deviation in the regimes."""
     seen = np.isfinite(returns)
     centred = np.where(seen, returns - np.nanmean(returns, axis=0), 0.0)
-    variance = (probabilities.T @ centred**2) / (probabilities.T @ seen)
+    variance = _by_regime(centred**2, seen, probabilities, step)
     return np.asarray(np.where(seen, centred / np.sqrt(probabilities @ variance), np.nan))
 
 

@@ -6,14 +6,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import sqrt
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.market import CELLS
-from kernels.structs import Floats, Market, checked, checked_index
-from pipeline.betas import jump_correlation
+from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, WAYS, Floats, Market, checked, checked_index
 from pipeline.correlation import blend_correlation
 from pipeline.effects import (
     Basis,
@@ -27,6 +26,7 @@ from pipeline.effects import (
     value_of,
 )
 from pipeline.funding_cap import annual_cap
+from pipeline.jumps import DoubleExponentialJumps, Jumps
 from pipeline.lower_state import basis_of, has_basis, lower_basis, lower_funding, overlay_funding, shock_of
 from pipeline.lower_timeline import (
     Lasting,
@@ -37,7 +37,7 @@ from pipeline.lower_timeline import (
     find_window,
     is_replaced,
 )
-from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.model import Excursions, MarketModel, Regime
 from pipeline.plan import Plan
 
 YEAR = timedelta(days=365)
@@ -136,16 +136,17 @@ def lower_market(plan: Plan) -> Market:
         for at, returns in find_replays(scenario.effects, model, columns, step, steps).items():
             replay[s, at] = replays.put(returns.tobytes(), returns)
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
-    count, regimes, size = len(sets), len(model.regimes), len(assets)
+    count, regimes, levels, size = len(sets), len(model.regimes), len(model.level_names), len(assets)
     loading = np.array(loadings)
     depth = np.array([lower.depth_of(i) for i in range(size)])
     loading_of_set = np.array([entry.loading for entry in sets])
     in_use = np.zeros((steps, len(loadings)), np.int64)
     for row in parameters:
         in_use[np.arange(steps), loading_of_set[row]] = 1
-    most = max(len(law) for entry in sets for law in entry.jump_law)
+    jumps = [entry.jumps for entry in sets]
+    most = max(len(regime.law) for row in jumps for regime in row)
     jump_law = np.array(
-        [[np.pad(law, (0, most - len(law)), constant_values=1.0) for law in entry.jump_law] for entry in sets]
+        [[np.pad(each.law, (0, most - len(each.law)), constant_values=1.0) for each in row] for row in jumps]
     )
     funding = np.array([entry.funding for entry in sets])
     overlay = np.array([entry.overlay for entry in sets])
@@ -154,16 +155,20 @@ def lower_market(plan: Plan) -> Market:
     law = lower_funding(model, known, columns[: len(spots)], volatility[..., : len(spots)], step)
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
     leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
+    wick, wick_common = _wicks(model, assets)
     return Market(
         spot_of=np.array([spots.index(asset) for asset in assets], np.int64),
         basis_law=lower_basis(model, plan.market_state, columns[len(spots) :], step, len(loadings)),
         spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
         additive=int(model.returns == "additive"),
         substeps=model.step // step,
-        initial=checked(np.cumsum(model.initial_law()), np.float64, (regimes,), "initial"),
+        initial=checked(_first_regimes(model), np.float64, (levels, regimes), "initial"),
         transitions=checked(
             np.cumsum(model.transition_matrix(), axis=1), np.float64, (regimes, regimes), "transitions"
         ),
+        level_initial=np.cumsum(model.state_law().sum(axis=1)),
+        level_transitions=np.cumsum(model.level_matrix(), axis=1),
+        level_scale=checked(model.level_scales(), np.float64, (levels,), "level_scale"),
         leader=checked_index(leader, (scenarios,), 0, scenarios, "leader"),
         forced=checked_index(forced, (scenarios, steps), -1, regimes, "forced"),
         parameters=checked_index(parameters, (scenarios, steps), 0, count, "parameters"),
@@ -188,13 +193,22 @@ def lower_market(plan: Plan) -> Market:
         mixing_tables=np.array([mixing_table(nu) for nu in tables]).reshape(-1, 2, CELLS),
         jump_law=np.ascontiguousarray(jump_law),
         jump_mean=checked(
-            [entry.jump_mean for entry in sets], np.float64, (count, regimes, size), "jump_mean"
+            [[each.mean for each in row] for row in jumps], np.float64, (count, regimes, size), "jump_mean"
         ),
         jump_loading=checked(
-            [entry.jump_loading for entry in sets],
+            [[each.loading for each in row] for row in jumps],
             np.float64,
             (count, regimes, size, factors),
             "jump_loading",
+        ),
+        jump_sizes=checked_index(
+            [[each.sizes for each in row] for row in jumps], (count, regimes), NORMAL, 2, "jump_sizes"
+        ),
+        jump_sides=checked(
+            [[each.sides for each in row] for row in jumps],
+            np.float64,
+            (count, regimes, size, 3),
+            "jump_sides",
         ),
         has_jumps=int(most > 1),
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
@@ -204,6 +218,10 @@ def lower_market(plan: Plan) -> Market:
         funding_factor=checked(overlay[:, 0], np.float64, (count, size), "funding_factor"),
         funding_added=checked(overlay[:, 1], np.float64, (count, size), "funding_added"),
         clamps=int(len(law.column) > 0 or np.abs(funding).max() > _least_cap(plan)),
+        number=checked_index(columns, (size,), 0, len(model.assets), "number"),
+        wick=checked(wick, np.float64, (regimes, WAYS, size, 3), "wick"),
+        wick_cut=_wick_cut(wick[..., 0]),
+        wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
 
 
@@ -211,6 +229,40 @@ def _least_cap(plan: Plan) -> float:
     """The smallest clamp on an annualised funding rate among the venues' markets."""
     venues = (plan.venue, *plan.venues.values())
     return min(annual_cap(venue, market) for venue in venues for market in venue.markets.values())
+
+
+def _first_regimes(model: MarketModel) -> Floats:
+    """Cumulative laws of the first regime by the first level, (M, K)."""
+    if model.levels is None:
+        return np.cumsum(model.initial_law())[None]
+    law = model.state_law()
+    first = law.sum(axis=1, keepdims=True)
+    given = np.where(first > 0.0, law / np.where(first > 0.0, first, 1.0), model.initial_law())
+    return np.ascontiguousarray(np.cumsum(given, axis=1))
+
+
+def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Laws of wicks (K, WAYS, A, 3) and what they share (K, WAYS); none, where the model has none."""
+    law = np.zeros((len(model.regimes), WAYS, len(assets), 3))
+    common = np.zeros((len(model.regimes), WAYS))
+    for k, regime in enumerate(model.regimes.values()):
+        ways: tuple[Excursions, ...] = () if regime.wick is None else (regime.wick.down, regime.wick.up)
+        for way, excursions in enumerate(ways):
+            common[k, way] = excursions.common
+            for a, asset in enumerate(assets):
+                law[k, way, a] = (
+                    excursions.probability[asset],
+                    excursions.scale[asset],
+                    excursions.tail[asset],
+                )
+    return law, common
+
+
+def _wick_cut(probability: Floats) -> Floats:
+    """Normal scores above which there is a wick; far out where there is never, or always, one."""
+    from scipy.special import ndtri
+
+    return np.ascontiguousarray(np.clip(-ndtri(probability), -100.0, 100.0))
 
 
 def _by_asset(values: dict[str, float], assets: tuple[str, ...], model: MarketModel) -> list[float]:
@@ -237,11 +289,19 @@ class _ParameterSet:
     drift: Floats
     loading: int
     mixing: list[int]
-    jump_law: list[Floats]
-    jump_mean: Floats
-    jump_loading: Floats
+    jumps: list[_Jumps]
     funding: Floats
     overlay: Floats
+
+
+class _Jumps(NamedTuple):
+    """Of one regime: law of the number in a step, law of sizes, mean (A,), loading (A, F), sides (A, 3)."""
+
+    law: Floats
+    sizes: int
+    mean: Floats
+    loading: Floats
+    sides: Floats
 
 
 class _Lowering:
@@ -286,9 +346,7 @@ class _Lowering:
             drift,
             number,
             mixing,
-            [law for law, _, _ in jumps],
-            np.array([mean for _, mean, _ in jumps]),
-            np.array([spread for _, _, spread in jumps]),
+            jumps,
             funding,
             overlay,
         )
@@ -347,16 +405,20 @@ class _Lowering:
         held = rows[self.columns, : self.factors]
         return np.pad(held, ((0, 0), (0, self.factors - held.shape[1])))
 
-    def _jumps(self, jumps: Jumps | None) -> tuple[Floats, Floats, Floats]:
-        """Law of the number in a step, mean (A,) and loading (A, F) of one jump."""
+    def _jumps(self, jumps: Jumps | None) -> _Jumps:
         size = len(self.columns)
+        none, unmoved = np.zeros((size, self.factors)), np.zeros(size)
         if jumps is None:
-            return np.ones(1), np.zeros(size), np.zeros((size, self.factors))
+            return _Jumps(np.ones(1), NORMAL, unmoved, none, np.zeros((size, 3)))
         assets = self.model.assets
-        correlation = jump_correlation(jumps, len(assets))
-        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * lower_triangle(correlation)
+        law = poisson_law(jumps.intensity * self.years)
+        root = lower_triangle(jumps.correlation_matrix(len(assets)))
+        if isinstance(jumps, DoubleExponentialJumps):
+            sides = jumps.sides(assets)[self.columns]
+            return _Jumps(law, DOUBLE_EXPONENTIAL, unmoved, self._padded(root), sides)
+        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * root
         mean = np.array([jumps.mean[a] for a in assets])[self.columns]
-        return poisson_law(jumps.intensity * self.years), mean, self._padded(spread)
+        return _Jumps(law, NORMAL, mean, self._padded(spread), np.zeros((size, 3)))
 
 
 def poisson_law(mean: float) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import fsum, isfinite
+from collections.abc import Iterator
+from math import fsum, isfinite, sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,7 +13,6 @@ from pydantic import (
     AfterValidator,
     Field,
     JsonValue,
-    PlainSerializer,
     PlainValidator,
     TypeAdapter,
     model_validator,
@@ -22,7 +22,8 @@ from pipeline.chain import stationary_law
 from pipeline.coherence import find_model_faults
 from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_eigenvalue
 from pipeline.faults import Part, refuse, refuse_value
-from pipeline.matrices import CorrelationRows, Rows, plain_rows
+from pipeline.jumps import Jumps
+from pipeline.matrices import CorrelationRows
 from pipeline.origin import Origin, read_part
 from pipeline.reversion import Reversion, RevertingState
 from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative, Positive
@@ -30,17 +31,7 @@ from pipeline.yaml_text import load_text
 
 MODELS = Path(__file__).parent / "models"
 
-_rows = TypeAdapter(CorrelationRows)
 _law = TypeAdapter(dict[str, Fraction])
-_correlation = TypeAdapter(Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)])
-
-
-def _read_jump_correlation(value: Any) -> float | Rows:
-    return (
-        _rows.validate_python(value)
-        if isinstance(value, list | tuple)
-        else _correlation.validate_python(value)
-    )
 
 
 def _read_initial(value: Any) -> str | dict[str, float]:
@@ -71,17 +62,24 @@ Tail = Annotated[float, Field(strict=True, gt=2, allow_inf_nan=False)]
 Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 
 
-class Jumps(Part):
-    """Common jumps: arrivals a year for all assets together, and the normal law of each asset's log move."""
+class Excursions(Part):
+    """How far prices go beyond the ends of a model step, one way, in its standard deviations.
 
-    intensity: Annotated[NonNegative, Field(le=1e5)]
-    mean: dict[str, Annotated[Finite, Field(ge=-20, le=20)]]
-    volatility: dict[str, Annotated[NonNegative, Field(le=20)]]
-    correlation: Annotated[
-        float | Rows,
-        PlainValidator(_read_jump_correlation, json_schema_input_type=float | Rows),
-        PlainSerializer(plain_rows),
-    ] = 0.0
+    Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
+    exponential where the tail is 0. `common` correlates the normals behind any two assets' wicks.
+    """
+
+    common: Fraction
+    probability: dict[str, Fraction]
+    scale: dict[str, Annotated[NonNegative, Field(le=1e3)]]
+    tail: dict[str, Annotated[NonNegative, Field(le=1)]]
+
+
+class Wick(Part):
+    """What prices do within a step beyond a bridge, and take back: down and up."""
+
+    down: Excursions
+    up: Excursions
 
 
 class Regime(Part):
@@ -95,7 +93,7 @@ class Regime(Part):
     by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "duration"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("duration",))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
@@ -107,8 +105,25 @@ class Regime(Part):
     depth: dict[str, Depth] | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
+    wick: Wick | None = None
     repair: Literal["nearest"] | None = None
     repair_distance: NonNegative | None = None
+
+    def total_drift(self) -> dict[str, float]:
+        """Drift of the log price by asset, jumps included."""
+        if self.jumps is None:
+            return self.drift
+        mean = self.jumps.moments(tuple(self.drift)).mean
+        rates = zip(self.drift.items(), mean.tolist(), strict=True)
+        return {asset: drift + self.jumps.intensity * jump for (asset, drift), jump in rates}
+
+    def total_volatility(self) -> dict[str, float]:
+        """Volatility by asset, jumps included."""
+        if self.jumps is None:
+            return self.volatility
+        squares = self.jumps.moments(tuple(self.volatility)).square
+        rates = zip(self.volatility.items(), squares.tolist(), strict=True)
+        return {asset: sqrt(own**2 + self.jumps.intensity * square) for (asset, own), square in rates}
 
     @model_validator(mode="after")
     def _repair(self) -> Self:
@@ -125,11 +140,19 @@ class Regime(Part):
         return self
 
 
+class Levels(Part):
+    """How loud the whole market is: a chain of its own, whose level multiplies every regime's volatility."""
+
+    scale: Annotated[dict[str, Annotated[Positive, Field(le=1e3)]], Field(min_length=1)]
+    transitions: dict[str, dict[str, Fraction]] = Field(default={})
+
+
 class Filtered(Part):
-    """P(regime | prices up to `as_of`), as a calibration left it."""
+    """P(regime | prices up to `as_of`), and P(level | regime, the same), as a calibration left them."""
 
     as_of: Instant
     law: dict[str, Fraction]
+    levels: dict[str, dict[str, Fraction]] | None = None
 
 
 class MarketModel(Part):
@@ -139,7 +162,7 @@ class MarketModel(Part):
     a drift not given is 0, a transition not given has probability 0 (the others sum to 1 without it).
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("wick", "durations", "parameter_draws"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("durations", "parameter_draws"))
 
     name: Name | None = None
     step: Duration
@@ -150,6 +173,7 @@ class MarketModel(Part):
     ]
     regimes: Annotated[dict[str, Regime], Field(min_length=1)]
     transitions: dict[str, dict[str, Fraction]] = Field(default={})
+    levels: Levels | None = None
     filtered: Filtered | None = None
     calibration: Calibration | None = None
 
@@ -164,6 +188,8 @@ class MarketModel(Part):
         object.__setattr__(self, "transitions", {k: {j: rows[k].get(j, 0.0) for j in names} for k in names})
         if isinstance(self.initial, dict):
             object.__setattr__(self, "initial", {k: self.initial.get(k, 0.0) for k in names})
+        if self.levels is not None:
+            object.__setattr__(self, "levels", _complete_levels(self.levels))
         return self
 
     @property
@@ -192,6 +218,51 @@ class MarketModel(Part):
             law = {self.initial: 1.0}
         return np.array([law.get(k, 0.0) for k in self.regimes], np.float64)
 
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Levels in their order; one, without a name, where the model has none."""
+        return ("",) if self.levels is None else tuple(self.levels.scale)
+
+    def level_scales(self) -> NDArray[np.float64]:
+        """(level,): what each multiplies volatilities by."""
+        return np.ones(1) if self.levels is None else np.array(list(self.levels.scale.values()), np.float64)
+
+    def level_matrix(self) -> NDArray[np.float64]:
+        """(level, level): probability per model step of going from the row's to the column's."""
+        if self.levels is None:
+            return np.ones((1, 1))
+        names = self.level_names
+        return np.array([[self.levels.transitions[m][n] for n in names] for m in names], np.float64)
+
+    def state_law(self) -> NDArray[np.float64]:
+        """(level, regime): the law of both over the first step, that of `initial_law` over regimes.
+
+        Levels are as filtered where regimes are, and else at their stationary law.
+        """
+        law = self.initial_law()
+        filtered = self.filtered
+        if self.initial == "filtered" and filtered is not None and filtered.levels is not None:
+            given = [[filtered.levels[k].get(m, 0.0) for k in self.regimes] for m in self.level_names]
+            return np.asarray(np.array(given, np.float64) * law)
+        return np.outer(stationary_law(self.level_matrix()), law)
+
+    def initial_variance(self) -> NDArray[np.float64]:
+        """(regime,): the mean square of the level's scale over the first step, given the regime."""
+        states = self.state_law()
+        law = states.sum(axis=0)
+        flat = states.sum(axis=1)
+        given = np.where(law > 0.0, states / np.where(law > 0.0, law, 1.0), flat[:, None])
+        return np.asarray(self.level_scales() ** 2 @ given)
+
+    def stationary_variance(self) -> float:
+        """The mean square of the level's scale in the long run."""
+        return float(stationary_law(self.level_matrix()) @ self.level_scales() ** 2)
+
+    @property
+    def has_wicks(self) -> bool:
+        """Whether `monitoring: wick` has anything to go by: all regimes have wicks, or none."""
+        return all(regime.wick is not None for regime in self.regimes.values())
+
     def regime_named(self, name: str) -> str:
         """A regime by its name, or `calmest`, `wildest`: the least, greatest sum of squared volatilities."""
         if name not in ("calmest", "wildest"):
@@ -202,14 +273,7 @@ class MarketModel(Part):
 
 
 def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
-    jumps, process, implied = regime.jumps, regime.funding_process, regime.implied_volatility
-    if jumps is not None:
-        jumps = jumps.model_copy(
-            update={
-                "mean": {a: jumps.mean[a] for a in assets},
-                "volatility": {a: jumps.volatility[a] for a in assets},
-            }
-        )
+    process, implied = regime.funding_process, regime.implied_volatility
     return regime.model_copy(
         update={
             "volatility": {a: regime.volatility[a] for a in assets},
@@ -220,9 +284,43 @@ def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
             "implied_volatility": None if implied is None else implied.completed(assets),
             "depth": None if regime.depth is None else {a: regime.depth[a] for a in assets},
             "correlation": regime.correlation or ((1.0,),),
-            "jumps": jumps,
+            "jumps": None if regime.jumps is None else regime.jumps.ordered(assets),
+            "wick": None if regime.wick is None else _complete_wick(regime.wick, assets),
         }
     )
+
+
+def _complete_wick(wick: Wick, assets: tuple[str, ...]) -> Wick:
+    ways = {"down": wick.down, "up": wick.up}
+    return wick.model_copy(
+        update={
+            name: way.model_copy(
+                update={
+                    "probability": {a: way.probability[a] for a in assets},
+                    "scale": {a: way.scale[a] for a in assets},
+                    "tail": {a: way.tail[a] for a in assets},
+                }
+            )
+            for name, way in ways.items()
+        }
+    )
+
+
+def _complete_levels(levels: Levels) -> Levels:
+    names = tuple(levels.scale)
+    rows = levels.transitions or {names[0]: {names[0]: 1.0}}
+    return levels.model_copy(
+        update={"transitions": {m: {n: rows[m].get(n, 0.0) for n in names} for m in names}}
+    )
+
+
+def list_totals(model: MarketModel) -> Iterator[str]:
+    """A line for each regime with jumps: drift and volatility with jumps counted in."""
+    for name, regime in model.regimes.items():
+        if regime.jumps is not None:
+            drift, volatility = regime.total_drift(), regime.total_volatility()
+            told = ", ".join(f"{a} {drift[a]:.4g} and {volatility[a]:.4g}" for a in model.assets)
+            yield f"regime {name}, drift and volatility a year with jumps: {told}"
 
 
 def complete_model(document: Any) -> Any:

@@ -14,14 +14,17 @@ from pipeline.model import MarketModel
 # the decimals that a figure is rounded to by calibration, and padded to in the file
 DIGITS = {
     "volatility": 4,
+    "levels": 4,
     "drift": 3,
     "correlation": 4,
     "funding": 4,
     "deviation": 4,
     "level": 4,
     "depth": 2,
-    "common": 4,
     "tail": 2,
+    "probability": 4,
+    "scale": 3,
+    "common": 2,
     "transitions": 5,
     "law": 4,
     "stationary_law": 4,
@@ -35,7 +38,10 @@ _HEADER = """\
 # funding_process: how funding comes back to that level: half-life and standard deviation of its distance from
 # it, correlation of its shocks with returns; common: what is left of them, between assets.
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
-# filtered: the law of the regime over the first step after as_of, given the prices up to as_of.
+# wick: how far prices leave the path within a step and come back, in standard deviations of the step.
+# levels: how loud the whole market is; a chain of its own, whose scale multiplies every volatility.
+# filtered: the law of the regime over the first step after as_of, given the prices up to as_of; and that of
+# the level, given the regime too.
 """
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.panel import read_panel
+from pipeline.regime_climb import Shortest, expect
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
-from pipeline.regimes import filter_regimes
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,8 @@ def choose_regimes(
     seed: int = 0,
     starts: int = 4,
     folds: int = 5,
-    shortest: float = 1.0,
+    shortest: Shortest = Shortest(),  # noqa: B008
+    levels: int = 1,
     progress: Progress | None = None,
 ) -> RegimeChoice:
     """Choose the number of regimes by blocked held-out log-likelihood, with BIC beside it.
@@ -47,18 +49,21 @@ def choose_regimes(
                 progress(f"{regimes} regimes, block {number + 1} of {folds} held out")
             rest = returns.copy()
             rest[block] = np.nan
-            fit = fit_regimes(rest, regimes, seed, starts, shortest)
-            law = (fit.initial, fit.transitions, fit.means, fit.covariances, fit.nu)
-            score += filter_regimes(returns, *law)[0] - filter_regimes(rest, *law)[0]
+            fit = fit_regimes(rest, regimes, seed, starts, shortest, levels)
+            whole = expect(read_panel(returns), fit.figures)
+            score += whole.log_likelihood - fit.log_likelihood
         held_out[regimes] = score
-        fits[regimes] = fit_regimes(returns, regimes, seed, starts, shortest, progress)
-        bic[regimes] = bayesian_information(fits[regimes], int((~np.isnan(returns).any(axis=-1)).sum()))
+        fits[regimes] = fit_regimes(returns, regimes, seed, starts, shortest, levels, progress)
+        bic[regimes] = bayesian_information(fits[regimes], int((~np.isnan(returns).all(axis=-1)).sum()))
     return RegimeChoice(max(held_out, key=held_out.__getitem__), held_out, bic, fits)
 
 
 def bayesian_information(fit: RegimeFit, observations: int) -> float:
     """Return BIC = -2 log-likelihood + parameters x log(observations); lower is better (Schwarz 1978)."""
-    regimes, assets = fit.means.shape
+    regimes, assets = fit.figures.means.shape
+    levels = len(fit.figures.scales)
     by_regime = assets + assets * (assets + 1) // 2 + 1
-    parameters: int = regimes * by_regime + regimes * (regimes - 1) + regimes - 1
+    chains = regimes * (regimes - 1) + levels * (levels - 1)
+    # of the scales, one is the unit
+    parameters: int = regimes * by_regime + chains + levels * regimes - 1 + levels - 1
     return -2.0 * fit.log_likelihood + parameters * math.log(observations)

@@ -1,7 +1,7 @@
 """Inference in a hidden Markov model of returns: which regime, how likely, how likely the data.
 
-Shapes: T steps, A assets, K regimes. A row of observations with any NaN is a missing step: it has density 1
-in every regime, and the chain moves across it.
+Shapes: T steps, A assets, K regimes. A step counts with the assets that it has: NaN is left out. One without
+any has density 1 in every regime, and the chain moves across it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels.hidden_markov import fill_distances, fill_log_densities, find_path, run_filter, run_smoother
+from kernels.hidden_markov import find_path, run_filter, run_smoother
+from pipeline.panel import log_densities, read_panel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -25,7 +26,7 @@ def filter_regimes(
 ) -> tuple[float, Floats]:
     """Return the log-likelihood and P(regime at t | observations up to t), (T, K).
 
-    observations (T, A), any NaN in a row makes it a missing one; initial (K,), transitions (K, K),
+    observations (T, A), NaN where there is none; initial (K,), transitions (K, K),
     means (K, A), covariances (K, A, A) per step; nu (K,) degrees of freedom of a multivariate Student-t with
     those covariances, None for Gaussian.
     """
@@ -72,21 +73,9 @@ def _scatter(covariances: Floats, nu: Floats | None) -> tuple[Floats, Floats]:
     return np.asarray(covariances, float) * ((degrees - 2.0) / degrees)[:, None, None], degrees
 
 
-def squared_distances(observations: Floats, means: Floats, scatter: Floats) -> tuple[Floats, Floats]:
-    """Return squared Mahalanobis distances (T, K) and the log determinants (K,) of the scatter (K, A, A)."""
-    factors = _contiguous(np.linalg.cholesky(scatter))
-    distances = np.empty((len(observations), len(means)))
-    fill_distances(_contiguous(observations), _contiguous(means), factors, distances)
-    log_determinants = 2.0 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=-1)
-    return distances, log_determinants
-
-
 def log_density(observations: Floats, means: Floats, scatter: Floats, nu: Floats) -> Floats:
-    """Return log densities (T, K), 0 at missing steps; scatter (K, A, A), nu (K,) infinite for Gaussian."""
-    distances, log_determinants = squared_distances(observations, means, scatter)
-    log_densities = np.empty_like(distances)
-    fill_log_densities(distances, log_determinants, _contiguous(nu), np.shape(observations)[1], log_densities)
-    return log_densities
+    """Return log densities (T, K) of what each step has; scatter (K, A, A), nu (K,) infinite for Gaussian."""
+    return log_densities(read_panel(observations), means, scatter, nu, np.ones(1))[0][:, 0]
 
 
 def filter_densities(

@@ -8,15 +8,16 @@ rounding can tell, the oracle says so instead of taking sides.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
-from scipy.stats import chi2, poisson
+from scipy.stats import chi2, expon, genpareto, norm, poisson
 
-from tests.kernels.problems import Pool, Problem, Rates, Regime, Scenario
+from tests.kernels.problems import Excess, Pool, Problem, Rates, Regime, Scenario
 from tests.margin_oracle import (
     LIQUIDATION,
     MARKS,
@@ -33,8 +34,9 @@ Horizons = NDArray[np.int64]
 Words = tuple[int, int, int, int]
 
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
-REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
+REGIME, JUMPS, LEVEL, FACTORS, JUMP_SIZE = 0, 1, 2, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
+WICK = 1 << 24
 FUNDING, FUNDING_START, BASIS_START = 1 << 27, (1 << 27) + (1 << 20), (1 << 28) + (1 << 20)
 
 
@@ -115,6 +117,20 @@ def draw_normal_vector(place: Place, slot: int, length: int) -> Floats:
     return np.array([draw_normals(place, slot + j // 2)[j % 2] for j in range(length)])
 
 
+def switch_levels(problem: Problem, seed: int, path: int) -> list[int]:
+    """The level in force in every step, whatever the scenario."""
+    levels: list[int] = []
+    for step in range(problem.steps):
+        u = draw_uniforms(Place(seed, path, step), LEVEL)[0]
+        if step == 0:
+            levels.append(_invert(problem.levels.initial, u))
+        elif step % problem.substeps == 0:
+            levels.append(_invert(problem.levels.transitions[levels[-1]], u))
+        else:
+            levels.append(levels[-1])
+    return levels
+
+
 def switch_regimes(problem: Problem, scenario: Scenario, seed: int, path: int) -> list[int]:
     """The regime in force in every step; a follower has its leader's."""
     forced = problem.scenarios[scenario.leader].forced
@@ -124,7 +140,7 @@ def switch_regimes(problem: Problem, scenario: Scenario, seed: int, path: int) -
         if forced[step] >= 0:
             regimes.append(forced[step])
         elif step == 0:
-            regimes.append(_invert(problem.initial, u))
+            regimes.append(_invert(problem.first_laws[switch_levels(problem, seed, path)[0]], u))
         elif step % problem.substeps == 0:
             regimes.append(_invert(problem.transitions[regimes[-1]], u))
         else:
@@ -169,6 +185,22 @@ def load_step(problem: Problem, regime: Regime) -> Floats:
     return wide
 
 
+def find_stride(problem: Problem) -> int:
+    """Slots from one vector of normals to the next, among several of a kind in one step."""
+    return 4 * -(-(2 * problem.assets + 1 if problem.marks else problem.assets) // 4)
+
+
+def at_level(regime: Regime, scale: float) -> Regime:
+    """The regime where the whole market is so loud: in its returns, and in the states that go with them."""
+
+    def loud(law: Rates | None) -> Rates | None:
+        return None if law is None else replace(law, deviation=law.deviation * scale)
+
+    return replace(
+        regime, volatility=regime.volatility * scale, rates=loud(regime.rates), basis=loud(regime.basis)
+    )
+
+
 def load_jump(problem: Problem, regime: Regime) -> Floats:
     """(asset, factor) of one jump: a perpetual jumps with its asset."""
     root = load_factors(regime.jump_volatility, regime.jump_correlation)[problem.spot_of]
@@ -210,6 +242,17 @@ def move_reverting(problem: Problem, regime: Regime, place: Place, rates: Floats
     return law.level + kept * (rates - law.level) + weight * spread * shock
 
 
+def find_jump(problem: Problem, regime: Regime, place: Place, number: int) -> Floats:
+    """One double-exponential jump: its quantile at the normals' own. A perpetual jumps with its asset."""
+    z = draw_normal_vector(place, JUMP_SIZE + number * find_stride(problem), problem.assets)
+    score = np.linalg.cholesky(regime.jump_correlation) @ z
+    up, up_mean, down_mean = np.array(regime.jump_sides).T
+    # kept to the way that the score goes: the other one's quantile may be infinite
+    rises = expon.isf(np.minimum(norm.sf(score) / np.where(up > 0.0, up, 1.0), 1.0), scale=up_mean)
+    falls = expon.isf(np.minimum(norm.cdf(score) / np.where(up < 1.0, 1.0 - up, 1.0), 1.0), scale=down_mean)
+    return np.where(norm.sf(score) < up, rises, -falls)[problem.spot_of]
+
+
 def split_step(
     problem: Problem,
     regime: Regime,
@@ -222,9 +265,8 @@ def split_step(
     after: Floats,
 ) -> list[Piece]:
     """The step cut at its jumps: times uniform, a Brownian path between, each jump given the rest's sum."""
-    root, jump_root = load_step(problem, regime), load_jump(problem, regime)
+    root, stride = load_step(problem, regime), find_stride(problem)
     factors = root.shape[1]
-    stride = 4 * -(-factors // 4)  # normals a vector takes
     times = sorted(draw_uniforms(place, JUMP_TIME + i)[0] for i in range(jumps))
     diffusion, to_jump = move - jump_sum, jump_sum
     pieces, start, now = [], before, 0.0
@@ -235,9 +277,12 @@ def split_step(
         gain = share * diffusion + sd * root @ z
         end = move_prices(problem, start, gain)
         pieces.append(Piece(start, end, time - now, BRIDGE + i * stride))
-        left = jumps - i
-        z = draw_normal_vector(place, JUMP_SPLIT + i * stride, factors)
-        jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
+        if regime.jump_sides is None:
+            left = jumps - i
+            z = draw_normal_vector(place, JUMP_SPLIT + i * stride, factors)
+            jump = to_jump / left + math.sqrt((left - 1) / left) * load_jump(problem, regime) @ z
+        else:
+            jump = find_jump(problem, regime, place, i)
         start = move_prices(problem, end, jump)
         diffusion, to_jump, now = diffusion - gain, to_jump - jump, time
     return [*pieces, Piece(start, after, 1.0 - now, BRIDGE + jumps * stride)]
@@ -286,6 +331,27 @@ def dip_between(
         ).any(axis=1)
         dip = np.where(bent, dip, of_log)
     return np.where(moves, np.minimum(lowest, dip), lowest)
+
+
+def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
+    """Zero with probability 1 - p, else generalised Pareto: the quantile at the normal's own."""
+    upper = norm.sf(normal)
+    return float(genpareto.isf(upper / probability, tail, scale=scale)) if upper < probability else 0.0
+
+
+def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way: int) -> Floats:
+    """How far each log price (additive: price, in units of spot) leaves its path: down is way 0, up is 1.
+
+    A perpetual's leaves it as its asset's does.
+    """
+    assets = problem.assets
+    law = (regime.wicks or (Excess(*np.zeros((3, assets)), 0.0),) * 2)[way]
+    common = draw_normals(place, WICK)[way]
+    own = np.array([draw_normals(place, WICK + 1 + a)[way] for a in range(assets)])
+    normal = math.sqrt(law.common) * common + math.sqrt(1.0 - law.common) * own
+    excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
+    deep = np.array(list(excesses)) * weight * regime.volatility * math.sqrt(problem.step_years)
+    return np.asarray(deep if way == 1 else -deep)[problem.spot_of]
 
 
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
@@ -338,13 +404,13 @@ class _Walk:
         """From `as_of` to the last step."""
         problem, scenario = self.problem, self.scenario
         regimes = switch_regimes(problem, scenario, self.seed, self.path)
+        levels = switch_levels(problem, self.seed, self.path)
         price = problem.spot * scenario.shocks.get(0, 1.0)
         self._judge_all(price)
-        first = problem.sets[scenario.sets[0]][regimes[0]].rates
-        if first is not None:
-            self.rates = start_reverting(problem, first, Place(self.seed, self.path, 0))
-        law = problem.sets[scenario.sets[0]][regimes[0]].basis
-        if law is not None:
+        first = at_level(problem.sets[scenario.sets[0]][regimes[0]], problem.levels.scale[levels[0]])
+        if first.rates is not None:
+            self.rates = start_reverting(problem, first.rates, Place(self.seed, self.path, 0))
+        if (law := first.basis) is not None:
             drawn = draw_reverting(Place(self.seed, self.path, 0), BASIS_START, problem.assets, law.common)
             self.basis = law.level + law.deviation * drawn
         for step in range(problem.steps):
@@ -354,7 +420,7 @@ class _Walk:
                 if problem.bridge:
                     self._judge_all(price)
             regime = problem.sets[scenario.sets[step]][regimes[step]]
-            price = self._take_step(step, regime, price)
+            price = self._take_step(step, at_level(regime, problem.levels.scale[levels[step]]), price)
             if step + 1 in problem.horizons:
                 for r, (_, pool) in enumerate(self.pools):
                     equity = hold(problem, pool, price, self.paid[r], self.leverages)
@@ -381,12 +447,28 @@ class _Walk:
                         problem, pool, mark, regime, weight, place, piece, self.paid[r], self.leverages
                     )
                     self._judge(r, mark, dip, near)
+            if problem.wick:
+                self._judge_wicks(r, pool, regime, weight, place, (before, price))
             for p in pool.positions:
                 years = problem.due[p.interval, step]
                 rate = min(max(rates[p.asset], -p.cap), p.cap)
                 self.paid[r] += p.size * price[p.asset] * rate * years
         self._judge_all(price)
         return price
+
+    def _judge_wicks(
+        self, r: int, pool: Pool, regime: Regime, weight: float, place: Place, ends: tuple[Floats, Floats]
+    ) -> None:
+        """All prices at their wicks together, down and up, off either end of the step."""
+        held = [p.asset for p in pool.positions] + [coin.asset for coin in pool.coins]
+        for way in (0, 1):
+            wick = find_wick(self.problem, regime, weight, place, way)
+            for end in ends if wick[held].any() else ():
+                price = move_prices(self.problem, end, wick)
+                near = near_edge(pool, price, self.leverages, self.tolerance)
+                for mark in range(MARKS):
+                    value = excess(self.problem, pool, mark, price, self.paid[r], self.leverages)
+                    self._judge(r, mark, value, near)
 
     def _move_basis(self, regime: Regime, place: Place, weight: float, move: Floats) -> Floats:
         """The step's returns with what takes each basis back to its level; the basis moved."""
@@ -436,7 +518,9 @@ def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float,
     move = regime.drift[problem.spot_of] * problem.step_years + weight * root @ z
     jumps = count_jumps(problem, regime, draw_uniforms(place, JUMPS)[0])
     jump_sum = np.zeros(problem.spot.size)
-    if jumps > 0:
+    if regime.jump_sides is not None:
+        jump_sum = sum((find_jump(problem, regime, place, i) for i in range(jumps)), jump_sum)
+    elif jumps > 0:
         z = draw_normal_vector(place, JUMP_SIZE, root.shape[1])
         jump_root = load_jump(problem, regime)
         jump_sum = jumps * regime.jump_mean[problem.spot_of] + math.sqrt(jumps) * jump_root @ z

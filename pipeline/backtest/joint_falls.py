@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backtest.laws import model_figures
+from pipeline.backtest.laws import figures_of
+from pipeline.chain import stationary_law
 from pipeline.model import MarketModel
 
 Floats = NDArray[np.float64]
@@ -20,25 +21,31 @@ def simulate_returns(model: MarketModel, periods: int, steps: int, seed: int) ->
 
     Plain numpy: what the kernels draw, without prices, margin or common random numbers. Jumps are not drawn.
     """
-    means, covariances, nu = model_figures(model)
-    factors = np.linalg.cholesky(covariances)
-    transitions, law = np.cumsum(model.transition_matrix(), axis=1), np.cumsum(model.stationary_law())
+    figures = figures_of(model)
+    factors, nu, scales = np.linalg.cholesky(figures.scatter), figures.nu, figures.scales
+    chains = [figures.level_transitions, figures.transitions]
     rng = np.random.default_rng(seed)
     total = np.zeros((periods, len(model.assets)))
     for first in range(0, periods, _CHUNK):
         part = total[first : first + _CHUNK]
-        regime = np.minimum(np.searchsorted(law, rng.random(len(part))), len(nu) - 1)
+        level, regime = (_draw_states(stationary_law(chain)[None], len(part), rng) for chain in chains)
         for _ in range(steps):
             for k in np.unique(regime):
                 here = np.flatnonzero(regime == k)
-                w = np.ones(len(here))
+                w = scales[level[here]]
                 if np.isfinite(nu[k]):
-                    w = np.sqrt((nu[k] - 2.0) / rng.chisquare(nu[k], len(here)))
+                    w = w * np.sqrt(nu[k] / rng.chisquare(nu[k], len(here)))
                 noise = rng.standard_normal((len(here), part.shape[1])) @ factors[k].T
-                part[here] += means[k] + w[:, None] * noise
-            moved = (rng.random(len(part))[:, None] > transitions[regime]).sum(axis=1)
-            regime = np.minimum(moved, len(nu) - 1)
+                part[here] += figures.means[k] + w[:, None] * noise
+            level = _draw_states(chains[0][level], len(part), rng)
+            regime = _draw_states(chains[1][regime], len(part), rng)
     return total
+
+
+def _draw_states(laws: Floats, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """One state from each law, (count,); laws (count, states), or one for all."""
+    drawn = (rng.random((count, 1)) > np.cumsum(laws, axis=1)).sum(axis=1)
+    return np.asarray(np.minimum(drawn, laws.shape[1] - 1), np.int64)
 
 
 def mean_tail_dependence(returns: Floats, level: float) -> float:

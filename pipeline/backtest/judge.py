@@ -235,13 +235,13 @@ def _forecast(
     axes = settings.leverages, settings.horizons
     size = len(epoch.starts)
 
-    def by_regime(model: MarketModel, laws: Floats) -> Floats:
+    def by_state(model: MarketModel, laws: Floats) -> Floats:
         passages = first_passages(model, books, *axes, settings.paths, settings.seed)
-        return np.tensordot(laws, _off_the_ends(passages, settings.paths), axes=1)
+        return np.tensordot(laws, _off_the_ends(passages, settings.paths), axes=2)
 
     model = fit_model(prices, settings, settings.starts)
-    made = {"model": by_regime(model, filtered_laws(model, bars, first, epoch.starts))}
-    made["gaussian"] = by_regime(gaussian_model(prices), np.ones((size, 1)))
+    made = {"model": by_state(model, filtered_laws(model, bars, first, epoch.starts))}
+    made["gaussian"] = by_state(gaussian_model(prices), np.ones((size, 1, 1)))
     shuffled = resampled_passages(bars, (first, epoch.fit), books, *axes, settings.paths, settings.seed)
     made["bootstrap"] = np.broadcast_to(_off_the_ends(shuffled, settings.paths), (size, *shuffled.shape))
     level = made["model"].mean(axis=0)
@@ -249,7 +249,7 @@ def _forecast(
     for part in range(repeats):
         rest = _without(prices, part, repeats)
         other = fit_model(rest, settings, 1)
-        others.append(by_regime(other, filtered_laws(other, bars, first, epoch.starts)).mean(axis=0))
+        others.append(by_state(other, filtered_laws(other, bars, first, epoch.starts)).mean(axis=0))
     return made, _jackknife(level, others, settings.paths)
 
 

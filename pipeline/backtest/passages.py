@@ -1,7 +1,8 @@
-"""P(liquidation) of the standard books under a market model, by the regime that the chain starts in.
+"""P(liquidation) of the standard books under a market model, by the state that its chains start in.
 
-P(liquidation | law of the first regime) = sum over k of law_k P(liquidation | the first regime is k): the law
-only decides where a path starts. So one simulation for each starting regime serves every forecast date.
+A state is a level and a regime. P(liquidation | law of the first state) = sum over states of law x
+P(liquidation | that state first): the law only decides where a path starts. So one simulation for each
+starting state serves every forecast date.
 """
 
 from __future__ import annotations
@@ -32,21 +33,24 @@ def first_passages(
     paths: int,
     seed: int,
 ) -> Floats:
-    """P(liquidated by the horizon | first regime), (regimes, books, leverages, horizons), by simulation.
+    """P(liquidated by the horizon | first state): (levels, regimes, books, leverages, horizons).
 
-    Watched as `monitoring_of` says; all starting regimes see the same random numbers. leverages and horizons
-    ascend.
+    By simulation, watched as `monitoring_of` says; all starting states see the same random numbers. leverages
+    and horizons ascend.
     """
     from kernels.structs import LIQUIDATION
     from pipeline.blocks import Block
     from pipeline.engine import merge_counts, simulate_block
 
-    plan = passage_plan(model, books, leverages, horizons, paths, seed)
-    block = Block(0, 0, paths, 0)
-    counts = merge_counts(plan, [(0, simulate_block(json.dumps(plan.document()), block))])
-    hits = np.cumsum(counts.hits[LIQUIDATION], axis=-1)[1:]  # the first scenario is the baseline
-    kept = [plan.simulation.leverage.index(float(leverage)) for leverage in leverages]
-    return np.asarray(hits[:, :, kept] / paths)
+    rows = []
+    for level in model.level_names:
+        plan = passage_plan(model, books, leverages, horizons, paths, seed, level)
+        block = Block(0, 0, paths, 0)
+        counts = merge_counts(plan, [(0, simulate_block(json.dumps(plan.document()), block))])
+        hits = np.cumsum(counts.hits[LIQUIDATION], axis=-1)[1:]  # the first scenario is the baseline
+        kept = [plan.simulation.leverage.index(float(leverage)) for leverage in leverages]
+        rows.append(hits[:, :, kept] / paths)
+    return np.array(rows)
 
 
 def passage_plan(
@@ -56,9 +60,18 @@ def passage_plan(
     horizons: Sequence[timedelta],
     paths: int,
     seed: int,
+    level: str = "",
 ) -> Plan:
-    """The plan behind `first_passages`: an account a book, and a scenario for each starting regime."""
+    """The plan behind `first_passages`: an account a book, and a scenario for each starting regime.
+
+    level is the one that all paths start in, where the model has levels.
+    """
     document = model.document()
+    if model.levels is not None:
+        law = dict.fromkeys(model.regime_names, 0.0) | {model.regime_names[0]: 1.0}
+        levels = {name: {level: 1.0} for name in model.regime_names}
+        document["initial"] = "filtered"
+        document["filtered"] = {"as_of": format_instant(_EPOCH), "law": law, "levels": levels}
     document["regimes"] = {
         name: {key: value for key, value in regime.items() if key != "funding"}
         for name, regime in document["regimes"].items()

@@ -6,6 +6,7 @@ The oracle reads the problem itself; only `tests.kernels.lowered` knows the kern
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -23,6 +24,15 @@ def sample(size: int, fewest: int = 64) -> int:
     return size if COMPILED else max(fewest, size // 800)
 
 
+class Excess(NamedTuple):
+    """How far wicks of one direction go, by asset, in standard deviations of a step; what they share."""
+
+    probability: Floats
+    scale: Floats
+    tail: Floats
+    common: float
+
+
 @dataclass(frozen=True)
 class Regime:
     """One regime's annualised parameters, an entry for each asset; df None is Gaussian."""
@@ -36,6 +46,8 @@ class Regime:
     jump_mean: Floats = field(default_factory=lambda: np.zeros(0))
     jump_volatility: Floats = field(default_factory=lambda: np.zeros(0))
     jump_correlation: Floats = field(default_factory=lambda: np.eye(0))
+    jump_sides: Floats | None = None  # (A, 3) probability of up, mean up, mean down: double exponential
+    wicks: tuple[Excess, Excess] | None = None  # down, up
     rates: Rates | None = None
     basis: Rates | None = None
 
@@ -144,8 +156,29 @@ class Account(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Levels:
+    """A chain of its own: first law (M,), transitions (M, M), scale (M,) of volatilities, and of deviations
+    of funding and basis."""
+
+    initial: Floats
+    transitions: Floats
+    scale: Floats
+
+
+ONE_LEVEL = Levels(np.ones(1), np.ones((1, 1)), np.ones(1))
+THREE_LEVELS = Levels(
+    np.array([0.5, 0.2, 0.3]),
+    np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.0, 0.4, 0.6]]),
+    np.array([0.5, 1.0, 1.6]),
+)
+
+
+@dataclass(frozen=True)
 class Problem:
-    """A market, scenarios, accounts and clock. sets[q][k] is regime k under parameter set q."""
+    """A market, scenarios, accounts and clock. sets[q][k] is regime k under parameter set q.
+
+    initial is the law of the first regime, (K,), or one for each first level, (M, K).
+    """
 
     spot: Floats
     step_years: float
@@ -159,6 +192,7 @@ class Problem:
     due: Floats
     additive: bool = False
     bridge: bool = False
+    wick: bool = False  # which takes the bridge too
     substeps: int = 1
     most_jumps: int = 4
     known_rates: Floats | None = None
@@ -168,6 +202,12 @@ class Problem:
     positions."""
     overlay: tuple[tuple[float, float], ...] = ()
     """Factor on those rates and what is added to them, by parameter set."""
+    levels: Levels = ONE_LEVEL
+
+    @property
+    def first_laws(self) -> Floats:
+        """Law of the first regime by the first level, (M, K)."""
+        return np.array(np.broadcast_to(self.initial, (self.levels.scale.size, self.initial.shape[-1])))
 
     @property
     def steps(self) -> int:
@@ -193,6 +233,42 @@ def plain_scenario(steps: int, leader: int = 0) -> Scenario:
 def equicorrelation(assets: int, rho: float) -> Floats:
     """A correlation matrix with one number in it."""
     return np.full((assets, assets), rho) + (1.0 - rho) * np.eye(assets)
+
+
+def with_wicks(problem: Problem, draw: Callable[[int, int], Excess]) -> Problem:
+    """The problem with wicks by the law that `draw` gives for a regime, in every set, and a direction."""
+    sets = tuple(
+        tuple(replace(r, wicks=(draw(k, 0), draw(k, 1))) for k, r in enumerate(regimes))
+        for regimes in problem.sets
+    )
+    return replace(problem, sets=sets, bridge=True, wick=True)
+
+
+def random_wicks(seed: int, problem: Problem) -> Problem:
+    """The problem with wicks of all kinds: never, always, sometimes; exponential and heavy-tailed."""
+    assets = problem.assets
+
+    def draw(regime: int, way: int) -> Excess:
+        rng = np.random.default_rng((seed, regime, way))
+        probability = rng.uniform(0.1, 0.6, assets)
+        probability[rng.integers(assets)] = rng.choice([0.0, 1.0])
+        tail = np.where(rng.random(assets) < 0.4, 0.0, rng.uniform(0.0, 0.5, assets))
+        return Excess(probability, rng.uniform(0.2, 0.9, assets), tail, rng.choice([0.0, 0.8, 1.0]))
+
+    return with_wicks(problem, draw)
+
+
+def with_two_sided_jumps(seed: int, problem: Problem) -> Problem:
+    """The problem with double-exponential jumps in every other regime of a set."""
+    rng = np.random.default_rng(seed)
+    assets = problem.assets
+    sides = np.column_stack([rng.uniform(0.1, 0.9, assets), *rng.uniform(0.01, 0.06, (2, assets))])
+    sides[0, 0] = rng.choice([0.0, 0.4, 1.0])
+    sets = tuple(
+        tuple(replace(r, jump_sides=sides) if (q + k) % 2 == 0 else r for k, r in enumerate(regimes))
+        for q, regimes in enumerate(problem.sets)
+    )
+    return replace(problem, sets=sets)
 
 
 def simple_problem(
@@ -248,6 +324,7 @@ def random_problem(
     regimes: int = 2,
     df: float | None = None,
     jumps: bool = False,
+    two_sided: bool = False,
     funding: bool = False,
     rates: bool = False,
     marks: tuple[int, ...] = (),
@@ -389,4 +466,5 @@ def random_problem(
         "overlay": overlay,
         "marks": marks,
     }
-    return Problem(**{**given, **rest})
+    problem = Problem(**{**given, **rest})
+    return with_two_sided_jumps(seed, problem) if two_sided else problem

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chi2, chisquare, kstest, poisson
+from scipy.stats import chi2, chisquare, expon, kstest, norm, poisson
 from scipy.stats import t as student
 
 from kernels.market import (
@@ -15,17 +15,20 @@ from kernels.market import (
     count_jumps,
     draw_jump_sum,
     draw_step,
+    find_jump,
     mix_tails,
     move_prices,
     read_mixing,
     select_regime,
+    switch_levels,
     switch_regimes,
 )
-from kernels.reverting import room_for_normals
-from kernels.structs import LANES, Draws, Key, Law, Market, Step
+from kernels.structs import LANES, Key, Law, Market
+from pipeline.jumps import DoubleExponentialJumps
 from tests import oracle
-from tests.kernels.lowered import lower_problem, tabulate_mixing
+from tests.kernels.lowered import lower_problem, room_for, tabulate_mixing
 from tests.kernels.problems import (
+    THREE_LEVELS,
     Account,
     Floats,
     Problem,
@@ -36,6 +39,8 @@ from tests.kernels.problems import (
     simple_problem,
 )
 
+FIRST_LEVEL = np.zeros(LANES, np.int64)
+
 
 def key_at(path: int, step: int) -> Key:
     return Key(np.uint64(17), np.uint64(path), np.uint64(step))
@@ -43,19 +48,6 @@ def key_at(path: int, step: int) -> Key:
 
 def market_of(problem: Problem) -> Market:
     return lower_problem(problem)[0]
-
-
-def room_for(market: Market) -> tuple[Draws, Step]:
-    """Arrays for one step."""
-    loadings, regimes, assets, factors = market.loading.shape
-    noise = np.zeros((2, loadings, regimes, assets, LANES))
-    draws = Draws(
-        *(np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]),
-        np.zeros((2, room_for_normals(market.funding_law), LANES)),
-        np.zeros((room_for_normals(market.basis_law), LANES)),
-    )
-    by_asset = np.zeros((6, assets, LANES))
-    return draws, Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)
 
 
 def draw_returns(problem: Problem, paths: int) -> Floats:
@@ -66,8 +58,8 @@ def draw_returns(problem: Problem, paths: int) -> Floats:
     moves = []
     for first in range(0, paths, LANES):
         draw_step(market, key_at(first, 0), 0, draws)
-        switch_regimes(market, 0, 0, draws.uniform, regime)
-        mix_tails(market, 0, regime, draws.uniform, now.weight)
+        switch_regimes(market, 0, 0, draws.uniform, FIRST_LEVEL, regime)
+        mix_tails(market, 0, FIRST_LEVEL, regime, draws.uniform, now.weight)
         select_regime(market, 0, draws.noise, regime, now)
         moves.append(now.move.T.copy())
     return np.concatenate(moves)
@@ -178,7 +170,7 @@ def test_count_jumps__poisson(mean: float) -> None:
 
 def test_count_jumps__no_more_than_there_is_room_for() -> None:
     market = market_of(replace(random_problem(42, assets=1, regimes=1, jumps=True), most_jumps=2))
-    uniform = np.full((4, LANES), 1.0 - 2.0**-53)
+    uniform = np.full((6, LANES), 1.0 - 2.0**-53)
     jumps = np.zeros(LANES, np.int64)
     assert count_jumps(market, 0, np.zeros(LANES, np.int64), uniform, jumps) == LANES
     np.testing.assert_array_equal(jumps, 2)
@@ -200,6 +192,75 @@ def test_draw_jump_sum__law(jumps: int) -> None:
     assert np.abs(np.cov(z.T, bias=True) - regime.jump_correlation).max() < 4.5 * math.sqrt(2.0 / n)
 
 
+SIDES = np.array([[0.4, 0.05, 0.03], [0.0, 0.2, 0.1], [1.0, 0.02, 0.3]])
+
+
+def two_sided(correlation: Floats, sides: Floats = SIDES) -> Problem:
+    """A regime of double-exponential jumps."""
+    problem = random_problem(43, assets=len(sides), regimes=1, jumps=True)
+    regime = replace(problem.sets[0][0], jump_sides=sides, jump_correlation=correlation)
+    return replace(problem, sets=((regime,),))
+
+
+@pytest.mark.parametrize("up", [0.0, 1e-6, 0.3, 1.0])
+def test_find_jump__inverse_of_the_double_exponential_law(up: float) -> None:
+    for normal in np.linspace(-8.5, 8.5, 69):
+        jump = find_jump(normal, up, 0.2, 0.05)
+        if jump > 0.0:
+            assert up * expon.sf(jump, scale=0.2) == pytest.approx(norm.sf(normal), rel=1e-9)
+        elif jump < 0.0:
+            assert (1.0 - up) * expon.sf(-jump, scale=0.05) == pytest.approx(norm.cdf(normal), rel=1e-9)
+        else:
+            assert norm.sf(normal) == pytest.approx(up, abs=1e-15)
+    assert find_jump(-40.0, up, 0.2, 0.05) == (-40.0 if up < 1.0 else 0.0)
+    assert find_jump(40.0, up, 0.2, 0.05) == (160.0 if up > 0.0 else 0.0)
+
+
+@pytest.mark.parametrize("jumps", [1, 2, 5])
+def test_draw_jump_sum__of_double_exponential_jumps(jumps: int) -> None:
+    """The characteristic function of each asset's sum is that of one jump to the power of their number."""
+    problem = two_sided(equicorrelation(3, 0.6))
+    market = market_of(problem)
+    normal, total = np.zeros(4), np.zeros(3)
+    rows = []
+    for path in range(sample(40_000, 500)):
+        draw_jump_sum(market, Law(0, 0, 1.0), key_at(path, 0), jumps, normal, total)
+        rows.append(total.copy())
+    sums = np.array(rows)
+    for a, (up, up_mean, down_mean) in enumerate(SIDES):
+        for t in (0.5, 2.0, 8.0):
+            u = t / max(up_mean, down_mean) / jumps
+            want = (up / (1.0 - 1j * u * up_mean) + (1.0 - up) / (1.0 + 1j * u * down_mean)) ** jumps
+            found = np.exp(1j * u * sums[:, a]).mean()
+            assert abs(found - want) < 4.5 / math.sqrt(len(sums))
+
+
+@pytest.mark.parametrize("rho", [-0.4, 0.0, 0.7, 1.0 - 1e-14])
+def test_draw_jump_sum__correlation_of_double_exponential_jumps(rho: float) -> None:
+    """Two assets' jumps: mean of the product as the model has it; at 1 the same quantile for both."""
+    sides = np.array([[0.4, 0.05, 0.03], [0.4, 0.02, 0.08]])
+    market = market_of(two_sided(equicorrelation(2, rho), sides))
+    normal, total = np.zeros(4), np.zeros(2)
+    rows = []
+    for path in range(sample(40_000, 500)):
+        draw_jump_sum(market, Law(0, 0, 1.0), key_at(path, 0), 1, normal, total)
+        rows.append(total.copy())
+    first, second = np.array(rows).T
+    law = {
+        "up_probability": {"A": 0.4, "B": 0.4},
+        "up_mean": {"A": 0.05, "B": 0.02},
+        "down_mean": {"A": 0.03, "B": 0.08},
+    }
+    jumps = DoubleExponentialJumps(law="double_exponential", intensity=1.0, correlation=round(rho, 9), **law)
+    product = first * second
+    assert abs(product.mean() - jumps.products("AB")[0, 1]) < 4.5 * product.std() / math.sqrt(len(product))
+    if rho > 0.99:
+        np.testing.assert_array_equal(first > 0.0, second > 0.0)
+        up = first > 0.0
+        np.testing.assert_allclose(first[up] / 0.05, second[up] / 0.02, rtol=1e-5, atol=1e-6)
+        assert jumps.products("AB")[0, 1] == pytest.approx(0.8 * 0.05 * 0.02 + 1.2 * 0.03 * 0.08, rel=1e-4)
+
+
 def test_switch_regimes__law_of_the_chain() -> None:
     problem = random_problem(44, assets=1, regimes=3)
     market = market_of(problem)
@@ -211,7 +272,7 @@ def test_switch_regimes__law_of_the_chain() -> None:
         for step in range(2):
             before = regime.copy()
             draw_step(market, key_at(block * LANES, step), 0, draws)
-            switch_regimes(market, 0, step, draws.uniform, regime)
+            switch_regimes(market, 0, step, draws.uniform, FIRST_LEVEL, regime)
             if step == 0:
                 first += np.bincount(regime, minlength=3)
             else:
@@ -230,10 +291,10 @@ def test_switch_regimes__edges_of_the_law() -> None:
     )
     market, regime = market_of(problem), np.zeros(LANES, np.int64)
     for u in (2.0**-53, 0.5, 1.0 - 2.0**-53):
-        uniform = np.full((4, LANES), u)
+        uniform = np.full((6, LANES), u)
         visited = []
         for step in range(4):
-            switch_regimes(market, 0, step, uniform, regime)
+            switch_regimes(market, 0, step, uniform, FIRST_LEVEL, regime)
             visited.append(int(regime[0]))
         assert visited == [1, 2, 1, 2]
 
@@ -248,14 +309,57 @@ def test_switch_regimes__holds_within_a_model_step_and_obeys_force() -> None:
     forced = (-1, -1, -1, -1, 1, 1, 1, -1, -1, -1)
     problem = replace(problem, scenarios=(plain_scenario(10), plain_scenario(10, 1)._replace(forced=forced)))
     market = market_of(problem)
-    uniform = np.full((4, LANES), 0.3)
+    uniform = np.full((6, LANES), 0.3)
     for scenario, want in [(0, [0, 0, 1, 1, 0, 0, 1, 1, 0, 0]), (1, [0, 0, 1, 1, 1, 1, 1, 1, 0, 0])]:
         regime = np.zeros(LANES, np.int64)
         visited = []
         for step in range(10):
-            switch_regimes(market, scenario, step, uniform, regime)
+            switch_regimes(market, scenario, step, uniform, FIRST_LEVEL, regime)
             visited.append(int(regime[5]))
         assert visited == want
+
+
+def test_switch_levels__law_of_the_chain() -> None:
+    market = market_of(replace(random_problem(44, assets=1, regimes=2), levels=THREE_LEVELS))
+    draws, _ = room_for(market)
+    level = np.zeros(LANES, np.int64)
+    first, pairs = np.zeros(3), np.zeros((3, 3))
+    for block in range(sample(64_000, 2048) // LANES):
+        for step in range(2):
+            before = level.copy()
+            draw_step(market, key_at(block * LANES, step), 0, draws)
+            switch_levels(market, step, draws.uniform, level)
+            if step == 0:
+                first += np.bincount(level, minlength=3)
+            else:
+                np.add.at(pairs, (before, level), 1)
+    assert chisquare(first, THREE_LEVELS.initial * first.sum()).pvalue > 1e-4
+    for row, law in zip(pairs, THREE_LEVELS.transitions, strict=True):
+        assert row[law == 0.0].sum() == 0
+        assert chisquare(row[law > 0.0], law[law > 0.0] * row.sum()).pvalue > 1e-4
+
+
+def test_switch_regimes__the_first_one_depends_on_the_first_level() -> None:
+    problem = replace(
+        random_problem(44, assets=1, regimes=2),
+        levels=THREE_LEVELS,
+        initial=np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]),
+    )
+    market, regime = market_of(problem), np.zeros(LANES, np.int64)
+    for u, by_level in [(0.2, [0, 1, 0]), (0.8, [0, 1, 1])]:
+        for level, want in enumerate(by_level):
+            switch_regimes(market, 0, 0, np.full((6, LANES), u), np.full(LANES, level), regime)
+            assert (regime == want).all()
+
+
+def test_mix_tails__the_level_multiplies_it() -> None:
+    market = market_of(replace(random_problem(44, assets=1, regimes=1, df=4.0), levels=THREE_LEVELS))
+    uniform = np.random.default_rng(3).uniform(size=(6, LANES))
+    weights = np.empty((3, LANES))
+    for level in range(3):
+        mix_tails(market, 0, np.full(LANES, level), np.zeros(LANES, np.int64), uniform, weights[level])
+    np.testing.assert_allclose(weights[0], 0.5 * weights[1], rtol=1e-15)
+    np.testing.assert_allclose(weights[2], 1.6 * weights[1], rtol=1e-15)
 
 
 @pytest.mark.parametrize("additive", [False, True])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from kernels.jit import njit
-from kernels.market import draw_step, mix_tails, switch_regimes
+from kernels.market import draw_step, mix_tails, switch_levels, switch_regimes
 from kernels.random import SLOT_FUNDING
-from kernels.reverting import START, draw_reverting, move_reverting, room_for_normals, start_reverting
+from kernels.reverting import START, draw_reverting, move_reverting, start_reverting
 from kernels.structs import LANES, Draws, Integers, Key, Market
-from tests.kernels.lowered import lower_problem
-from tests.kernels.problems import Floats, Problem, Rates, sample, simple_problem
+from tests.kernels.lowered import lower_problem, room_for
+from tests.kernels.problems import Floats, Levels, Problem, Rates, sample, simple_problem
 
 STEPS, DAY = 24, 1.0 / 365.0
 
@@ -23,23 +23,28 @@ def walk(
     market: Market,
     first: int,
     draws: Draws,
-    regime: Integers,
+    chains: Integers,
     weight: Floats,
     state: Floats,
     rates: Floats,
     shocks: Floats,
 ) -> None:
-    """Rates (T, A, LANES) after each step, and the noise of the returns in it, tails included."""
-    law = market.funding_law
+    """Rates (T, A, LANES) after each step, and the noise of the returns in it, tails and levels included.
+
+    chains (2, LANES): level and regime.
+    """
+    law, level, regime = market.funding_law, chains[0], chains[1]
     for step in range(rates.shape[0]):
         key = Key(np.uint64(9), np.uint64(first), np.uint64(step))
         draw_step(market, key, 0, draws)
-        switch_regimes(market, 0, step, draws.uniform, regime)
-        mix_tails(market, 0, regime, draws.uniform, weight)
+        if market.level_scale.shape[0] > 1:
+            switch_levels(market, step, draws.uniform, level)
+        switch_regimes(market, 0, step, draws.uniform, level, regime)
+        mix_tails(market, 0, level, regime, draws.uniform, weight)
         draw_reverting(law, key, SLOT_FUNDING, draws.funding_normal[0])
         if step == 0:
             draw_reverting(law, key, SLOT_FUNDING + START, draws.funding_normal[1])
-            start_reverting(law, regime, draws.funding_normal[1], state)
+            start_reverting(law, market.level_scale, level, regime, draws.funding_normal[1], state)
         move_reverting(law, 0, regime, weight, draws.noise[0], draws.funding_normal[0], state)
         rates[step] = state
         shocks[step] = weight * draws.noise[0, 0]
@@ -48,18 +53,13 @@ def walk(
 def simulate_rates(problem: Problem, paths: int) -> tuple[Floats, Floats]:
     """(paths, T, A) rates and noise of returns under the one regime of a problem."""
     market = lower_problem(problem)[0]
-    loadings, regimes, assets, factors = market.loading.shape
-    noise = np.zeros((2, loadings, regimes, assets, LANES))
-    draws = Draws(
-        *(np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]),
-        np.zeros((2, room_for_normals(market.funding_law), LANES)),
-        np.zeros((room_for_normals(market.basis_law), LANES)),
-    )
+    assets = market.spot.size
+    draws, _ = room_for(market)
     found = []
     for first in range(0, paths, LANES):
         out = np.zeros((2, STEPS, assets, LANES))
-        regime, weight, state = np.zeros(LANES, np.int64), np.ones(LANES), np.zeros((assets, LANES))
-        walk(market, first, draws, regime, weight, state, out[0], out[1])
+        chains, weight, state = np.zeros((2, LANES), np.int64), np.ones(LANES), np.zeros((assets, LANES))
+        walk(market, first, draws, chains, weight, state, out[0], out[1])
         found.append(out.transpose(0, 3, 1, 2))
     rates, shocks = np.concatenate(found, axis=1)
     return rates, shocks
@@ -116,3 +116,18 @@ def test_move_reverting__correlations_of_its_shocks() -> None:
         assert within(shocks[..., a] * returns[..., a], rho)
     between = -0.6 * 0.3 * 0.5 + np.sqrt((1 - 0.36) * (1 - 0.09)) * 0.7
     assert within(shocks[..., 0] * shocks[..., 1], between)
+
+
+def test_start_reverting__levels_of_the_market_scale_shocks_and_start() -> None:
+    """Where a level lasts the deviation is its scale times the law's; over all levels the law's own."""
+    law = Rates(np.array([0.2]), np.array([3.0]) * DAY, np.array([0.5]), np.array([0.4]))
+    scale = np.array([0.5, np.sqrt(2.125)])  # mean square (0.25 x 0.6 + 2.125 x 0.4) = 1
+    levels = Levels(np.array([0.6, 0.4]), np.array([[0.8, 0.2], [0.3, 0.7]]), scale)
+    rates, _ = simulate_rates(problem_of(law, levels=levels), sample(65_536))
+    for step in (0, 7, STEPS - 1):
+        assert within((rates[:, step, 0] - 0.2) ** 2, 0.25)
+    for m in range(2):
+        alone = replace(levels, initial=np.eye(2)[m], transitions=np.eye(2))
+        rates, _ = simulate_rates(problem_of(law, levels=alone), sample(65_536))
+        for step in (0, 7):
+            assert within((rates[:, step, 0] - 0.2) ** 2, 0.25 * scale[m] ** 2)

@@ -28,9 +28,8 @@ from kernels.structs import (
     Integers,
     Law,
     Market,
-    Step,
 )
-from tests.kernels.lowered import lower_problem
+from tests.kernels.lowered import lower_problem, step_of
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import COMPILED, Floats, Problem
 
@@ -54,7 +53,7 @@ class Crowd:
         self.market, self.book, _ = lower_problem(problem)
         assets, spot = problem.spot.size, problem.spot[:, None]
         root = self.market.loading[0, 0]
-        self.now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((6, assets, LANES)))
+        self.now = step_of(assets)
         self.now.weight[:] = np.exp(rng.normal(0.0, 0.4, LANES))
         center = rng.normal(0.0, 0.15, (assets, 1))
         apart = rng.choice([0.001, 0.15])  # all between the same two kinks, or not

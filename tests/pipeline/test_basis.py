@@ -16,7 +16,7 @@ from pipeline.engine import simulate_block
 from pipeline.lower_book import lower_book
 from pipeline.lower_market import lower_market, marked_assets
 from pipeline.plan import plan_from_document
-from tests.pipeline.documents import small_document
+from tests.pipeline.documents import small_document, two_sided_jumps, wick_document
 from tests.pipeline.moving_states import basis_document
 
 BTC, ETH, BTC_PERP, ETH_PERP = range(4)
@@ -40,6 +40,19 @@ def test_lower_market__a_perpetual_is_its_asset_and_a_shock() -> None:
     assert rows[ETH_PERP, [2, 4]] == pytest.approx([sqrt(0.5) * 0.02 * sqrt(0.5)] * 2)
     assert not rows[:2, 2:].any()
     assert market.depth.tolist() == [4, 4, 4, 8]
+
+
+def test_lower_market__a_perpetual_jumps_and_wicks_with_its_asset() -> None:
+    document = basis_document()
+    for regime in document["model"]["regimes"].values():
+        regime |= {"wick": wick_document(), "jumps": two_sided_jumps()}
+    market = lower_market(plan_from_document(document))
+    assert market.number.tolist() == [0, 1, 0, 1]
+    perpetuals, spots = [BTC_PERP, ETH_PERP], [BTC, ETH]
+    for of in (market.wick, market.wick_cut, market.jump_sides, market.jump_loading):
+        assert of.shape[2] == 4
+        np.testing.assert_array_equal(of[:, :, perpetuals], of[:, :, spots])
+    assert market.jump_loading[0, CALM, ETH_PERP, 0] == 0.9
 
 
 def test_lower_book__positions_on_tiered_venues_see_it_and_nothing_else() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from pipeline.backtest.laws import figures_of
 from pipeline.calibrate import calibrate, calibrate_files
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, StoreError
@@ -24,6 +26,8 @@ from pipeline.history import Funding, Prices, Settlements, load_funding, load_pr
 from pipeline.history_file import Source
 from pipeline.model import MarketModel, load_model
 from pipeline.model_file import write_model
+from pipeline.panel import read_panel
+from pipeline.regime_climb import expect
 from pipeline.regimes import filter_regimes, most_likely_path, smooth_regimes
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +148,8 @@ def test_calibrate__starts_where_the_next_step_does(
     assert model.filtered is not None
     assert model.filtered.as_of == prices.end
     assert model.initial == "filtered"
-    filtered = filter_regimes(prices.log_returns(), *arrays(model))[1]
+    filtered = filter_regimes(prices.log_returns(), *arrays(model))[1]  # seven months: no levels
+    assert model.levels is None
     np.testing.assert_allclose(model.initial_law(), filtered[-1] @ model.transition_matrix(), atol=0.01)
 
 
@@ -158,10 +163,40 @@ def test_calibrate__tells_what_it_rests_on(model: MarketModel) -> None:
     assert notes["funding_days"] == {"BTC": 208.3, "ETH": 208.3}
 
 
+def test_calibrate__funding_beside_levels_and_a_shorter_history() -> None:
+    """A year and more, of another level each month; the second asset begins in the second month."""
+    prices, funding = draw_history(8800, 5)
+    loud = np.array([0.4, 0.8, 1.6, 3.2])[np.arange(8799) // 720 % 4]
+    moves = prices.log_returns() * loud[:, None]
+    close = 100.0 * np.exp(np.vstack([np.zeros(2), np.cumsum(moves, axis=0)]))
+    close[:1000, 1] = np.nan
+    model = calibrate(replace(prices, close=close), funding, regimes=2, seed=3, starts=1)
+    assert model.levels is not None
+    for k, regime in enumerate(model.regimes.values()):
+        assert regime.funding == pytest.approx(dict.fromkeys(prices.assets, RATES[k]), rel=0.2, abs=0.03)
+        assert regime.funding_process is not None
+        assert regime.funding_process.half_life["BTC"] < timedelta(days=7)
+
+
 def test_calibrate__without_funding_it_is_not_modelled(history: tuple[Prices, Funding]) -> None:
     model = calibrate(history[0], regimes=1, starts=1)
     assert model.regime_names == ("market",)
     assert model.regimes["market"].funding is None
+
+
+def test_calibrate__wicks_where_there_are_highs_and_lows(history: tuple[Prices, Funding]) -> None:
+    prices = history[0]
+    assert calibrate(prices, regimes=1, starts=1).regimes["market"].wick is None
+    rng = np.random.default_rng(1)
+    wide = 1.0 + 0.02 * rng.random((2, *prices.close.shape))
+    wide[1, 7, 0] = 10_000.0  # a print that is absurd, and real
+    whole = replace(prices, high=prices.close * wide[0], low=prices.close / wide[1])
+    model = calibrate(whole, regimes=1, starts=1)
+    wick = model.regimes["market"].wick
+    assert wick is not None
+    assert set(wick.down.scale) == {"BTC", "ETH"}
+    assert model.calibration is not None
+    assert model.calibration["wicks"] == {"bars": 4999, "deeper_than": 0.6931, "cut_there": 1}
 
 
 def test_calibrate__missing_bars_are_counted(history: tuple[Prices, Funding]) -> None:
@@ -171,7 +206,8 @@ def test_calibrate__missing_bars_are_counted(history: tuple[Prices, Funding]) ->
     holes = Prices(prices.times, prices.step, prices.assets, close, ())
     notes = calibrate(holes, regimes=1, starts=1).calibration
     assert notes is not None
-    assert notes["returns"] == {"observed": 4988, "missing": 11}
+    assert notes["returns"] == {"observed": 4999, "missing": 0}
+    assert notes["returns_of"] == {"BTC": 4988, "ETH": 4999}
 
 
 def test_calibrate__chooses_the_number_of_regimes(history: tuple[Prices, Funding]) -> None:
@@ -292,13 +328,14 @@ def test_crypto_majors__more_likely_than_one_gaussian(shipped: MarketModel) -> N
         returns.mean(axis=0, keepdims=True),
         np.cov(returns.T, bias=True)[None],
     )
-    better = filter_regimes(returns, *arrays(shipped))[0] - filter_regimes(returns, *gaussian)[0]
+    found = expect(read_panel(returns), figures_of(shipped)).log_likelihood
+    better = found - filter_regimes(returns, *gaussian)[0]
     # 1.5 nats an hour; pulling the drifts to zero and rounding cost about 100 of what was fitted
     assert better > 1.5 * len(returns)
     assert shipped.calibration is not None
     fitted = shipped.calibration["log_likelihood"]
     assert isinstance(fitted, float)
-    assert filter_regimes(returns, *arrays(shipped))[0] == pytest.approx(fitted, abs=200.0)
+    assert found == pytest.approx(fitted, abs=200.0)
 
 
 @needs_data
@@ -314,9 +351,18 @@ def test_crypto_majors__refit_gives_the_shipped_figures(shipped: MarketModel) ->
         assert again.funding == pytest.approx(regime.funding, abs=1.1e-4)
         assert again.tail == pytest.approx(regime.tail, abs=0.011)
         np.testing.assert_allclose(again.correlation, regime.correlation, atol=1.1e-4)
+        assert again.wick is not None
+        assert regime.wick is not None
+        for one, other in ((again.wick.down, regime.wick.down), (again.wick.up, regime.wick.up)):
+            assert one.common == pytest.approx(other.common, abs=0.011)
+            assert one.probability == pytest.approx(other.probability, abs=1e-3)
+            assert one.scale == pytest.approx(other.scale, abs=4e-3)
+            assert one.tail == pytest.approx(other.tail, abs=0.011)
     np.testing.assert_allclose(refit.transition_matrix(), shipped.transition_matrix(), atol=2.1e-5)
-    np.testing.assert_allclose(refit.initial_law(), shipped.initial_law(), atol=2.1e-4)
+    np.testing.assert_allclose(refit.state_law(), shipped.state_law(), atol=3e-4)
+    np.testing.assert_allclose(refit.level_scales(), shipped.level_scales(), atol=1.1e-4)
+    np.testing.assert_allclose(refit.level_matrix(), shipped.level_matrix(), atol=2.1e-5)
     assert refit.calibration is not None
     assert shipped.calibration is not None
-    for key in ("prices", "funding", "window", "returns", "log_likelihood"):
+    for key in ("prices", "funding", "window", "returns", "log_likelihood", "wicks"):
         assert refit.calibration[key] == shipped.calibration[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from pipeline.funding_fit import fit_funding
@@ -83,3 +84,14 @@ def test_fit_funding__a_constant_rate_does_not_move() -> None:
     np.testing.assert_allclose(fit.level, 0.1)
     np.testing.assert_allclose(fit.deviation, 0.0, atol=1e-12)
     assert all(np.isfinite(x).all() for x in (fit.correlation, fit.common))
+
+
+def test_fit_funding__a_regime_of_before_an_asset_s_time() -> None:
+    """The third asset begins where the first regime is over: there it is what it is in the other one."""
+    rates, probabilities, returns = draw_rates(40_000, 6)
+    order = np.argsort(probabilities[:, 1], kind="stable")
+    late = order[: int(probabilities[:, 0].sum())]
+    rates[late, 2] = returns[late, 2] = np.nan
+    fit = fit_funding(rates, probabilities, returns, HOUR)
+    assert fit.level[0, 2] == pytest.approx(fit.level[1, 2])
+    assert all(np.isfinite(x).all() for x in (fit.level, fit.deviation, fit.correlation, fit.common))

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import PlanError
-from pipeline.model import MODELS, MarketModel, load_model, model_from_document
-from tests.pipeline.documents import small_document, spoil
+from pipeline.jumps import DoubleExponentialJumps
+from pipeline.model import MODELS, MarketModel, list_totals, load_model, model_from_document
+from tests.pipeline.documents import small_document, spoil, two_sided_jumps
 
 
 def document() -> dict[str, Any]:
@@ -75,6 +76,34 @@ def test_initial_law__each_way_to_say_it(initial: Any, law: list[float]) -> None
     np.testing.assert_allclose(model_from_document(model).initial_law(), law, rtol=1e-13)
 
 
+LEVELS = {
+    "scale": {"low": 0.5, "high": 1.5},
+    "transitions": {"low": {"low": 0.9, "high": 0.1}, "high": {"low": 0.3, "high": 0.7}},
+}
+
+
+def test_state_law__levels_are_stationary_where_nothing_else_is_known() -> None:
+    model = model_from_document(document() | {"levels": LEVELS, "initial": {"calm": 0.8, "crisis": 0.2}})
+    np.testing.assert_allclose(model.state_law(), np.outer([0.75, 0.25], [0.8, 0.2]), rtol=1e-12)
+    assert model.stationary_variance() == pytest.approx(0.75 * 0.25 + 0.25 * 2.25)
+    np.testing.assert_allclose(model.initial_variance(), [model.stationary_variance()] * 2)
+    plain = model_from_document(document())
+    assert plain.state_law().shape == (1, 2)
+    assert plain.level_scales().tolist() == [1.0]
+    np.testing.assert_array_equal(plain.initial_variance(), [1.0, 1.0])
+
+
+def test_state_law__filtered_levels_go_with_their_regime() -> None:
+    levels = {"calm": {"low": 1.0}, "crisis": {"low": 0.25, "high": 0.75}}
+    filtered = {"as_of": "2026-05-15T00:00:00Z", "law": {"calm": 0.6, "crisis": 0.4}, "levels": levels}
+    given = {"levels": LEVELS, "filtered": filtered, "initial": "filtered"}
+    model = model_from_document(document() | given)
+    np.testing.assert_allclose(model.state_law(), [[0.6, 0.1], [0.0, 0.3]], atol=1e-15)
+    np.testing.assert_allclose(model.initial_variance(), [0.25, 0.25 * 0.25 + 0.75 * 2.25])
+    again = model_from_document(model.document())
+    assert again == model
+
+
 def test_regime_named__calmest_and_wildest() -> None:
     model = model_from_document(document())
     assert model.regime_named("calmest") == "calm"
@@ -99,6 +128,21 @@ def refused(model: dict[str, Any]) -> str:
         (("calibration",), {"bic": float("nan")}, "finite"),
         (("returns",), "geometric", "`log` or `additive`"),
         (("initial",), 3, "a probability per regime"),
+        (("levels",), {"scale": {}}, "levels.scale"),
+        (("levels",), {"scale": {"low": 0.0}}, "levels.scale.low"),
+        (("levels",), {"scale": {"low": 1.0, "high": 2.0}}, "none for `low`"),
+        (
+            ("levels",),
+            LEVELS | {"transitions": {"low": {"low": 1}, "high": {"high": 1}}},
+            "several closed classes",
+        ),
+        (
+            ("levels",),
+            LEVELS | {"transitions": {"low": {"lo": 1}, "high": {"high": 1}}},
+            "did you mean `low`?",
+        ),
+        (("levels",), LEVELS | {"transitions": {"low": {"low": 0.5}, "high": {"low": 1}}}, "a sum of 0.5"),
+        (("filtered",), {"as_of": "2026-05-15", "law": {"calm": 1}, "levels": {}}, "a model with `levels:`"),
     ],
 )
 def test_model_from_document__refuses(path: tuple[str, ...], value: Any, words: str) -> None:
@@ -139,3 +183,36 @@ def test_load_model__shipped(name: str) -> None:
     model = load_model(name)
     assert model.name == name
     assert model_from_document(model.document()) == model
+
+
+def test_total_drift_and_volatility__jumps_counted_in() -> None:
+    model = document()
+    crisis = model["regimes"]["crisis"]
+    found = model_from_document(model).regimes["crisis"]
+    assert found.total_drift() == pytest.approx({"BTC": -12 * 0.04, "ETH": -12 * 0.05})
+    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * (0.04**2 + 0.03**2)) ** 0.5)
+    crisis["jumps"] = two_sided_jumps()
+    found = model_from_document(model).regimes["crisis"]
+    assert found.total_drift()["ETH"] == pytest.approx(12 * (0.4 * 0.04 - 0.6 * 0.07))
+    square = 2 * (0.3 * 0.03**2 + 0.7 * 0.05**2)
+    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * square) ** 0.5)
+    calm = model_from_document(model).regimes["calm"]
+    assert (calm.total_drift(), calm.total_volatility()) == (calm.drift, calm.volatility)
+
+
+def test_list_totals__a_line_for_each_regime_with_jumps() -> None:
+    model = document()
+    model["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    assert list(list_totals(model_from_document(model))) == [
+        "regime crisis, drift and volatility a year with jumps: BTC -0.312 and 1.319, ETH -0.312 and 1.627"
+    ]
+
+
+def test_jumps__are_normal_unless_they_say_otherwise() -> None:
+    model = document()
+    said = model_from_document(model).document()["regimes"]["crisis"]["jumps"]
+    assert said["law"] == "normal"
+    model["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    jumps = model_from_document(model).regimes["crisis"].jumps
+    assert isinstance(jumps, DoubleExponentialJumps)
+    assert model_from_document(model_from_document(model).document()).regimes["crisis"].jumps == jumps

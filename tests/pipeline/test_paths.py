@@ -43,6 +43,8 @@ def whole_document() -> dict[str, Any]:
         regime["funding_process"] = moving[name]["funding_process"]
         regime["implied_volatility"] = implied(0.5 if name == "calm" else 0.9)
         regime["depth"] = {"BTC": 1.0, "ETH": 1.0} if name == "calm" else {"BTC": 0.3, "ETH": 0.2}
+    rows = {"low": {"low": 0.9, "high": 0.1}, "high": {"low": 0.3, "high": 0.7}}
+    document["model"]["levels"] = {"scale": {"low": 0.5, "high": 1.8}, "transitions": rows}
     document["scenarios"] = [
         "baseline",
         "gap-down-10",

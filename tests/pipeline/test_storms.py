@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from kernels.jit import njit
-from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_regimes
-from kernels.reverting import room_for_normals
+from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_levels, switch_regimes
 from kernels.simulate import apply_shock
 from kernels.structs import LANES, Draws, Floats, Key, Market, Step
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
 from pipeline.scenarios import SCENARIOS
+from tests.kernels.lowered import room_for
 from tests.pipeline.documents import small_document
 
 DATA = Path(os.environ.get("SEAWALL_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -26,18 +26,24 @@ HOURS = 24
 
 @njit
 def walk(
-    market: Market, scenario: int, key: Key, draws: Draws, now: Step, regime: Any, closes: Floats
+    market: Market, scenario: int, key: Key, draws: Draws, now: Step, state: Any, closes: Floats
 ) -> None:
-    """Prices (T + 1, A, LANES) of one set of lanes: shocks are part of the hour that they begin."""
+    """Prices (T + 1, A, LANES) of one set of lanes: shocks are part of the hour that they begin.
+
+    state (2, LANES): level and regime.
+    """
+    level, regime = state[0], state[1]
     closes[0] = market.spot.reshape(-1, 1)
     for step in range(closes.shape[0] - 1):
         here = Key(key.seed, key.path, np.uint64(step))
         price = closes[step + 1]
         price[:] = closes[step]
         draw_step(market, here, 0, draws)
-        switch_regimes(market, scenario, step, draws.uniform, regime)
+        if market.level_scale.shape[0] > 1:
+            switch_levels(market, step, draws.uniform, level)
+        switch_regimes(market, scenario, step, draws.uniform, level, regime)
         parameters = market.parameters[scenario, step]
-        mix_tails(market, parameters, regime, draws.uniform, now.weight)
+        mix_tails(market, parameters, level, regime, draws.uniform, now.weight)
         select_regime(market, parameters, draws.noise, regime, now)
         if market.shock[scenario, step] >= 0:
             apply_shock(market, market.shock[scenario, step], price)
@@ -46,35 +52,13 @@ def walk(
 
 def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
     """(paths, T, A) hourly log returns."""
-    loadings, regimes, assets, factors = market.loading.shape
-
-    def lanes(*shape: int) -> Floats:
-        return np.zeros((*shape, LANES))
-
-    draws = Draws(
-        *(lanes(4), lanes(factors), lanes(loadings, regimes, assets)),
-        *(lanes(factors), lanes(loadings, regimes, assets)),
-        lanes(2, room_for_normals(market.funding_law)),
-        lanes(room_for_normals(market.basis_law)),
-    )
-    whole = np.zeros(LANES, np.int64)
-    now = Step(
-        *(
-            np.ones(LANES),
-            whole.copy(),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-        )
-    )
+    draws, now = room_for(market)
+    still = np.zeros((2, LANES), np.int64)
     found = []
     for n in range(rounds):
-        closes = np.zeros((HOURS + 1, assets, LANES))
+        closes = np.zeros((HOURS + 1, market.spot.size, LANES))
         key = Key(np.uint64(5), np.uint64(n * LANES), np.uint64(0))
-        walk(market, scenario, key, draws, now, whole.copy(), closes)
+        walk(market, scenario, key, draws, now, still.copy(), closes)
         found.append(np.diff(np.log(closes), axis=0).transpose(2, 0, 1))
     return np.concatenate(found)
 

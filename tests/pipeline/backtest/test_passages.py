@@ -10,8 +10,10 @@ from pipeline.backtest.outcomes import find_hits, least_margin
 from pipeline.backtest.passages import first_passages, monitoring_of, passage_plan
 from pipeline.blocks import Block
 from pipeline.engine import simulate_block
+from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
 from tests.pipeline.backtest.markets import draw_bars, known_model
+from tests.pipeline.documents import wick_document
 
 BOOKS = (
     StandardBook("long", {"BTC": 0.5, "ETH": 0.5}),
@@ -50,14 +52,26 @@ def test_first_passages__a_sure_start_is_that_regimes_row():
         document["model"]["initial"] = name
         text = json.dumps(plan_from_document(document).document())
         hits = simulate_block(text, Block(0, 0, 2000, 0)).hits[LIQUIDATION, 0]
-        assert np.array_equal(rows[k], np.cumsum(hits, axis=-1)[:, 1:] / 2000)
+        assert np.array_equal(rows[0, k], np.cumsum(hits, axis=-1)[:, 1:] / 2000)
+
+
+def test_first_passages__a_sure_level_is_that_row():
+    """Starting levels that never change: the plan without levels, at that volatility."""
+    document = known_model().document()
+    stay = {"low": {"low": 1.0 - 1e-12, "high": 1e-12}, "high": {"low": 1e-12, "high": 1.0 - 1e-12}}
+    document["levels"] = {"scale": {"low": 1.0, "high": 2.0}, "transitions": stay}
+    rows = first_passages(MarketModel.model_validate(document), BOOKS, LEVERAGES, HORIZONS, 2000, 7)
+    assert rows.shape[:2] == (2, 2)
+    for level, factor in enumerate((1.0, 2.0)):
+        plain = known_model(calm=0.5 * factor, wild=1.6 * factor)
+        assert np.array_equal(rows[level], first_passages(plain, BOOKS, LEVERAGES, HORIZONS, 2000, 7)[0])
 
 
 def test_first_passages__forecasts_what_bars_of_the_model_do():
     """The kernel's rule of liquidation is that of the outcomes: one law, its bars beside its paths."""
     model = known_model(wild=0.5, tail=None)
     bars = draw_bars(24 * 700, 4, model)
-    rows = first_passages(model, BOOKS[:1], LEVERAGES, HORIZONS, 40_000, 7)[0, 0]
+    rows = first_passages(model, BOOKS[:1], LEVERAGES, HORIZONS, 40_000, 7)[0, 0, 0]
     starts = np.arange(1, len(bars.times) - 24, 24)
     hits = find_hits(least_margin(bars, BOOKS[0], starts, HORIZONS), LEVERAGES)
     realised = hits.mean(axis=0)
@@ -74,3 +88,15 @@ def test_passage_plan__leverage_is_gross_notional_over_equity():
     assert sum(abs(p.size) for p in account.positions) == pytest.approx(account.collateral["USDC"])
     assert plan.venue.markets["BTC-USD"].maintenance_margin == MAINTENANCE
     assert plan.simulation.monitoring == monitoring_of(known_model()) == "bridge"
+
+
+def test_passage_plan__wicks_are_watched_where_the_model_has_them():
+    document = known_model().document()
+    for regime in document["regimes"].values():
+        regime["wick"] = wick_document()
+    wicked = MarketModel.model_validate(document)
+    assert passage_plan(wicked, BOOKS, LEVERAGES, HORIZONS, 10, 0).simulation.monitoring == "wick"
+    plain = first_passages(known_model(), BOOKS[:1], LEVERAGES, HORIZONS, 2_000, 7)
+    deeper = first_passages(wicked, BOOKS[:1], LEVERAGES, HORIZONS, 2_000, 7)
+    assert (deeper >= plain).all()
+    assert deeper.sum() > plain.sum()

@@ -1,0 +1,276 @@
+"""One climb of the likelihood: ECM, from a start, of a switching Student-t whose volatility has levels.
+
+Shapes: T steps, A assets, M levels, K regimes. The state of a step is a level and a regime, which are two
+Markov chains independent of each other; states are numbered level by level, m K + k. In level m and regime k
+the returns of a step are Student-t with mean_k, scale_m^2 scatter_k and nu_k degrees of freedom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import digamma
+
+from pipeline.panel import Panel, Pattern, log_densities, squared_distances
+from pipeline.regimes import filter_densities, smooth_densities
+
+Floats = NDArray[np.float64]
+
+NU_BOUNDS = (2.1, 100.0)  # above 2 the covariance exists; at 100 the law is Gaussian for any use made of it
+TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
+MAX_ROUNDS = 1000
+NU_EVERY = 3  # rounds: the degrees of freedom move little, and cost as much as all the rest
+NEGLIGIBLE = 1e-12  # a state less likely in a step than this says nothing there
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one round of EM changes.
+
+    means (K, A), scatter (K, A, A), nu (K,) and transitions (K, K) of regimes; scales (M,) and
+    level_transitions (M, M) of levels; initial (M, K), the law of the first step's state.
+    """
+
+    means: Floats
+    scatter: Floats
+    nu: Floats
+    transitions: Floats
+    scales: Floats
+    level_transitions: Floats
+    initial: Floats
+
+    def chain(self) -> Floats:
+        """Transitions of the states, level by level, (M K, M K)."""
+        return np.asarray(np.kron(self.level_transitions, self.transitions), np.float64)
+
+
+@dataclass(frozen=True)
+class Shortest:
+    """Mean durations in steps that no regime and no level falls short of; 1 leaves the likelihood alone."""
+
+    regime: float = 1.0
+    level: float = 1.0
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the returns say of the states, given figures.
+
+    log_likelihood; filtered and smoothed (T, M, K); moves (M, K, M, K), how many are expected; distances
+    (T, K) from each regime's mean, before the level's scale.
+    """
+
+    log_likelihood: float
+    filtered: Floats
+    smoothed: Floats
+    moves: Floats
+    distances: Floats
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Where a climb ended, the log-likelihood at each round, and whether it stood still at last."""
+
+    figures: Figures
+    expected: Expectation
+    trace: tuple[float, ...]
+    converged: bool
+
+
+def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_ROUNDS) -> Climb | None:
+    """Run ECM until the likelihood stands still, or the rounds are used up; None where a state dies.
+
+    No round lowers the likelihood.
+    """
+    observed, assets = panel.observed, panel.returns.shape[1]
+    trace: list[float] = []
+    while True:
+        expected = expect(panel, figures)
+        trace.append(expected.log_likelihood)
+        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * TOLERANCE
+        if converged or len(trace) == rounds:
+            return Climb(figures, expected, tuple(trace), converged)
+        steps = expected.smoothed[observed].sum(axis=0)
+        if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
+            return None
+        with_nu = len(trace) % NU_EVERY == 0
+        figures = hold(_maximise(panel, figures, expected, with_nu), shortest)
+
+
+def expect(panel: Panel, figures: Figures) -> Expectation:
+    """The E-step: filter and smooth the states."""
+    levels, regimes = figures.initial.shape
+    densities, distances = log_densities(panel, figures.means, figures.scatter, figures.nu, figures.scales)
+    chain = figures.chain()
+    log_likelihood, predicted, filtered = filter_densities(
+        densities.reshape(len(distances), -1), figures.initial.ravel(), chain
+    )
+    smoothed, moves = smooth_densities(predicted, filtered, chain)
+    states = (-1, levels, regimes)
+    moves = moves.reshape(2 * (levels, regimes))
+    return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
+
+
+def hold(figures: Figures, shortest: Shortest) -> Figures:
+    """Raise the probabilities of staying where regimes or levels would be too short."""
+    return replace(
+        figures,
+        transitions=_hold(figures.transitions, shortest.regime),
+        level_transitions=_hold(figures.level_transitions, shortest.level),
+    )
+
+
+def _hold(transitions: Floats, shortest: float) -> Floats:
+    """Raise the probabilities of staying to 1 - 1 / shortest, where they are lower.
+
+    The other moves keep their proportions, which is the maximum likelihood under that bound.
+    """
+    stay = np.diag(transitions)
+    held = np.maximum(stay, 1.0 - 1.0 / shortest)
+    leave = np.divide(1.0 - held, 1.0 - stay, out=np.zeros_like(stay), where=stay < 1.0)
+    bounded = transitions * leave[:, None]
+    np.fill_diagonal(bounded, held)
+    return bounded
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """Returns of a pattern (K, n, A), what is missing at its conditional mean; and how that varies."""
+
+    pattern: Pattern
+    returns: Floats
+    spare: Floats  # (K, A, A), zero where nothing is missing
+
+
+def _fill(pattern: Pattern, figures: Figures) -> _Filled:
+    regimes, assets = figures.means.shape
+    there, missing = pattern.there, pattern.missing
+    spare = np.zeros((regimes, assets, assets))
+    if not len(missing):
+        return _Filled(pattern, np.broadcast_to(pattern.returns, (regimes, *pattern.returns.shape)), spare)
+    returns = np.empty((regimes, len(pattern.rows), assets))
+    returns[:, :, there] = pattern.returns
+    for k in range(regimes):
+        across = figures.scatter[k][np.ix_(missing, there)]
+        slopes = np.linalg.solve(figures.scatter[k][np.ix_(there, there)], across.T)
+        centred = pattern.returns - figures.means[k, there]
+        returns[k][:, missing] = figures.means[k, missing] + centred @ slopes
+        spare[k][np.ix_(missing, missing)] = figures.scatter[k][np.ix_(missing, missing)] - across @ slopes
+    return _Filled(pattern, returns, spare)
+
+
+def _maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
+    """The M-step: means and scatter, then scales, by Student-t weights; then nu, if asked; then both chains.
+
+    Weights and missing returns as in Liu and Rubin (1995); the weights' mean is divided out as in Kent, Tyler
+    and Vardi (1994), which is PX-EM; nu is found on the likelihood itself.
+    """
+    share, scales = expected.smoothed, figures.scales
+    counts = panel.counts()
+    scaled = expected.distances[:, None, :] / (scales**2)[:, None]
+    weight = share * (figures.nu + counts[:, None, None]) / (figures.nu + scaled)
+    parts = [_fill(pattern, figures) for pattern in panel.patterns]
+    means, scatter, lift = _fit_location(parts, share, weight, scales, figures)
+    if len(scales) > 1:
+        scales = _fit_scales(parts, share, weight, scales, means, scatter)
+    # the geometric mean of the scales is the unit, so that they and the scatter don't drift apart
+    steps = share[panel.observed].sum(axis=(0, 2))
+    unit = float(np.exp(steps @ np.log(scales) / steps.sum()))
+    scales, scatter = scales / unit, scatter * unit**2 / lift[:, None, None]
+    nu = _fit_nus(panel, figures, share, means, scatter, scales) if with_nu else figures.nu
+    moves, level_moves = expected.moves.sum(axis=(0, 2)), expected.moves.sum(axis=(1, 3))
+    return Figures(
+        means,
+        scatter,
+        nu,
+        moves / moves.sum(axis=-1, keepdims=True),
+        scales,
+        level_moves / level_moves.sum(axis=-1, keepdims=True),
+        share[0],
+    )
+
+
+def _fit_location(
+    parts: list[_Filled], share: Floats, weight: Floats, scales: Floats, figures: Figures
+) -> tuple[Floats, Floats, Floats]:
+    """Means (K, A), scatter (K, A, A) before the weights' mean is divided out, and that mean (K,)."""
+    pull = (weight / (scales**2)[:, None]).sum(axis=1)
+    rows = np.concatenate([part.pattern.rows for part in parts])
+    steps, total = share[rows].sum(axis=(0, 1)), weight[rows].sum(axis=(0, 1))
+    means = np.zeros_like(figures.means)
+    for part in parts:
+        for k, returns in enumerate(part.returns):
+            means[k] += pull[part.pattern.rows, k] @ returns
+    means /= pull[rows].sum(axis=0)[:, None]
+    scatter = np.zeros_like(figures.scatter)
+    for part in parts:
+        for k, returns in enumerate(part.returns):
+            centred = returns - means[k]
+            scatter[k] += (centred * pull[part.pattern.rows, k, None]).T @ centred
+            scatter[k] += share[part.pattern.rows, :, k].sum() * part.spare[k]
+    return means, scatter / steps[:, None, None], total / steps
+
+
+def _fit_scales(
+    parts: list[_Filled], share: Floats, weight: Floats, scales: Floats, means: Floats, scatter: Floats
+) -> Floats:
+    """Scales (M,): the square is the mean squared distance of an asset, in units of the scatter."""
+    inverse = np.linalg.inv(scatter)
+    assets, apart, steps = means.shape[1], np.zeros(len(scales)), np.zeros(len(scales))
+    for part in parts:
+        rows = part.pattern.rows
+        steps += share[rows].sum(axis=(0, 2))
+        for k, returns in enumerate(part.returns):
+            centred = returns - means[k]
+            apart += weight[rows, :, k].T @ np.sum((centred @ inverse[k]) * centred, axis=-1)
+            apart += scales**2 * share[rows, :, k].sum(axis=0) * np.trace(inverse[k] @ part.spare[k])
+    return np.asarray(np.sqrt(apart / (assets * steps)))
+
+
+def _fit_nus(
+    panel: Panel, figures: Figures, share: Floats, means: Floats, scatter: Floats, scales: Floats
+) -> Floats:
+    """Degrees of freedom of every regime, (K,), given the other figures."""
+    rows = panel.observed
+    counts = panel.counts()[rows]
+    distances = squared_distances(panel, means, scatter)[0][rows]
+    return np.array(
+        [
+            _fit_nu(distances[:, k, None] / scales**2, share[rows, :, k], counts, figures.nu[k])
+            for k in range(len(means))
+        ]
+    )
+
+
+def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: float) -> float:
+    """Degrees of freedom within NU_BOUNDS where the weighted likelihood is highest.
+
+    distances and share (n, M), counts (n,) of the assets that a distance is over.
+    """
+    by_count = [(int(count), float(share[counts == count].sum())) for count in np.unique(counts)]
+    likely = share > NEGLIGIBLE
+    size = np.broadcast_to(counts[:, None], share.shape)[likely]
+    distances, share = distances[likely], share[likely]
+
+    def slope(nu: float) -> float:
+        pulled = float(np.sum(share * (nu + size) * (distances / (nu + distances)))) / nu
+        spread = float(np.sum(share * np.log1p(distances / nu)))
+        constant = sum(
+            steps * (digamma(0.5 * (nu + count)) - digamma(0.5 * nu) - count / nu)
+            for count, steps in by_count
+        )
+        return float(constant - spread + pulled)
+
+    low, high = NU_BOUNDS
+    # The root hardly moves between rounds: look beside the last one first.
+    low_near, high_near = max(low, 0.8 * near), min(high, 1.25 * near)
+    low = low_near if slope(low_near) > 0.0 else low
+    high = high_near if slope(high_near) < 0.0 else high
+    if slope(low) <= 0.0:
+        return low
+    if slope(high) >= 0.0:
+        return high
+    return float(brentq(slope, low, high, rtol=1e-3))
