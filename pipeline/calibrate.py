@@ -38,7 +38,8 @@ REGIME_NAMES = {
     3: ("calm", "stressed", "crisis"),
     4: ("quiet", "calm", "stressed", "crisis"),
 }
-LEVEL_NAMES = ("low", "usual", "high", "extreme")
+LEVEL_NAMES = {2: ("low", "high"), 3: ("low", "usual", "high"), 4: ("low", "usual", "high", "extreme")}
+MOST_LEVELS = max(LEVEL_NAMES)
 SHORTEST_LEVEL = timedelta(days=7)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
 DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
@@ -90,8 +91,8 @@ def calibrate(
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
 
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. A window of LEVELS_FROM has
-    four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts are as
-    `shrink_drifts` has them. Funding reverts to its mean annualised rate in each regime
+    up to four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts
+    are as `shrink_drifts` has them. Funding reverts to its mean annualised rate in each regime
     (`pipeline.funding_fit`); without its history it is not modelled. Wicks are fitted where prices have highs
     and lows.
     """
@@ -99,7 +100,7 @@ def calibrate(
         fix = "choose one of them, or let held-out likelihood choose"
         raise DataError([Problem("regimes", "a number from 1 to 4", str(regimes), fix)])
     returns = prices.log_returns()
-    levels = len(LEVEL_NAMES) if prices.end - prices.start >= LEVELS_FROM else 1
+    levels = MOST_LEVELS if prices.end - prices.start >= LEVELS_FROM else 1
     shortest = Shortest(level=max(1.0, SHORTEST_LEVEL / prices.step))
     choice: RegimeChoice | None = None
     if regimes is None:
@@ -166,10 +167,11 @@ def _document(
         "filtered": filtered,
     }
     if len(figures.scales) > 1:
-        scale = {name: _round(x, "levels") for name, x in zip(LEVEL_NAMES, figures.scales, strict=True)}
-        document["levels"] = {"scale": scale, "transitions": _rows(figures.level_transitions, LEVEL_NAMES)}
+        level_names = LEVEL_NAMES[len(figures.scales)]
+        scale = {name: _round(x, "levels") for name, x in zip(level_names, figures.scales, strict=True)}
+        document["levels"] = {"scale": scale, "transitions": _rows(figures.level_transitions, level_names)}
         filtered["levels"] = {
-            name: _law(column / column.sum(), LEVEL_NAMES, "law")
+            name: _law(column / column.sum(), level_names, "law")
             for name, column in zip(names, state.T, strict=True)
         }
     return document
@@ -257,10 +259,11 @@ def _metadata(
         "drift_prior": DRIFT_PRIOR,
     }
     if len(figures.scales) > 1:
-        metadata["stationary_levels"] = _law(stationary_law(figures.level_transitions), LEVEL_NAMES, "law")
+        level_names = LEVEL_NAMES[len(figures.scales)]
+        metadata["stationary_levels"] = _law(stationary_law(figures.level_transitions), level_names, "law")
         metadata["mean_level_days"] = {
             name: round(float(value) * hours / 24.0, 1)
-            for name, value in zip(LEVEL_NAMES, mean_durations(figures.level_transitions), strict=True)
+            for name, value in zip(level_names, mean_durations(figures.level_transitions), strict=True)
         }
     if choice is not None:
         metadata["bic"] = {str(number): round(value, 1) for number, value in choice.bic.items()}

@@ -97,7 +97,7 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
         with_nu = len(trace) % NU_EVERY == 0
-        figures = hold(_maximise(panel, figures, expected, with_nu), shortest)
+        figures = hold(_maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
 
 
 def expect(panel: Panel, figures: Figures) -> Expectation:
@@ -114,26 +114,32 @@ def expect(panel: Panel, figures: Figures) -> Expectation:
     return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
 
 
-def hold(figures: Figures, shortest: Shortest) -> Figures:
-    """Raise the probabilities of staying where regimes or levels would be too short."""
+def hold(figures: Figures, shortest: Shortest, steps: int) -> Figures:
+    """Keep mean durations of regimes and levels within `shortest` and the `steps` of the window."""
     return replace(
         figures,
-        transitions=_hold(figures.transitions, shortest.regime),
-        level_transitions=_hold(figures.level_transitions, shortest.level),
+        transitions=_hold(figures.transitions, shortest.regime, steps),
+        level_transitions=_hold(figures.level_transitions, shortest.level, steps),
     )
 
 
-def _hold(transitions: Floats, shortest: float) -> Floats:
-    """Raise the probabilities of staying to 1 - 1 / shortest, where they are lower.
+def _hold(transitions: Floats, shortest: float, longest: float) -> Floats:
+    """Move the probabilities of staying into 1 - 1 / shortest to 1 - 1 / longest, where they are outside.
 
-    The other moves keep their proportions, which is the maximum likelihood under that bound.
+    The other moves keep their proportions, which is the maximum likelihood under these bounds; a state that
+    was never left goes anywhere. So none is for good: what a window saw begin and not end would fill the
+    stationary law.
     """
+    states = len(transitions)
+    if states == 1:
+        return transitions
     stay = np.diag(transitions)
-    held = np.maximum(stay, 1.0 - 1.0 / shortest)
-    leave = np.divide(1.0 - held, 1.0 - stay, out=np.zeros_like(stay), where=stay < 1.0)
-    bounded = transitions * leave[:, None]
-    np.fill_diagonal(bounded, held)
-    return bounded
+    held = np.clip(stay, 1.0 - 1.0 / shortest, 1.0 - 1.0 / max(longest, shortest))
+    elsewhere = transitions - np.diag(stay)
+    leaving = elsewhere.sum(axis=1, keepdims=True)
+    anywhere = (1.0 - np.eye(states)) / (states - 1)
+    moves = np.where(leaving > 0.0, elsewhere / np.where(leaving > 0.0, leaving, 1.0), anywhere)
+    return np.asarray(moves * (1.0 - held)[:, None] + np.diag(held))
 
 
 @dataclass(frozen=True)
