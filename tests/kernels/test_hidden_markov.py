@@ -55,7 +55,7 @@ def test_run_filter_and_smoother__agree_with_enumeration(regimes: int, seed: int
     moves, path = np.empty((regimes, regimes)), np.empty(6, np.int64)
 
     log_likelihood = run_filter(log_densities, initial, transitions, predicted, filtered)
-    run_smoother(predicted, filtered, transitions, smoothed, moves)
+    run_smoother(predicted, filtered, transitions, np.ones(len(filtered)), smoothed, moves)
     find_path(log_densities, np.log(initial), np.log(transitions), path)
 
     expected = enumerate_paths(log_densities, initial, transitions)
@@ -85,7 +85,7 @@ def test_run_filter__likely_regime_is_impossible() -> None:
     predicted, filtered, smoothed = (np.empty((2, 2)) for _ in range(3))
     assert run_filter(log_densities, initial, transitions, predicted, filtered) == pytest.approx(-2000.0)
     moves = np.empty((2, 2))
-    run_smoother(predicted, filtered, transitions, smoothed, moves)
+    run_smoother(predicted, filtered, transitions, np.ones(len(filtered)), smoothed, moves)
     np.testing.assert_array_equal(smoothed, [[0.0, 1.0], [0.0, 1.0]])
     np.testing.assert_array_equal(moves, [[0.0, 0.0], [0.0, 1.0]])
 
