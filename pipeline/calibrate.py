@@ -22,7 +22,7 @@ from pipeline.errors import DataError, Problem
 from pipeline.history import Funding, Prices, load_funding, load_prices
 from pipeline.model import MarketModel
 from pipeline.model_file import DIGITS
-from pipeline.parameter_draws import draw_fits
+from pipeline.parameter_draws import cut_block, draw_fits
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
 from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
@@ -130,7 +130,8 @@ def calibrate(
             document["parameter_draws"].append(_draw(_document(drawn, prices, funding, None)))
             if progress is not None:
                 progress(f"draw {number + 1} of {draws}")
-        document["calibration"]["draws"] = {"number": draws, "block": format_duration(DRAWN_BLOCK)}
+        block = cut_block(len(returns), block)
+        document["calibration"]["draws"] = {"number": draws, "block": format_duration(block * prices.step)}
     return MarketModel.model_validate(document)
 
 

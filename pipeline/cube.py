@@ -155,8 +155,11 @@ def _estimates(tallies: Tallies) -> dict[str, NDArray[Any]]:
             f"{event.probability}_high": high,
         }
         if tallies.spread is not None:
-            bounds = tallies.spread.interval(MARK_OF[event.counts], LEVEL)
-            # never narrower than the simulation's own: fmin and fmax pass over NaN
-            estimates[f"{event.probability}_model_low"] = np.where(p == 1, low, np.fmin(low, bounds[0]))
-            estimates[f"{event.probability}_model_high"] = np.where(p == 1, high, np.fmax(high, bounds[1]))
+            found = tallies.spread.interval(MARK_OF[event.counts], LEVEL)
+            # with less than one path a draw their spread is that of chance
+            told = np.minimum(counts, tallies.paths - counts) >= tallies.spread.draws
+            for end, bound, widest in zip(("low", "high"), found, (np.minimum, np.maximum), strict=True):
+                own = estimates[f"{event.probability}_{end}"]
+                around = np.where(told, widest(bound, own), np.nan)
+                estimates[f"{event.probability}_model_{end}"] = np.where(low == 1, 1.0, around)
     return estimates

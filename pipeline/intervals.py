@@ -65,8 +65,8 @@ def over_draws(mean: ArrayLike, deviation: ArrayLike, draws: int, level: float =
         logit(mean) +- t(draws - 1) deviation sqrt(1 + 1/draws) / (mean (1 - mean))
 
     which is Student's prediction interval. `deviation` holds the Monte Carlo error of each draw's estimate,
-    and nothing is taken off for it: few paths make the interval too wide, never too narrow. Ends are NaN
-    where the mean is 0 or 1.
+    and nothing is taken off for it: few paths make the interval too wide. Ends are NaN where the mean is 0
+    or 1.
     """
     from scipy.special import expit, logit, stdtrit
 

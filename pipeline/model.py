@@ -288,6 +288,9 @@ class MarketModel(Part):
         model = self.model_copy(update={"parameter_draws": None}).document()
         regimes = {name: {**regime, **draw["regimes"][name]} for name, regime in model["regimes"].items()}
         filtered = None if model["filtered"] is None else {**model["filtered"], **draw["filtered"]}
+        if draw["levels"] is not None:  # the order of levels decides which random numbers they get
+            scale = draw["levels"]["scale"]
+            draw["levels"]["scale"] = {name: scale[name] for name in self.level_names}
         return MarketModel.model_validate({**model, **draw, "regimes": regimes, "filtered": filtered})
 
     def regime_named(self, name: str) -> str:

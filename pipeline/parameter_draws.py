@@ -35,7 +35,7 @@ ATTEMPTS = 5
 def draw_fits(
     returns: Floats, fit: RegimeFit, draws: int, seed: int, block: int, shortest: Shortest
 ) -> Iterator[RegimeFit]:
-    """Fit again with random weights, so many times, from the fitted figures; numbered as the fit is.
+    """Fit again with random weights, so many times, from the fitted figures; regimes numbered as the fit's.
 
     returns (T, A) as for `fit_regimes`; block: steps that have one weight, fewer where the window has not
     LEAST_BLOCKS of them. In what comes out `smoothed` is weighted, `filtered` is that of the returns. Each
@@ -56,10 +56,15 @@ def draw_fits(
             raise DataError([Problem("draws", expected, got, fix)])
 
 
+def cut_block(steps: int, block: int) -> int:
+    """Steps of a block, so that a window of that many steps has LEAST_BLOCKS of them."""
+    return max(1, min(block, steps // LEAST_BLOCKS))
+
+
 def draw_weights(panel: Panel, block: int, rng: np.random.Generator) -> Floats:
     """The weight of each step, (T,), mean 1 over those observed: exponential, one for each block."""
     steps = len(panel.returns)
-    length = max(1, min(block, steps // LEAST_BLOCKS))
+    length = cut_block(steps, block)
     first = int(rng.integers(length))
     by_block = rng.exponential(size=steps // length + 2)
     weights = by_block[(np.arange(steps) + first) // length]
@@ -113,9 +118,6 @@ def _distance(one: Figures, other: Figures) -> float:
 
 
 def _match(figures: Figures, smoothed: Floats, fit: RegimeFit) -> Figures:
-    """Number regimes and levels so that they share as many steps as they can with those of the fit."""
-    orders = [
-        linear_sum_assignment(-(fit.smoothed.sum(axis=other).T @ smoothed.sum(axis=other)))[1]
-        for other in (1, 2)
-    ]
-    return renumber(figures, orders[0], orders[1])
+    """Number regimes so that they share as many steps as they can with those of the fit; levels by scale."""
+    shared = fit.smoothed.sum(axis=1).T @ smoothed.sum(axis=1)
+    return renumber(figures, linear_sum_assignment(-shared)[1], np.argsort(figures.scales))

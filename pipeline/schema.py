@@ -120,9 +120,9 @@ COORDINATES: Final = (
 
 
 _OVER_DRAWS: Final = (
-    "Student's prediction interval for one more draw of the parameters, on log odds, at least as wide as "
-    "that of the simulation, which it is where the event happened on none or on all of the paths. Absent "
-    "where the model was taken as given."
+    "Student's prediction interval for one more draw of the parameters, on log odds; at least as wide as "
+    "that of the simulation. NaN where fewer paths than draws met the event, or did not. Absent where the "
+    "model was taken as given."
 )
 
 

@@ -40,7 +40,8 @@ Ends = tuple[float, float]
 def chance(p: float, low: float, high: float, paths: int, model: Ends | None = None) -> Chance:
     """The words for an estimate and its interval, given as fractions, out of this many paths.
 
-    `model`: the interval that allows for errors of the model's parameters too, where they were assessed.
+    `model`: the interval that allows for errors of the model's parameters too, where they were assessed; NaN
+    where paths are too few to tell.
     """
     if low == high == 1:
         return Chance("already", "at as_of")
@@ -49,7 +50,7 @@ def chance(p: float, low: float, high: float, paths: int, model: Ends | None = N
     if p == 1:
         bound = f"above {100 * low:.{_decimals(1 - low)}f} %"
         return Chance(f"{paths:,} of {paths:,}", bound, counted=True)
-    around = "" if model is None else f"model {_interval(*model)}"
+    around = "" if model is None or isnan(model[0]) else f"model {_interval(*model)}"
     return Chance(f"{100 * p:.{_decimals(high - low)}f} %", _interval(low, high), model=around)
 
 

@@ -155,8 +155,8 @@ def _parameters(draws: int) -> str:
     if not draws:
         return "the market model is taken as given. Model uncertainty not assessed."
     return (
-        f"errors of the fitted figures are assessed, by {draws} draws of them; wicks and jumps are not drawn. "
-        "That the market keeps to a model of this form is taken as given."
+        f"errors of the fitted figures are assessed by {draws} draws of them; wicks and jumps are not drawn."
+        " That the market keeps to a model of this form is taken as given."
     )
 
 

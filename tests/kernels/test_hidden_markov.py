@@ -68,6 +68,24 @@ def test_run_filter_and_smoother__agree_with_enumeration(regimes: int, seed: int
         np.testing.assert_allclose(filtered[t], short[1][t], atol=1e-12)
 
 
+def test_run_smoother__moves_count_with_the_weight_of_the_step_they_lead_to() -> None:
+    log_densities = np.random.default_rng(3).normal(0.0, 2.0, (6, 2))
+    initial, transitions = draw_chain(3, 2)
+    predicted, filtered, smoothed, again = (np.empty((6, 2)) for _ in range(4))
+    run_filter(log_densities, initial, transitions, predicted, filtered)
+    whole, total = np.zeros((2, 2)), np.zeros((2, 2))
+    for t in range(1, 6):
+        alone = np.empty((2, 2))
+        run_smoother(predicted, filtered, transitions, 1.0 * (np.arange(6) == t), smoothed, alone)
+        # into step t, from and to whichever regime
+        np.testing.assert_allclose(alone.sum(axis=0), smoothed[t])
+        np.testing.assert_allclose(alone.sum(axis=1), smoothed[t - 1])
+        total += t * alone
+    run_smoother(predicted, filtered, transitions, np.arange(6.0), again, whole)
+    np.testing.assert_allclose(whole, total)
+    np.testing.assert_array_equal(again, smoothed)
+
+
 def test_run_filter__densities_too_small_for_a_float() -> None:
     log_densities = np.array([[-5000.0, -5001.0], [-9000.0, -8000.0]])
     initial, transitions = np.array([0.5, 0.5]), np.array([[0.9, 0.1], [0.2, 0.8]])
