@@ -129,7 +129,7 @@ def test_lower_market__scenarios_mean_the_same_in_all_draws() -> None:
     """Betas and the wildest regime are the model's own, whatever a draw makes of volatilities."""
     document = drawn_document()
     crisis = document["model"]["parameter_draws"][0]["regimes"]["crisis"]
-    crisis["volatility"] = {"BTC": 0.1, "ETH": 0.9}
+    crisis["volatility"] = {"BTC": 0.1, "ETH": 0.3}
     document["scenarios"][2]["effects"] = [
         {"effect": "shock", "moves": {"BTC": -0.1}, "beta": "BTC"},
         {"effect": "regime", "force": "wildest"},

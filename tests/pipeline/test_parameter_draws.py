@@ -12,7 +12,7 @@ from pipeline import parameter_draws
 from pipeline.errors import DataError
 from pipeline.panel import read_panel
 from pipeline.parameter_draws import LEAST_BLOCKS, draw_fits, draw_weights
-from pipeline.regime_climb import Shortest
+from pipeline.regime_climb import Shortest, expect
 from pipeline.regime_fit import RegimeFit, fit_regimes, renumber
 
 Floats = NDArray[np.float64]
@@ -151,6 +151,15 @@ def test_draw_weights__one_for_each_block_and_1_on_average(returns: Floats) -> N
         assert set(np.diff(cuts)) == {length}
 
 
+def test_expect__counts_steps_and_moves_by_their_weights(returns: Floats, fit: RegimeFit) -> None:
+    panel = read_panel(returns)
+    weights = draw_weights(panel, BLOCK, np.random.default_rng(2))
+    plain, weighted = expect(panel, fit.figures), expect(panel, fit.figures, weights)
+    np.testing.assert_allclose(weighted.smoothed, plain.smoothed * weights[:, None, None])
+    np.testing.assert_allclose(weighted.moves.sum(axis=(0, 1)), weighted.smoothed[1:].sum(axis=0))
+    np.testing.assert_array_equal(weighted.filtered, plain.filtered)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("levels", [1, 2])
 def test_draw_fits__are_as_far_apart_as_fits_to_other_windows(levels: int) -> None:
@@ -170,20 +179,21 @@ def test_draw_fits__are_as_far_apart_as_fits_to_other_windows(levels: int) -> No
 
 @pytest.mark.slow
 def test_draw_fits__where_the_model_is_wrong_they_say_more_than_the_model_would() -> None:
-    """Against a bootstrap that simulates the fitted model: its deviations are 0.1 to 0.8 of the true ones."""
-    windows = [draw_storms(6000, seed) for seed in range(60)]
+    """Against a bootstrap that simulates the fitted model: on average 0.4 of the true deviations, not 0.6."""
+    windows = [draw_storms(6000, seed) for seed in range(40)]
     fits = [fit_regimes(x, 2, seed=1, starts=2) for x in windows]
     true = np.std([figures_of(fit) for fit in fits], axis=0, ddof=1)
     blocks, model = [], []
-    for x, fit in zip(windows[:8], fits, strict=False):
+    for x, fit in zip(windows[:4], fits, strict=False):
         drawn = [figures_of(each) for each in draw_fits(x, fit, 24, 1, BLOCK, Shortest())]
         blocks.append(np.std(drawn, axis=0, ddof=1))
         again = [fit_regimes(simulate(fit, 6000, seed), 2, seed=1, starts=1) for seed in range(16)]
         model.append(np.std([figures_of(each) for each in again], axis=0, ddof=1))
     by_blocks, by_model = (np.mean(each, axis=0) / true for each in (blocks, model))
     print(np.round(by_blocks, 2), np.round(by_model, 2))
-    assert (by_blocks > by_model).all()
-    assert by_blocks.mean() > 1.4 * by_model.mean()
+    volatilities = slice(0, 4)
+    assert (by_blocks > 2.0 * by_model)[volatilities].all()
+    assert by_blocks.mean() > 1.3 * by_model.mean()
     assert by_blocks.max() < 1.5
 
 
