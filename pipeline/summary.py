@@ -64,7 +64,7 @@ def summarise_accounts(cube: xr.Dataset, judgements: Sequence[Judgement]) -> tup
     model = model_ends(cube, "p_liquidation", CELL)
 
     def words(*cell: int) -> Chance:
-        around = None if model is None else model[cell]
+        around = None if model is None else tuple(model[cell].tolist())
         return chance(p[cell], low[cell], high[cell], int(paths[cell]), around)
 
     gross = cube["gross_leverage"].transpose("account", "leverage").values

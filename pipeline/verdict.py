@@ -184,7 +184,7 @@ def _judge_probability(cube: xr.Dataset, limit: Limit) -> list[Judgement]:
             high=float(high[a, s]),
             max=limit.max,
             paths=int(paths[a, s]),
-            model=None if model is None else model[a, s],
+            model=None if model is None else tuple(model[a, s].tolist()),
         )
         for a, account in enumerate(cube["account"].values.tolist())
         if limit.account in (None, account)

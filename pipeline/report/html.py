@@ -156,7 +156,7 @@ def _scenario_rows(cube: xr.Dataset, summary: Summary, several: bool) -> list[Sc
     def chances(event: str, scenario: int) -> tuple[Chance, ...]:
         columns = (cells[name].values[scenario] for name in (event, f"{event}_low", f"{event}_high", "paths"))
         ends = model_ends(cells, event, ("scenario", "horizon"))
-        around = [None] * cube.sizes["horizon"] if ends is None else ends[scenario]
+        around = [None] * cube.sizes["horizon"] if ends is None else ends[scenario].tolist()
         return tuple(
             chance(p, low, high, int(n), model)
             for p, low, high, n, model in zip(*columns, around, strict=True)
