@@ -37,10 +37,11 @@ REGIME_NAMES = {
     3: ("calm", "stressed", "crisis"),
     4: ("quiet", "calm", "stressed", "crisis"),
 }
-LEVEL_NAMES = ("low", "usual", "high", "extreme")
-SHORTEST_LEVEL = timedelta(days=7)  # levels are for what regimes of hours forget: how loud this month is
+LEVEL_NAMES = {2: ("low", "high"), 3: ("low", "usual", "high"), 4: ("low", "usual", "high", "extreme")}
+MOST_LEVELS = max(LEVEL_NAMES)
+SHORTEST_LEVEL = timedelta(days=3)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
-DRIFT_PRIOR = 0.5  # annualised: what drifts of assets are like before the window has been looked at
+DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
 METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"
 DRAWN_BLOCK = timedelta(days=28)  # hours that draws weigh together: longer than storms and most levels last
 FUNDING_PRIOR = timedelta(days=7)  # the weight of an asset's mean funding beside its mean in a regime
@@ -95,10 +96,10 @@ def calibrate(
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
 
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. A window of LEVELS_FROM has
-    four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts are
-    pulled to zero by their errors against DRIFT_PRIOR. Funding is the mean annualised rate weighted by
-    P(regime | all prices); without its history it is not modelled. Wicks are fitted where prices have highs
-    and lows. draws: how often the figures are drawn anew, see `pipeline.parameter_draws`; 0 or 2 and more.
+    up to four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts
+    are as `shrink_drifts` has them. Funding is the mean annualised rate weighted by P(regime | all prices);
+    without its history it is not modelled. Wicks are fitted where prices have highs and lows.
+    draws: how often the figures are drawn anew, see `pipeline.parameter_draws`; 0 or 2 and more.
     """
     if draws < 0 or draws == 1:
         fix = "32 say enough, 0 leaves them out"
@@ -107,7 +108,7 @@ def calibrate(
         fix = "choose one of them, or let held-out likelihood choose"
         raise DataError([Problem("regimes", "a number from 1 to 4", str(regimes), fix)])
     returns = prices.log_returns()
-    levels = len(LEVEL_NAMES) if prices.end - prices.start >= LEVELS_FROM else 1
+    levels = MOST_LEVELS if prices.end - prices.start >= LEVELS_FROM else 1
     shortest = Shortest(level=max(1.0, SHORTEST_LEVEL / prices.step))
     choice: RegimeChoice | None = None
     if regimes is None:
@@ -145,8 +146,9 @@ def _document(
     volatilities = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2) * steps_a_year)
     there = (~np.isnan(prices.log_returns())).astype(np.float64)
     years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
-    errors = volatilities**2 / years
-    drifts = figures.means * steps_a_year * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + errors)
+    drifts = shrink_drifts(
+        figures.means * steps_a_year, volatilities**2 / years, stationary_law(figures.transitions)
+    )
     rates = None if funding is None else _funding(fit, prices, funding)
 
     def by_asset(key: str, values: Floats) -> dict[str, float]:
@@ -176,10 +178,11 @@ def _document(
         "filtered": filtered,
     }
     if len(figures.scales) > 1:
-        scale = {name: _round(x, "levels") for name, x in zip(LEVEL_NAMES, figures.scales, strict=True)}
-        document["levels"] = {"scale": scale, "transitions": _rows(figures.level_transitions, LEVEL_NAMES)}
+        level_names = LEVEL_NAMES[len(figures.scales)]
+        scale = {name: _round(x, "levels") for name, x in zip(level_names, figures.scales, strict=True)}
+        document["levels"] = {"scale": scale, "transitions": _rows(figures.level_transitions, level_names)}
         filtered["levels"] = {
-            name: _law(column / column.sum(), LEVEL_NAMES, "law")
+            name: _law(column / column.sum(), level_names, "law")
             for name, column in zip(names, state.T, strict=True)
         }
     return document
@@ -190,6 +193,20 @@ def _draw(document: dict[str, Any]) -> dict[str, Any]:
     law = {key: value for key, value in document["filtered"].items() if key != "as_of"}
     kept = {key: document[key] for key in ("regimes", "transitions", "levels") if key in document}
     return kept | {"filtered": law}
+
+
+def shrink_drifts(drifts: Floats, errors: Floats, law: Floats) -> Floats:
+    """Pull drifts (K, A) by their squared errors (K, A): what a window tells of drifts is mostly noise.
+
+    The mean over regimes, by their law (K,), is pulled to zero against DRIFT_PRIOR. What regimes differ by is
+    pulled to zero against its own variance: that of the differences less that of their errors (empirical
+    Bayes, as James and Stein), so that falls that come with high correlation stay where the data know them.
+    """
+    mean, mean_error = law @ drifts, law**2 @ errors
+    apart = drifts - mean
+    variance = max(0.0, float(np.mean(apart**2 - errors)))
+    kept = variance / (variance + errors)
+    return np.asarray(mean * DRIFT_PRIOR**2 / (DRIFT_PRIOR**2 + mean_error) + apart * kept)
 
 
 def _rows(transitions: Floats, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -260,10 +277,11 @@ def _metadata(
         "drift_prior": DRIFT_PRIOR,
     }
     if len(figures.scales) > 1:
-        metadata["stationary_levels"] = _law(stationary_law(figures.level_transitions), LEVEL_NAMES, "law")
+        level_names = LEVEL_NAMES[len(figures.scales)]
+        metadata["stationary_levels"] = _law(stationary_law(figures.level_transitions), level_names, "law")
         metadata["mean_level_days"] = {
             name: round(float(value) * hours / 24.0, 1)
-            for name, value in zip(LEVEL_NAMES, mean_durations(figures.level_transitions), strict=True)
+            for name, value in zip(level_names, mean_durations(figures.level_transitions), strict=True)
         }
     if choice is not None:
         metadata["bic"] = {str(number): round(value, 1) for number, value in choice.bic.items()}

@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.errors import DataError, Problem
 from pipeline.panel import Panel, read_panel
-from pipeline.regime_climb import Figures, Shortest, expect, hold, maximise
+from pipeline.regime_climb import NU_EVERY, Figures, Shortest, expect, hold, maximise
 from pipeline.regime_fit import RegimeFit, renumber, settle
 
 Floats = NDArray[np.float64]
@@ -81,10 +81,12 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
             steps = expected.smoothed[panel.observed].sum(axis=0)
             if min(steps.sum(axis=0).min(), steps.sum(axis=1).min()) < 2 * (assets + 1):
                 return None
-            before, figures = figures, hold(maximise(panel, figures, expected), shortest)
+            with_nu = rounds % NU_EVERY == 0
+            before = figures
+            figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
             figures = replace(figures, initial=figures.initial / figures.initial.sum())
             rounds += 1
-            if rounds == ROUNDS or _distance(before, figures) < STILL:
+            if rounds == ROUNDS or (with_nu and _distance(before, figures) < STILL):
                 break
         figures = _match(figures, expected.smoothed, fit)
         figures, shrinkage = settle(panel, figures)

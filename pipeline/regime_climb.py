@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 NU_BOUNDS = (2.1, 100.0)  # above 2 the covariance exists; at 100 the law is Gaussian for any use made of it
 TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
 MAX_ROUNDS = 1000
+NU_EVERY = 3  # rounds: the degrees of freedom move little, and cost as much as all the rest
 NEGLIGIBLE = 1e-12  # a state less likely in a step than this says nothing there
 
 
@@ -89,13 +90,14 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
     while True:
         expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
-        converged = len(trace) > 1 and trace[-1] - trace[-2] < TOLERANCE
+        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * TOLERANCE
         if converged or len(trace) == rounds:
             return Climb(figures, expected, tuple(trace), converged)
         steps = expected.smoothed[observed].sum(axis=0)
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
-        figures = hold(maximise(panel, figures, expected), shortest)
+        with_nu = len(trace) % NU_EVERY == 0
+        figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
 
 
 def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Expectation:
@@ -117,26 +119,32 @@ def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Exp
     return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
 
 
-def hold(figures: Figures, shortest: Shortest) -> Figures:
-    """Raise the probabilities of staying where regimes or levels would be too short."""
+def hold(figures: Figures, shortest: Shortest, steps: int) -> Figures:
+    """Keep mean durations of regimes and levels within `shortest` and the `steps` of the window."""
     return replace(
         figures,
-        transitions=_hold(figures.transitions, shortest.regime),
-        level_transitions=_hold(figures.level_transitions, shortest.level),
+        transitions=_hold(figures.transitions, shortest.regime, steps),
+        level_transitions=_hold(figures.level_transitions, shortest.level, steps),
     )
 
 
-def _hold(transitions: Floats, shortest: float) -> Floats:
-    """Raise the probabilities of staying to 1 - 1 / shortest, where they are lower.
+def _hold(transitions: Floats, shortest: float, longest: float) -> Floats:
+    """Move the probabilities of staying into 1 - 1 / shortest to 1 - 1 / longest, where they are outside.
 
-    The other moves keep their proportions, which is the maximum likelihood under that bound.
+    The other moves keep their proportions, which is the maximum likelihood under these bounds; a state that
+    was never left goes anywhere. So none is for good: what a window saw begin and not end would fill the
+    stationary law.
     """
+    states = len(transitions)
+    if states == 1:
+        return transitions
     stay = np.diag(transitions)
-    held = np.maximum(stay, 1.0 - 1.0 / shortest)
-    leave = np.divide(1.0 - held, 1.0 - stay, out=np.zeros_like(stay), where=stay < 1.0)
-    bounded = transitions * leave[:, None]
-    np.fill_diagonal(bounded, held)
-    return bounded
+    held = np.clip(stay, 1.0 - 1.0 / shortest, 1.0 - 1.0 / max(longest, shortest))
+    elsewhere = transitions - np.diag(stay)
+    leaving = elsewhere.sum(axis=1, keepdims=True)
+    anywhere = (1.0 - np.eye(states)) / (states - 1)
+    moves = np.where(leaving > 0.0, elsewhere / np.where(leaving > 0.0, leaving, 1.0), anywhere)
+    return np.asarray(moves * (1.0 - held)[:, None] + np.diag(held))
 
 
 @dataclass(frozen=True)
@@ -165,8 +173,8 @@ def _fill(pattern: Pattern, figures: Figures) -> _Filled:
     return _Filled(pattern, returns, spare)
 
 
-def maximise(panel: Panel, figures: Figures, expected: Expectation) -> Figures:
-    """The M-step: means and scatter, then scales, by Student-t weights; then nu; then both chains.
+def maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
+    """The M-step: means and scatter, then scales, by Student-t weights; then nu, if asked; then both chains.
 
     Weights and missing returns as in Liu and Rubin (1995); the weights' mean is divided out as in Kent, Tyler
     and Vardi (1994), which is PX-EM; nu is found on the likelihood itself.
@@ -183,14 +191,7 @@ def maximise(panel: Panel, figures: Figures, expected: Expectation) -> Figures:
     steps = share[panel.observed].sum(axis=(0, 2))
     unit = float(np.exp(steps @ np.log(scales) / steps.sum()))
     scales, scatter = scales / unit, scatter * unit**2 / lift[:, None, None]
-    distances = squared_distances(panel, means, scatter)[0][panel.observed]
-    seen, size = share[panel.observed], counts[panel.observed]
-    nu = np.array(
-        [
-            _fit_nu(distances[:, k, None] / scales**2, seen[:, :, k], size, figures.nu[k])
-            for k in range(len(means))
-        ]
-    )
+    nu = _fit_nus(panel, figures, share, means, scatter, scales) if with_nu else figures.nu
     moves, level_moves = expected.moves.sum(axis=(0, 2)), expected.moves.sum(axis=(1, 3))
     return Figures(
         means,
@@ -238,6 +239,21 @@ def _fit_scales(
             apart += weight[rows, :, k].T @ np.sum((centred @ inverse[k]) * centred, axis=-1)
             apart += scales**2 * share[rows, :, k].sum(axis=0) * np.trace(inverse[k] @ part.spare[k])
     return np.asarray(np.sqrt(apart / (assets * steps)))
+
+
+def _fit_nus(
+    panel: Panel, figures: Figures, share: Floats, means: Floats, scatter: Floats, scales: Floats
+) -> Floats:
+    """Degrees of freedom of every regime, (K,), given the other figures."""
+    rows = panel.observed
+    counts = panel.counts()[rows]
+    distances = squared_distances(panel, means, scatter)[0][rows]
+    return np.array(
+        [
+            _fit_nu(distances[:, k, None] / scales**2, share[rows, :, k], counts, figures.nu[k])
+            for k in range(len(means))
+        ]
+    )
 
 
 def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: float) -> float:

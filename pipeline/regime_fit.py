@@ -62,31 +62,49 @@ def fit_regimes(
 ) -> RegimeFit:
     """Fit by maximum likelihood: several seeded starts, of which the best climbs to the end.
 
+    Where the returns can't tell so many levels apart, and one dies out, there are fewer.
     returns (T, A), NaN where there is none: a step counts with the assets that it has; one without any has
     density 1, and the chains move across it. Raises DataError where there is too little to fit.
     """
     panel = read_panel(returns)
     _check(panel, regimes)
+    for count in range(levels, 0, -1):
+        ended = _best_climb(panel, count, regimes, seed, starts, shortest, progress)
+        if ended is not None:
+            return _finish(panel, ended)
+    expected = f"{regimes} regimes of {returns.shape[1]} assets that can be told apart"
+    got = f"{len(panel.observed)} steps, on which every start lost a regime or a rank"
+    fix = "take a longer window, fewer regimes, or no two assets that move as one"
+    raise DataError([Problem("returns", expected, got, fix)])
+
+
+def _best_climb(
+    panel: Panel,
+    levels: int,
+    regimes: int,
+    seed: int,
+    starts: int,
+    shortest: Shortest,
+    progress: Progress | None,
+) -> Climb | None:
+    """The climb to the end from the best of several starts; None where none got there."""
     rng = np.random.default_rng(seed)
     climbs: list[Climb] = []
+    of = f"{regimes} regimes" if levels == 1 else f"{regimes} regimes, {levels} levels"
     for start in range(starts):
         begun = _try(panel, draw_start(panel, levels, regimes, start, rng), shortest, FIRST_ROUNDS)
         if progress is not None:
             state = "fell apart" if begun is None else f"log-likelihood {begun.trace[-1]:.1f}"
-            progress(f"{regimes} regimes, start {start + 1} of {starts}: {state}")
+            progress(f"{of}, start {start + 1} of {starts}: {state}")
         if begun is not None:
             climbs.append(begun)
     for begun in sorted(climbs, key=lambda each: -each.trace[-1]):
         ended = _try(panel, begun.figures, shortest)
         if ended is not None:
             if progress is not None:
-                progress(f"{regimes} regimes: log-likelihood {ended.trace[-1]:.1f}")
-            whole = replace(ended, trace=begun.trace[:-1] + ended.trace)
-            return _finish(panel, whole)
-    expected = f"{regimes} regimes of {returns.shape[1]} assets that can be told apart"
-    got = f"{len(panel.observed)} steps, on which every start lost a regime or a rank"
-    fix = "take a longer window, fewer regimes, or no two assets that move as one"
-    raise DataError([Problem("returns", expected, got, fix)])
+                progress(f"{of}: log-likelihood {ended.trace[-1]:.1f}")
+            return replace(ended, trace=begun.trace[:-1] + ended.trace)
+    return None
 
 
 def _try(panel: Panel, figures: Figures, shortest: Shortest, rounds: int | None = None) -> Climb | None:

@@ -10,23 +10,18 @@ from pipeline.regime_climb import Figures
 
 Floats = NDArray[np.float64]
 
-WEEK = 168  # steps over which the level is looked at
+SPREAD = 0.7  # of the logarithms of levels, either way
+QUIET = 0.6  # of the scatter: levels and tails take the rest of the energy
 
 
 def draw_start(panel: Panel, levels: int, regimes: int, start: int, rng: np.random.Generator) -> Figures:
-    """Figures to begin with: levels from the energy of a week, regimes from what it leaves.
+    """Figures to begin with: levels a fixed ratio apart, regimes by the energy around a step.
 
     The first start cuts the steps at equal shares of a day's energy; later ones at random shares and widths.
     """
     x = panel.returns[panel.observed]
     mean, deviation = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
     energy = np.nanmean(((x - mean) / deviation) ** 2, axis=-1)
-    scales = np.ones(1)
-    if levels > 1:
-        loudness = np.sqrt(_smooth(energy, WEEK))
-        scales = np.quantile(loudness, (np.arange(levels) + 0.5) / levels)
-        scales = scales / np.exp(np.log(scales).mean())
-        x, energy = x / loudness[:, None], energy / loudness**2
     width = 24 if start == 0 else int(rng.integers(1, 97))
     shares = np.full(regimes, 1.0 / regimes) if start == 0 else 0.05 + rng.dirichlet(np.ones(regimes))
     around = _smooth(energy, width)
@@ -42,11 +37,11 @@ def draw_start(panel: Panel, levels: int, regimes: int, start: int, rng: np.rand
         scatter.append(0.9 * _covariance(group) + 0.1 * pooled)
     return Figures(
         means=np.array(means),
-        scatter=np.array(scatter),
+        scatter=QUIET * np.array(scatter),
         nu=np.full(regimes, 6.0),
         transitions=_staying(regimes, 0.95),
-        scales=scales,
-        level_transitions=_staying(levels, 1.0 - 1.0 / WEEK),
+        scales=np.exp(np.linspace(-SPREAD, SPREAD, levels)) if levels > 1 else np.ones(1),
+        level_transitions=_staying(levels, 0.998),
         initial=np.full((levels, regimes), 1.0 / (levels * regimes)),
     )
 

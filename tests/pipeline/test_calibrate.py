@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from pipeline.backtest.laws import figures_of
-from pipeline.calibrate import calibrate, calibrate_files
+from pipeline.calibrate import calibrate, calibrate_files, shrink_drifts
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, StoreError
 from pipeline.history import Funding, Prices, Settlements, load_funding, load_prices
@@ -142,6 +142,20 @@ def test_calibrate__drifts_are_pulled_to_zero(history: tuple[Prices, Funding], m
     assert np.any(drifts != 0.0)
 
 
+def test_shrink_drifts__noise_goes_and_differences_stay() -> None:
+    rng = np.random.default_rng(1)
+    law, errors = np.array([0.5, 0.3, 0.2]), np.full((3, 40), 0.2**2)
+    noise = shrink_drifts(rng.normal(0.0, 0.2, (3, 40)), errors, law)
+    assert np.ptp(noise, axis=0).max() < 0.02
+    apart = np.array([[2.0], [-1.0], [-3.5]]) * np.ones((1, 40))  # mean 0 under the law
+    kept = shrink_drifts(apart + rng.normal(0.0, 0.2, (3, 40)), errors, law)
+    np.testing.assert_allclose(kept.mean(axis=1), apart[:, 0], rtol=0.05)
+    # a mean that is known badly is pulled to zero, one that is known well is not
+    for error, want in ((1e-6, 0.8), (0.5**2 / (law @ law), 0.4)):
+        mean = law @ shrink_drifts(np.full((3, 1), 0.8), np.full((3, 1), error), law)
+        assert mean[0] == pytest.approx(want, rel=1e-3)
+
+
 def test_calibrate__starts_where_the_next_step_does(
     history: tuple[Prices, Funding], model: MarketModel
 ) -> None:
@@ -183,6 +197,25 @@ def test_calibrate__wicks_where_there_are_highs_and_lows(history: tuple[Prices, 
     assert set(wick.down.scale) == {"BTC", "ETH"}
     assert model.calibration is not None
     assert model.calibration["wicks"] == {"bars": 4999, "deeper_than": 0.6931, "cut_there": 1}
+
+
+def test_calibrate__levels_from_a_year_on() -> None:
+    """A year and a month, the second half twice as loud: levels find it, and the file reads back."""
+    rng = np.random.default_rng(8)
+    steps = 9500
+    loud = np.where(np.arange(steps) < steps // 2, 0.4, 0.8)[:, None] / math.sqrt(8760.0)
+    log_price = np.cumsum(np.vstack([np.zeros(2), loud * rng.normal(size=(steps, 2))]), axis=0)
+    times = START + np.arange(steps + 1) * HOUR
+    prices = Prices(times, timedelta(hours=1), ("BTC", "ETH"), np.exp(log_price), ())
+    model = calibrate(prices, regimes=1, starts=1)
+    assert model.levels is not None
+    # two is all there is: each further one dies out, or splits one of them
+    assert set(model.levels.scale) <= {"low", "usual", "high", "extreme"}
+    assert model.stationary_variance() == pytest.approx(1.0, abs=0.01)  # chains are rounded
+    assert np.diag(model.level_matrix()).min() >= 1.0 - 1.0 / 72 - 1e-5
+    now = math.sqrt(float(model.initial_variance()[0])) * model.regimes["market"].volatility["BTC"]
+    assert now == pytest.approx(0.8, rel=0.05)
+    assert MarketModel.model_validate(model.document()) == model
 
 
 def test_calibrate__missing_bars_are_counted(history: tuple[Prices, Funding]) -> None:

@@ -96,12 +96,16 @@ def test_load_prices__missing_bars_stay_missing(tmp_path: Path) -> None:
 def test_load_prices__window(tmp_path: Path) -> None:
     rows = [row for row in GOOD if row[:2] != ("ETH", 0)]
     path = write(tmp_path, rows)
-    common = load_prices(path, ["BTC", "ETH"])
-    assert common.start == datetime(2024, 3, 1, 1, tzinfo=UTC)
+    whole = load_prices(path, ["BTC", "ETH"])
+    assert whole.start == datetime(
+        2024, 3, 1, tzinfo=UTC
+    )  # ETH begins an hour later, and is missing until then
+    assert np.isnan(whole.close[0]).tolist() == [False, True]
+    assert not np.isnan(whole.close[1]).any()
     cut = load_prices(path, ["BTC", "ETH"], datetime(2024, 3, 1, 1, 30), datetime(2024, 3, 1, 5))
     assert (cut.start.hour, cut.end.hour) == (2, 5)
     with pytest.raises(DataError) as refused:
-        load_prices(path, ["BTC", "ETH"], datetime(2024, 3, 1), datetime(2024, 3, 2, tzinfo=UTC))
+        load_prices(path, ["BTC", "ETH"], datetime(2024, 2, 29), datetime(2024, 3, 2, tzinfo=UTC))
     assert len(refused.value.problems) == 2
     with pytest.raises(DataError, match="several bars"):
         load_prices(path, ["BTC", "ETH"], datetime(2024, 3, 1, 5))

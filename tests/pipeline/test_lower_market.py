@@ -64,10 +64,29 @@ def test_lower_market__laws_of_the_chain_are_cumulative() -> None:
     document = small_document()
     document["model"]["initial"] = {"crisis": 0.25, "calm": 0.75}
     market = lower_market(plan_from_document(document))
-    assert market.initial.tolist() == [0.75, 1.0]
+    assert market.initial.tolist() == [[0.75, 1.0]]
+    assert market.level_scale.tolist() == market.level_initial.tolist() == [1.0]
     assert market.transitions.tolist() == pytest.approx(np.array([[0.995, 1.0], [0.04, 1.0]]))
     stationary = lower_market(plan_from_document(small_document())).initial
-    assert stationary[0] == pytest.approx(0.04 / 0.045)
+    assert stationary[0, 0] == pytest.approx(0.04 / 0.045)
+
+
+def test_lower_market__levels_and_the_first_regime_given_the_level() -> None:
+    document = small_document()
+    rows = {"low": {"low": 0.9, "high": 0.1}, "high": {"low": 0.3, "high": 0.7}}
+    document["model"]["levels"] = {"scale": {"low": 0.5, "high": 1.5}, "transitions": rows}
+    market = lower_market(plan_from_document(document))
+    assert market.level_scale.tolist() == [0.5, 1.5]
+    assert market.level_initial == pytest.approx([0.75, 1.0])
+    np.testing.assert_allclose(market.level_transitions, [[0.9, 1.0], [0.3, 1.0]])
+    np.testing.assert_allclose(market.initial, [[0.04 / 0.045, 1.0]] * 2)  # stationary: no word on each other
+    given = {"calm": {"low": 1.0}, "crisis": {"low": 0.25, "high": 0.75}}
+    law = {"calm": 0.6, "crisis": 0.4}
+    document["model"] |= {"initial": "filtered"}
+    document["model"]["filtered"] = {"as_of": document["as_of"], "law": law, "levels": given}
+    market = lower_market(plan_from_document(document))
+    assert market.level_initial == pytest.approx([0.7, 1.0])
+    np.testing.assert_allclose(market.initial, [[0.6 / 0.7, 1.0], [0.0, 1.0]], atol=1e-12)
 
 
 def test_lower_market__finer_steps_share_a_model_step() -> None:

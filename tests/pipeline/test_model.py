@@ -76,6 +76,34 @@ def test_initial_law__each_way_to_say_it(initial: Any, law: list[float]) -> None
     np.testing.assert_allclose(model_from_document(model).initial_law(), law, rtol=1e-13)
 
 
+LEVELS = {
+    "scale": {"low": 0.5, "high": 1.5},
+    "transitions": {"low": {"low": 0.9, "high": 0.1}, "high": {"low": 0.3, "high": 0.7}},
+}
+
+
+def test_state_law__levels_are_stationary_where_nothing_else_is_known() -> None:
+    model = model_from_document(document() | {"levels": LEVELS, "initial": {"calm": 0.8, "crisis": 0.2}})
+    np.testing.assert_allclose(model.state_law(), np.outer([0.75, 0.25], [0.8, 0.2]), rtol=1e-12)
+    assert model.stationary_variance() == pytest.approx(0.75 * 0.25 + 0.25 * 2.25)
+    np.testing.assert_allclose(model.initial_variance(), [model.stationary_variance()] * 2)
+    plain = model_from_document(document())
+    assert plain.state_law().shape == (1, 2)
+    assert plain.level_scales().tolist() == [1.0]
+    np.testing.assert_array_equal(plain.initial_variance(), [1.0, 1.0])
+
+
+def test_state_law__filtered_levels_go_with_their_regime() -> None:
+    levels = {"calm": {"low": 1.0}, "crisis": {"low": 0.25, "high": 0.75}}
+    filtered = {"as_of": "2026-05-15T00:00:00Z", "law": {"calm": 0.6, "crisis": 0.4}, "levels": levels}
+    given = {"levels": LEVELS, "filtered": filtered, "initial": "filtered"}
+    model = model_from_document(document() | given)
+    np.testing.assert_allclose(model.state_law(), [[0.6, 0.1], [0.0, 0.3]], atol=1e-15)
+    np.testing.assert_allclose(model.initial_variance(), [0.25, 0.25 * 0.25 + 0.75 * 2.25])
+    again = model_from_document(model.document())
+    assert again == model
+
+
 def test_regime_named__calmest_and_wildest() -> None:
     model = model_from_document(document())
     assert model.regime_named("calmest") == "calm"
@@ -100,6 +128,21 @@ def refused(model: dict[str, Any]) -> str:
         (("calibration",), {"bic": float("nan")}, "finite"),
         (("returns",), "geometric", "`log` or `additive`"),
         (("initial",), 3, "a probability per regime"),
+        (("levels",), {"scale": {}}, "levels.scale"),
+        (("levels",), {"scale": {"low": 0.0}}, "levels.scale.low"),
+        (("levels",), {"scale": {"low": 1.0, "high": 2.0}}, "none for `low`"),
+        (
+            ("levels",),
+            LEVELS | {"transitions": {"low": {"low": 1}, "high": {"high": 1}}},
+            "several closed classes",
+        ),
+        (
+            ("levels",),
+            LEVELS | {"transitions": {"low": {"lo": 1}, "high": {"high": 1}}},
+            "did you mean `low`?",
+        ),
+        (("levels",), LEVELS | {"transitions": {"low": {"low": 0.5}, "high": {"low": 1}}}, "a sum of 0.5"),
+        (("filtered",), {"as_of": "2026-05-15", "law": {"calm": 1}, "levels": {}}, "a model with `levels:`"),
     ],
 )
 def test_model_from_document__refuses(path: tuple[str, ...], value: Any, words: str) -> None:

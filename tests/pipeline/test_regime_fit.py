@@ -193,6 +193,15 @@ def test_fit_regimes__levels_and_holes_never_lower_the_likelihood() -> None:
     assert np.diff(trace).min() > -1e-7
 
 
+def test_fit_regimes__fewer_levels_where_one_dies_out() -> None:
+    """A market of one level, with a short calm: four levels have nothing to hold on to."""
+    x = np.random.default_rng(2).multivariate_normal(np.zeros(3), CALM, 3000)
+    x[:60] *= 0.2
+    fit = fit_regimes(x, 1, seed=1, starts=1, shortest=Shortest(level=24.0), levels=4)
+    assert 1 <= len(fit.figures.scales) < 4
+    np.testing.assert_allclose(fit.covariances[0], CALM, rtol=0.15)
+
+
 def test_fit_regimes__mean_square_of_levels_is_one() -> None:
     figures = fit_regimes(draw_states(3000, 5, LOUD)[0], 1, seed=1, starts=1, levels=2).figures
     law = stationary_law(figures.level_transitions)

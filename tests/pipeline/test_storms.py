@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kernels.jit import njit
-from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_regimes
+from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_levels, switch_regimes
 from kernels.simulate import apply_shock
 from kernels.structs import LANES, Draws, Floats, Key, Market, Step
 from pipeline.lower_market import lower_market
@@ -26,18 +26,24 @@ HOURS = 24
 
 @njit
 def walk(
-    market: Market, scenario: int, key: Key, draws: Draws, now: Step, regime: Any, closes: Floats
+    market: Market, scenario: int, key: Key, draws: Draws, now: Step, state: Any, closes: Floats
 ) -> None:
-    """Prices (T + 1, A, LANES) of one set of lanes: shocks are part of the hour that they begin."""
+    """Prices (T + 1, A, LANES) of one set of lanes: shocks are part of the hour that they begin.
+
+    state (2, LANES): level and regime.
+    """
+    level, regime = state[0], state[1]
     closes[0] = market.spot.reshape(-1, 1)
     for step in range(closes.shape[0] - 1):
         here = Key(key.seed, key.path, np.uint64(step))
         price = closes[step + 1]
         price[:] = closes[step]
         draw_step(market, here, 0, draws)
-        switch_regimes(market, scenario, step, draws.uniform, regime)
+        if market.level_scale.shape[0] > 1:
+            switch_levels(market, step, draws.uniform, level)
+        switch_regimes(market, scenario, step, draws.uniform, level, regime)
         parameters = market.parameters[scenario, step]
-        mix_tails(market, parameters, regime, draws.uniform, now.weight)
+        mix_tails(market, parameters, level, regime, draws.uniform, now.weight)
         select_regime(market, parameters, draws.noise, regime, now)
         if market.shock[scenario, step] >= 0:
             apply_shock(market, market.shock[scenario, step], price)
@@ -47,7 +53,7 @@ def walk(
 def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
     """(paths, T, A) hourly log returns."""
     draws, now = room_for(market)
-    still = np.zeros(LANES, np.int64)
+    still = np.zeros((2, LANES), np.int64)
     found = []
     for n in range(rounds):
         closes = np.zeros((HOURS + 1, market.spot.size, LANES))

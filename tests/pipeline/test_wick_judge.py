@@ -19,7 +19,7 @@ from scipy.special import log_ndtr, ndtr
 from scipy.stats import genpareto, norm
 
 from pipeline.blocks import Block
-from pipeline.calibrate import LEVEL_NAMES, SHORTEST_LEVEL, calibrate
+from pipeline.calibrate import MOST_LEVELS, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
 from pipeline.history import Prices, load_prices
 from pipeline.model import MarketModel
@@ -193,7 +193,7 @@ def judge() -> Judgement:
     assert quarters.low is not None
     model = calibrate(hourly, None, REGIMES, SEED)
     shortest = Shortest(level=SHORTEST_LEVEL / hourly.step)
-    fit = fit_regimes(hourly.log_returns(), REGIMES, SEED, shortest=shortest, levels=len(LEVEL_NAMES))
+    fit = fit_regimes(hourly.log_returns(), REGIMES, SEED, shortest=shortest, levels=MOST_LEVELS)
     at_closes, at_lows, low, high = {}, {}, {}, {}
     for name, (weights, levels) in BOOKS.items():
         book = np.array(weights)
