@@ -20,6 +20,7 @@ def calibrate_model(
     start: str | None,
     end: str | None,
     seed: int,
+    draws: int,
     output: Path,
 ) -> None:
     """Fit, write the model file, and say what was found. Raises SeawallError."""
@@ -33,6 +34,7 @@ def calibrate_model(
         _instant("--end", end),
         seed,
         name=output.stem,
+        draws=draws,
         progress=lambda text: words.print(text, highlight=False),
     )
     write_model(model, output)

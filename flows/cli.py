@@ -153,13 +153,16 @@ def calibrate(
     ] = None,
     start: Annotated[str | None, typer.Option(help="first bar used, UTC, ISO 8601")] = None,
     end: Annotated[str | None, typer.Option(help="end of the last bar used, UTC, ISO 8601")] = None,
-    seed: Annotated[int, typer.Option(help="seed of the fit's starting points")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the fit's starting points, and of the draws")] = 0,
+    draws: Annotated[
+        int, typer.Option(help="draws of the figures, for `parameter_uncertainty: true`; 32 say enough")
+    ] = 0,
 ) -> None:
     """Fit a market model to price and funding history."""
     from flows.calibrate_command import calibrate_model
 
     chosen = tuple(name.strip() for name in assets.split(",") if name.strip())
-    calibrate_model(prices, funding, chosen, regimes, start, end, seed, output)
+    calibrate_model(prices, funding, chosen, regimes, start, end, seed, draws, output)
 
 
 @app.command()

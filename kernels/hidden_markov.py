@@ -103,9 +103,17 @@ def run_filter(
 
 @njit
 def run_smoother(
-    predicted: Floats, filtered: Floats, transitions: Floats, smoothed: Floats, moves: Floats
+    predicted: Floats,
+    filtered: Floats,
+    transitions: Floats,
+    weights: Floats,
+    smoothed: Floats,
+    moves: Floats,
 ) -> None:
-    """Fill smoothed (T, K), P(regime at t | all steps), and moves (K, K), expected moves (Kim 1994)."""
+    """Fill smoothed (T, K), P(regime at t | all steps), and moves (K, K), expected moves (Kim 1994).
+
+    A move counts with the weight (T,) of the step that it leads to; smoothed is not weighted.
+    """
     steps, regimes = filtered.shape
     ratio = np.empty(regimes)
     moves[:, :] = 0.0
@@ -118,7 +126,7 @@ def run_smoother(
             total = 0.0
             for k in range(regimes):
                 move = filtered[t, j] * transitions[j, k] * ratio[k]
-                moves[j, k] += move
+                moves[j, k] += weights[t + 1] * move
                 total += move
             smoothed[t, j] = total
 

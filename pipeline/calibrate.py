@@ -24,6 +24,7 @@ from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.history import Funding, Prices, load_funding, load_prices
 from pipeline.model import MarketModel
 from pipeline.model_file import DIGITS
+from pipeline.parameter_draws import cut_block, draw_fits
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
 from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
@@ -44,6 +45,7 @@ SHORTEST_LEVEL = timedelta(days=3)  # levels are for what regimes of hours forge
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
 DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
 METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"
+DRAWN_BLOCK = timedelta(days=28)  # hours that draws weigh together: longer than storms and most levels last
 
 
 def calibrate_files(
@@ -56,6 +58,7 @@ def calibrate_files(
     seed: int = 0,
     name: str | None = None,
     fitted_on: date | None = None,
+    draws: int = 0,
     progress: Progress | None = None,
 ) -> MarketModel:
     """Load history from files and fit a market model to it; raises DataError with all problems found.
@@ -75,7 +78,9 @@ def calibrate_files(
             problems += error.problems
     if prices is None or problems:
         raise DataError(problems)
-    return calibrate(prices, funding, regimes, seed, name=name, fitted_on=fitted_on, progress=progress)
+    return calibrate(
+        prices, funding, regimes, seed, name=name, fitted_on=fitted_on, draws=draws, progress=progress
+    )
 
 
 def calibrate(
@@ -86,6 +91,7 @@ def calibrate(
     starts: int = 4,
     name: str | None = None,
     fitted_on: date | None = None,
+    draws: int = 0,
     progress: Progress | None = None,
 ) -> MarketModel:
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
@@ -95,7 +101,11 @@ def calibrate(
     are as `shrink_drifts` has them. Funding reverts to its mean annualised rate in each regime
     (`pipeline.funding_fit`); without its history it is not modelled. Wicks are fitted where prices have highs
     and lows.
+    draws: how often the figures are drawn anew, see `pipeline.parameter_draws`; 0 or 2 and more.
     """
+    if draws < 0 or draws == 1:
+        fix = "32 say enough, 0 leaves them out"
+        raise DataError([Problem("draws", "0, or 2 and more", str(draws), fix)])
     if regimes is not None and regimes not in REGIME_NAMES:
         fix = "choose one of them, or let held-out likelihood choose"
         raise DataError([Problem("regimes", "a number from 1 to 4", str(regimes), fix)])
@@ -116,6 +126,15 @@ def calibrate(
         document["calibration"]["wicks"] = describe_wicks(wicks)
     if name is not None:
         document["name"] = name
+    if draws:
+        block = max(1, DRAWN_BLOCK // prices.step)
+        document["parameter_draws"] = []
+        for number, drawn in enumerate(draw_fits(returns, fit, draws, seed, block, shortest)):
+            document["parameter_draws"].append(_draw(_document(drawn, prices, funding, None)))
+            if progress is not None:
+                progress(f"draw {number + 1} of {draws}")
+        block = cut_block(len(returns), block)
+        document["calibration"]["draws"] = {"number": draws, "block": format_duration(block * prices.step)}
     return MarketModel.model_validate(document)
 
 
@@ -175,6 +194,13 @@ def _document(
             for name, column in zip(names, state.T, strict=True)
         }
     return document
+
+
+def _draw(document: dict[str, Any]) -> dict[str, Any]:
+    """What a draw keeps of a model as plain data."""
+    law = {key: value for key, value in document["filtered"].items() if key != "as_of"}
+    kept = {key: document[key] for key in ("regimes", "transitions", "levels") if key in document}
+    return kept | {"filtered": law}
 
 
 def shrink_drifts(drifts: Floats, errors: Floats, law: Floats) -> Floats:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import lru_cache
 from itertools import pairwise
 from math import fsum, isnan
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from kernels.simulate import simulate_paths
 from kernels.structs import LIQUIDATION, MARKS, Book, Clock, Market, create_tally
-from pipeline.blocks import Block, plan_blocks
+from pipeline.blocks import Block, draw_of, plan_blocks
 from pipeline.compare import EqualChance, HeldBook, Members, Range, pool_account
 from pipeline.intervals import counted
 from pipeline.lower_book import TIE, lower_book, lower_clock
@@ -44,10 +45,13 @@ MOST_POOLS = 256  # walked together: their state stays small
 
 
 class Walk(NamedTuple):
-    """One scenario up to one horizon, as the kernel takes it, and who is told how far it has got."""
+    """One scenario up to one horizon, as the kernel takes it, and who is told how far it has got.
+
+    `markets`: of each draw of the model's parameters, or one, of the model itself.
+    """
 
     plan: Plan
-    market: Market
+    markets: tuple[Market, ...]
     clock: Clock
     advance: Callable[[int], None]
 
@@ -133,14 +137,16 @@ def _start_walk(
         if progress is not None:
             progress(walked // walks, simulation.paths)
 
-    return Walk(reduced, lower_market(reduced), lower_clock(reduced), advance)
+    draws = range(plan.draws) if plan.draws else (None,)
+    markets = tuple(lower_market(reduced, draw) for draw in draws)
+    return Walk(reduced, markets, lower_clock(reduced), advance)
 
 
 def _count_alone(walk: Walk, books: Sequence[HeldBook]) -> list[dict[Members, Curve]]:
     """For each book the curves of its pools, each alone, in equity at `as_of`."""
     pools = [pool_account(book.account, members) for book in books for members in book.margins]
     equity = np.array([_levels(walk.plan, book, members) for book in books for members in book.margins])
-    counts = _count_liquidated(walk, _lower(walk, pools, equity, np.arange(len(pools))))
+    counts = _count_liquidated(walk, pools, equity, np.arange(len(pools)))
     curves = iter(map(Curve, equity, counts))
     return [{members: next(curves) for members in book.margins} for book in books]
 
@@ -176,7 +182,7 @@ def _count_together(
                 capital.append(np.maximum(wanted - profit, 0.0).sum(axis=0))
     if not capital:
         return [{} for _ in books]
-    counts = _count_liquidated(walk, _lower(walk, pools, np.array(equity), np.array(owner)))
+    counts = _count_liquidated(walk, pools, np.array(equity), np.array(owner))
     joined = iter(map(Curve, capital, counts))
     return [{way: next(joined) for way, shares in book.ways.items() if len(shares) > 1} for book in books]
 
@@ -212,15 +218,15 @@ def find_fall(curve: Floats, amount: Floats, targets: Floats) -> Floats:
     return np.where(after == 0, amount[0], np.where(after == len(curve), np.nan, found))
 
 
-def _lower(walk: Walk, pools: Sequence[Account], equity: Floats, owner: Integers) -> Book:
+def _lower(plan: Plan, market: Market, pools: Sequence[Account], equity: Floats, owner: Integers) -> Book:
     """Pools, as cross accounts, for the kernel: levels of equity (pool, level), ascending, for thresholds.
 
     `owner`: whose each pool is, numbered from 0.
     """
-    everyone = (*walk.plan.accounts, *pools)  # the plan's own too: which assets are simulated hangs on them
-    plan = walk.plan.model_copy(update={"accounts": everyone})
-    book = lower_book(plan, walk.market, range(len(everyone) - len(pools), len(everyone)))
-    worth = np.abs(book.size) * walk.market.spot[book.asset]
+    everyone = (*plan.accounts, *pools)  # the plan's own too: which assets are simulated hangs on them
+    plan = plan.model_copy(update={"accounts": everyone})
+    book = lower_book(plan, market, range(len(everyone) - len(pools), len(everyone)))
+    worth = np.abs(book.size) * market.spot[book.asset]
     gross = np.array([[worth[first:last].sum()] for first, last in pairwise(book.start)])
     threshold = np.full((MARKS, *equity.shape), -np.inf)  # the other marks are not watched
     threshold[LIQUIDATION] = np.where(
@@ -239,15 +245,22 @@ def _lower(walk: Walk, pools: Sequence[Account], equity: Floats, owner: Integers
     )
 
 
-def _count_liquidated(walk: Walk, book: Book) -> Integers:
-    """(account, level): paths on which any of its pools fell below its threshold of that number."""
-    accounts, levels = len(book.pools), book.threshold.shape[2]
-    seed, several = walk.plan.simulation.seed, int(book.several.max()) + 1
-    blocks = plan_blocks(walk.plan.simulation.paths, 1)
+def _count_liquidated(walk: Walk, pools: Sequence[Account], equity: Floats, owner: Integers) -> Integers:
+    """(account, level): paths on which any of its pools fell below its level of that number. As `_lower`."""
+    accounts, levels = int(owner.max()) + 1, equity.shape[1]
+    simulation, draws = walk.plan.simulation, len(walk.markets)
+    blocks = plan_blocks(simulation.paths, 1, draws=draws)
+
+    @lru_cache(maxsize=os.cpu_count())
+    def lower(draw: int) -> Book:
+        return _lower(walk.plan, walk.markets[draw], pools, equity, owner)
 
     def count(block: Block) -> Integers:
+        draw = draw_of(block.first_path, simulation.paths, draws)
+        market, book = walk.markets[draw], lower(draw)
+        several = int(book.several.max()) + 1
         tally = create_tally(1, accounts, levels, 1, joint=False, several=several)
-        simulate_paths(seed, block.first_path, block.paths, walk.market, book, walk.clock, tally)
+        simulate_paths(simulation.seed, block.first_path, block.paths, market, book, walk.clock, tally)
         return tally.hits[LIQUIDATION, 0, :, :, 0]
 
     total = np.zeros((accounts, levels), np.int64)

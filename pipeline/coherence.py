@@ -49,6 +49,34 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
                 )
         yield from _chain_faults(model, tuple(regimes))
         yield from _level_faults(model, tuple(regimes))
+        for number, draw in enumerate(model.get("parameter_draws") or ()):
+            yield from below(("parameter_draws", number), _draw_faults(draw, model))
+
+
+def _draw_faults(draw: dict[str, Any], model: dict[str, Any]) -> Iterator[Fault]:
+    """What is wrong with a draw: all that could be with a model, or that it isn't one of this model."""
+    regimes = draw.get("regimes", {})
+    yield from _key_faults(("regimes",), regimes, model["regimes"], "a regime", whole=True)
+    pairs: list[tuple[Loc, Any, Any]] = [
+        ((key,), model.get(key), draw.get(key)) for key in ("levels", "filtered")
+    ]
+    pairs += [
+        (("regimes", name, "funding"), regime.get("funding"), regimes[name].get("funding"))
+        for name, regime in model["regimes"].items()
+        if name in regimes
+    ]
+    for loc, mine, drawn in pairs:
+        if (mine is None) != (drawn is None):
+            key = f"`{loc[-1]}:`"
+            with_, without = (f"{key}, as the model has", f"no {key}, as the model")
+            expected, got = (with_, f"no {key}") if drawn is None else (without, key)
+            yield Fault(loc, expected, got, "calibrate the draws together with the model")
+    levels = draw.get("levels")
+    if levels is not None and model.get("levels") is not None:
+        known = model["levels"].get("scale", {})
+        yield from _key_faults(("levels", "scale"), levels.get("scale", {}), known, "a level", whole=True)
+    initial = {"initial": "stationary"} if model.get("initial") == "stationary" else {}
+    yield from find_model_faults({**draw, "assets": model.get("assets"), **initial})
 
 
 def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:

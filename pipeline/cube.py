@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
 from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
 from pipeline.margin_now import Margin, margin_now, openable
@@ -20,6 +21,9 @@ from pipeline.tallies import Tallies
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+MARK_OF = {"liquidations": LIQUIDATION, "margin_calls": MARGIN_CALL, "bankruptcies": BANKRUPTCY}
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
             "run_id": provenance.run_id,
             "seed": plan.simulation.seed,
             "monitoring": plan.simulation.monitoring,
+            "draws": plan.draws,
             "model_hash": provenance.model_hash,
             "venue_hash": provenance.venue_hash,
             "versions": json.dumps(dict(provenance.versions), sort_keys=True),
@@ -149,4 +154,12 @@ def _estimates(tallies: Tallies) -> dict[str, NDArray[Any]]:
             f"{event.probability}_low": low,
             f"{event.probability}_high": high,
         }
+        if tallies.spread is not None:
+            found = tallies.spread.interval(MARK_OF[event.counts], LEVEL)
+            # with less than one path a draw their spread is that of chance
+            told = np.minimum(counts, tallies.paths - counts) >= tallies.spread.draws
+            for end, bound, widest in zip(("low", "high"), found, (np.minimum, np.maximum), strict=True):
+                own = estimates[f"{event.probability}_{end}"]
+                around = np.where(told, widest(bound, own), np.nan)
+                estimates[f"{event.probability}_model_{end}"] = np.where(low == 1, 1.0, around)
     return estimates

@@ -26,11 +26,12 @@ from kernels.structs import (
     Market,
     create_tally,
 )
-from pipeline.blocks import Block
+from pipeline.blocks import Block, draw_of
 from pipeline.lower_book import find_liquidatable, lower_book, lower_clock, pools_that_matter
 from pipeline.lower_market import lower_market
 from pipeline.plan import Plan, plan_from_document
 from pipeline.slabs import groups_of, keeps_joint, plan_slabs
+from pipeline.spread import Spread
 from pipeline.tallies import Tallies
 
 # Sources that decide what a plan's numbers are, beside the kernels.
@@ -56,8 +57,10 @@ NUMERIC_SOURCES = (
     "requirement.py",
     "pools.py",
     "slabs.py",
+    "blocks.py",
     "margin_now.py",
     "groups.py",
+    "spread.py",
     "tallies.py",
     "intervals.py",
     "cube.py",
@@ -90,10 +93,14 @@ def hash_numerics() -> str:
 
 
 def simulate_block(document: str, block: Block) -> Counts:
-    """Simulate one block of the plan whose resolved document, as JSON text, is given. Runs on a worker."""
+    """Simulate one block of the plan whose resolved document, as JSON text, is given. Runs on a worker.
+
+    ValueError where a block has paths of two draws of the model.
+    """
     plan = _read_plan(document)
-    market, clock = _lower(document)
-    book = _lower_slab(document, block.slab)
+    draw = _draw_of_block(plan, block)
+    market, clock = _lower(document, draw)
+    book = _lower_slab(document, block.slab, draw)
     tally = create_tally(
         len(plan.scenarios),
         len(book.pools),
@@ -157,8 +164,8 @@ def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
     return total
 
 
-def collect_tallies(counts: Counts, plan: Plan) -> Tallies:
-    """Tallies of a whole run: first passages accumulated over horizons."""
+def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) -> Tallies:
+    """Tallies of a whole run: first passages accumulated over horizons. spread: see `pipeline.spread`."""
     by_horizon = np.cumsum(counts.hits, axis=-1)
     market = lower_market(plan)
     book = _lower_everyone(plan, market)
@@ -177,6 +184,7 @@ def collect_tallies(counts: Counts, plan: Plan) -> Tallies:
         quantum=book.quantum,
         liquidatable_now=find_liquidatable(market, book, lower_clock(plan)),
         paths=plan.simulation.paths,
+        spread=spread,
     )
 
 
@@ -187,18 +195,29 @@ def warm_kernels() -> str:
     return hash_numerics()
 
 
+def _draw_of_block(plan: Plan, block: Block) -> int | None:
+    """The draw of the model that a block is simulated with; None where that is the model itself."""
+    if not plan.draws:
+        return None
+    ends = (block.first_path, block.first_path + block.paths - 1)
+    first, last = (draw_of(path, plan.simulation.paths, plan.draws) for path in ends)
+    if first != last:
+        raise ValueError(f"block {block.key} has paths of draws {first} to {last}")
+    return first
+
+
 @lru_cache(maxsize=4)
 def _read_plan(document: str) -> Plan:
     return plan_from_document(json.loads(document))
 
 
 @lru_cache(maxsize=4)
-def _lower(document: str) -> tuple[Market, Clock]:
+def _lower(document: str, draw: int | None) -> tuple[Market, Clock]:
     plan = _read_plan(document)
-    return lower_market(plan), lower_clock(plan)
+    return lower_market(plan, draw), lower_clock(plan)
 
 
 @lru_cache(maxsize=64)
-def _lower_slab(document: str, slab: int) -> Book:
+def _lower_slab(document: str, slab: int, draw: int | None) -> Book:
     plan = _read_plan(document)
-    return lower_book(plan, _lower(document)[0], plan_slabs(plan)[slab])
+    return lower_book(plan, _lower(document, draw)[0], plan_slabs(plan)[slab])

@@ -56,6 +56,29 @@ def counted(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Bou
     return low, high
 
 
+def over_draws(mean: ArrayLike, deviation: ArrayLike, draws: int, level: float = 0.95) -> Bounds:
+    """Two-sided interval (low, high) for the probability under one more draw of a model's parameters.
+
+    `mean` and `deviation` (of the sample, over draws) are of the probabilities that `draws` draws gave, each
+    estimated from paths of its own. On the scale of log odds, by the delta method:
+
+        logit(mean) +- t(draws - 1) deviation sqrt(1 + 1/draws) / (mean (1 - mean))
+
+    which is Student's prediction interval. `deviation` holds the Monte Carlo error of each draw's estimate,
+    and nothing is taken off for it: few paths make the interval too wide. Ends are NaN where the mean is 0
+    or 1.
+    """
+    from scipy.special import expit, logit, stdtrit
+
+    p, s = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(deviation, np.float64))
+    if draws < 2 or not 0 < level < 1:
+        raise ValueError(f"at least 2 draws and a level between 0 and 1, got {draws} and {level}")
+    inside = (p > 0) & (p < 1)
+    at = np.where(inside, p, np.nan)
+    half = stdtrit(draws - 1, 0.5 + level / 2) * s * np.sqrt(1 + 1 / draws) / (at * (1 - at))
+    return expit(logit(at) - half), expit(logit(at) + half)
+
+
 def of_mean(
     total: ArrayLike, squares: ArrayLike, trials: int, level: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

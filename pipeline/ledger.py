@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from itertools import groupby
 
 import numpy as np
 import zarr
 from zarr.errors import ContainsArrayError
 
-from pipeline.blocks import Block, plan_blocks
+from pipeline.blocks import Block, draw_of, plan_blocks
 from pipeline.engine import Counts, count_shapes, merge_counts
 from pipeline.errors import RunError
 from pipeline.plan import Plan
 from pipeline.slabs import plan_slabs
+from pipeline.spread import Spread
 from pipeline.store import Store, run_key
 
 AXES = {
@@ -40,7 +42,7 @@ class Ledger:
         self.plan = plan
         slabs = plan_slabs(plan)
         self.shapes = [count_shapes(plan, slab) for slab in slabs]
-        self.blocks = plan_blocks(plan.simulation.paths, len(slabs), batch_paths)
+        self.blocks = plan_blocks(plan.simulation.paths, len(slabs), batch_paths, plan.draws or 1)
         batches = self.blocks[-1].batch + 1
         cut = {"batch_paths": self.blocks[0].paths, "account_slab": max(map(len, slabs))}
         tallies = store.zarr(run_key(run_id, "tallies.zarr"))
@@ -76,9 +78,25 @@ class Ledger:
         entry = {"paths": block.paths, "sha256": _digest(counts)}
         self.store.create(self._key(block), json.dumps(entry, sort_keys=True).encode())
 
-    def total(self) -> Counts:
-        """The sum over all blocks, each held against its hash; RunError where one does not fit."""
-        return merge_counts(self.plan, ((block.slab, self._read(block)) for block in self.blocks))
+    def total(self) -> tuple[Counts, Spread | None]:
+        """The sum over all blocks, and what draws of the model's parameters differ by, if there are any.
+
+        Each block is held against its hash; RunError where one does not fit.
+        """
+        if not self.plan.draws:
+            return self._sum(self.blocks), None
+        paths, draws = self.plan.simulation.paths, self.plan.draws
+        total, spread = None, Spread()
+        for _, blocks in groupby(self.blocks, lambda block: draw_of(block.first_path, paths, draws)):
+            chosen = tuple(blocks)
+            counts = self._sum(chosen)
+            spread.add(counts.hits, sum(block.paths for block in chosen if block.slab == 0))
+            total = counts if total is None else Counts(*map(np.add, total, counts))
+        assert total is not None
+        return total, spread
+
+    def _sum(self, blocks: Iterable[Block]) -> Counts:
+        return merge_counts(self.plan, ((block.slab, self._read(block)) for block in blocks))
 
     def digest(self) -> str:
         """A hash of every block's hash: two runs that counted the same have the same."""

@@ -101,11 +101,16 @@ def count_steps(plan: Plan) -> int:
     return plan.simulation.horizons[-1] // plan.simulation.step
 
 
-def lower_market(plan: Plan) -> Market:
-    """The market of a plan under each of its scenarios. Rates become per step; a year is 365 days."""
+def lower_market(plan: Plan, draw: int | None = None) -> Market:
+    """The market of a plan under each of its scenarios. Rates become per step; a year is 365 days.
+
+    With the figures of the model's draw of that number, if one is named. What scenarios do is the same in
+    all draws: betas, and which regime is the wildest, are those of the model's own figures.
+    """
     from pipeline.mixing import mixing_table
 
-    model, step, steps = plan.model, plan.simulation.step, count_steps(plan)
+    step, steps = plan.simulation.step, count_steps(plan)
+    model = plan.model if draw is None else plan.model.drawn(draw)
     spots, marks = simulated_assets(plan), marked_assets(plan)
     assets = (*spots, *marks)
     columns = np.array([model.assets.index(asset) for asset in assets])
@@ -127,13 +132,16 @@ def lower_market(plan: Plan) -> Market:
             window = find_window(effect, step, steps)
             if isinstance(effect, ForcedRegime) and window.start < window.stop:
                 stop = window.start + 1 if effect.start_only else window.stop
-                forced[s, window.start : stop] = model.regime_names.index(model.regime_named(effect.force))
-        for at, factor in find_shocks(scenario.effects, model, columns, len(marks), step, steps).items():
+                forced[s, window.start : stop] = model.regime_names.index(
+                    plan.model.regime_named(effect.force)
+                )
+        shifts = find_shocks(scenario.effects, plan.model, columns, len(marks), step, steps)
+        for at, factor in shifts.items():
             shock[s, at] = shocks.put(factor.tobytes(), factor)
         for at, found in find_events(scenario.effects, step, steps).items():
             event[s, at] = len(events)
             events.append(found)
-        for at, returns in find_replays(scenario.effects, model, columns, step, steps).items():
+        for at, returns in find_replays(scenario.effects, plan.model, columns, step, steps).items():
             replay[s, at] = replays.put(returns.tobytes(), returns)
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
     count, regimes, levels, size = len(sets), len(model.regimes), len(model.level_names), len(assets)

@@ -155,6 +155,32 @@ class Filtered(Part):
     levels: dict[str, dict[str, Fraction]] | None = None
 
 
+class DrawnRegime(Part):
+    """The figures of a regime that a draw has of its own; jumps and wicks are the model's."""
+
+    volatility: dict[str, Volatility]
+    drift: dict[str, Rate] = Field(default={})
+    correlation: CorrelationRows = ()
+    funding: dict[str, Rate] | None = None
+    tail: Tail | None = None
+
+
+class DrawnLaw(Part):
+    """`Filtered` under a draw's figures, as of the same time."""
+
+    law: dict[str, Fraction]
+    levels: dict[str, dict[str, Fraction]] | None = None
+
+
+class Draw(Part):
+    """What the model's figures could have come out as; regimes and levels have the model's names."""
+
+    regimes: Annotated[dict[str, DrawnRegime], Field(min_length=1)]
+    transitions: dict[str, dict[str, Fraction]] = Field(default={})
+    levels: Levels | None = None
+    filtered: DrawnLaw | None = None
+
+
 class MarketModel(Part):
     """Correlated assets whose regime is a Markov chain on the model's step.
 
@@ -162,7 +188,7 @@ class MarketModel(Part):
     a drift not given is 0, a transition not given has probability 0 (the others sum to 1 without it).
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("durations", "parameter_draws"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("durations",))
 
     name: Name | None = None
     step: Duration
@@ -176,6 +202,7 @@ class MarketModel(Part):
     levels: Levels | None = None
     filtered: Filtered | None = None
     calibration: Calibration | None = None
+    parameter_draws: Annotated[tuple[Draw, ...], Field(min_length=2)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -262,6 +289,18 @@ class MarketModel(Part):
     def has_wicks(self) -> bool:
         """Whether `monitoring: wick` has anything to go by: all regimes have wicks, or none."""
         return all(regime.wick is not None for regime in self.regimes.values())
+
+    def drawn(self, number: int) -> MarketModel:
+        """The model with the figures of one of its draws in place of its own."""
+        assert self.parameter_draws is not None
+        draw = self.parameter_draws[number].document()
+        model = self.model_copy(update={"parameter_draws": None}).document()
+        regimes = {name: {**regime, **draw["regimes"][name]} for name, regime in model["regimes"].items()}
+        filtered = None if model["filtered"] is None else {**model["filtered"], **draw["filtered"]}
+        if draw["levels"] is not None:  # the order of levels decides which random numbers they get
+            scale = draw["levels"]["scale"]
+            draw["levels"]["scale"] = {name: scale[name] for name in self.level_names}
+        return MarketModel.model_validate({**model, **draw, "regimes": regimes, "filtered": filtered})
 
     def regime_named(self, name: str) -> str:
         """A regime by its name, or `calmest`, `wildest`: the least, greatest sum of squared volatilities."""

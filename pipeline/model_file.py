@@ -43,6 +43,9 @@ _HEADER = """\
 # filtered: the law of the regime over the first step after as_of, given the prices up to as_of; and that of
 # the level, given the regime too.
 """
+_DRAWS = """\
+# parameter_draws: what the figures could have come out as; `parameter_uncertainty: true` runs over them.
+"""
 
 
 def write_model(model: MarketModel, path: Path | str) -> None:
@@ -52,6 +55,9 @@ def write_model(model: MarketModel, path: Path | str) -> None:
         name: {key: value for key, value in regime.items() if value is not None or key == "tail"}
         for name, regime in document["regimes"].items()
     }
+    draws = document.get("parameter_draws")
+    if draws is not None:
+        document["parameter_draws"] = [_without_nulls(draw) for draw in draws]
     text = yaml.dump(
         _fixed(document),
         Dumper=_Dumper,
@@ -61,10 +67,17 @@ def write_model(model: MarketModel, path: Path | str) -> None:
         allow_unicode=True,
     )
     try:
-        Path(path).write_text(_HEADER + text, encoding="utf-8")
+        Path(path).write_text(_HEADER + (_DRAWS if draws else "") + text, encoding="utf-8")
     except OSError as error:
         problem = Problem(str(path), "a file that can be written", str(error), "choose another place")
         raise StoreError([problem]) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    """Plain data without keys that hold nothing."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def _fixed(value: Any, digits: int | None = None) -> Any:

@@ -15,6 +15,7 @@ from pipeline.account_faults import (
     find_notional_faults,
     find_price_faults,
 )
+from pipeline.blocks import LANES
 from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
@@ -55,12 +56,11 @@ class Simulation(Part):
     """How the market is simulated, and the leverage and horizon axes of the result.
 
     `leverage` holds multiples of the book's size as it stands, 1 being the book itself. Between the ends of a
-    `step` prices are a bridge, with the model's wicks on top (`wick`), or (`close`) nobody looks.
+    `step` prices are a bridge, with the model's wicks on top (`wick`), or (`close`) nobody looks. With
+    `parameter_uncertainty` the paths are shared by the model's draws.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("precision", "parameter_uncertainty", "keep", "method", "blocks")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("precision", "keep", "method", "blocks"))
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**64)] = 0
     paths: Annotated[int, Field(strict=True, gt=0, le=2**40)]
@@ -68,6 +68,7 @@ class Simulation(Part):
     horizons: Annotated[tuple[Duration, ...], Field(min_length=1)]
     leverage: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
     monitoring: Literal["close", "bridge", "wick"] = "bridge"
+    parameter_uncertainty: Annotated[bool, Field(strict=True)] = False
 
 
 class Plan(Part):
@@ -75,7 +76,7 @@ class Plan(Part):
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
         (
-            *("cluster", "keep", "precision", "parameter_uncertainty", "policies", "groups"),
+            *("cluster", "keep", "precision", "policies", "groups"),
             *("contagion", "replay", "wick", "store"),
         )
     )
@@ -97,7 +98,15 @@ class Plan(Part):
         # the order of prices and venues means nothing, so equal plans get equal documents
         object.__setattr__(self, "prices", dict(sorted(self.prices.items())))
         object.__setattr__(self, "venues", dict(sorted(self.venues.items())))
+        if self.model.parameter_draws is not None and not self.simulation.parameter_uncertainty:
+            # what no number depends on is no part of the plan
+            object.__setattr__(self, "model", self.model.model_copy(update={"parameter_draws": None}))
         return self
+
+    @property
+    def draws(self) -> int:
+        """How many draws of the model's parameters share the paths; 0: none, the model's own figures do."""
+        return len(self.model.parameter_draws or ())
 
     def venue_of(self, account: Account) -> Venue:
         """The venue that an account is on."""
@@ -146,6 +155,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     yield from _step_faults(plan)
     yield from _jump_faults(plan)
     yield from _wick_faults(plan)
+    yield from _draw_faults(plan)
     yield from below(("venue",), find_venue_faults(venue))
     for name, other in venues.items():
         yield from below(("venues", name), find_venue_faults(other))
@@ -272,6 +282,28 @@ def _wick_faults(plan: dict[str, Any]) -> Iterator[Fault]:
             f"the model's step, {shown}, as `wick` asks: its wicks are those of a whole one",
             f"steps of {format_duration(parse_duration(step))}",
             f"use a step of {shown}, or `bridge`",
+        )
+
+
+def _draw_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """What `parameter_uncertainty` needs of the model and the paths."""
+    simulation, model = plan.get("simulation", {}), plan.get("model", {})
+    if not simulation.get("parameter_uncertainty") or "regimes" not in model:
+        return
+    draws = len(model.get("parameter_draws") or ())
+    if not draws:
+        yield Fault(
+            ("simulation", "parameter_uncertainty"),
+            "a model that has draws of its parameters, as this asks",
+            "a model without `parameter_draws:`",
+            "fit it with `seawall calibrate ... --draws 32`, or leave this out",
+        )
+    elif simulation.get("paths", draws * LANES) < draws * LANES:
+        yield Fault(
+            ("simulation", "paths"),
+            f"at least {LANES} paths for each of the model's {draws} draws",
+            f"{simulation['paths']:,}",
+            f"take {draws * LANES:,} paths or more",
         )
 
 

@@ -97,18 +97,23 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
         with_nu = len(trace) % NU_EVERY == 0
-        figures = hold(_maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+        figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
 
 
-def expect(panel: Panel, figures: Figures) -> Expectation:
-    """The E-step: filter and smooth the states."""
+def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Expectation:
+    """The E-step: filter and smooth the states.
+
+    With weights (T,) `smoothed` and `moves` count each step that often; the filter is that of the returns.
+    """
     levels, regimes = figures.initial.shape
     densities, distances = log_densities(panel, figures.means, figures.scatter, figures.nu, figures.scales)
     chain = figures.chain()
     log_likelihood, predicted, filtered = filter_densities(
         densities.reshape(len(distances), -1), figures.initial.ravel(), chain
     )
-    smoothed, moves = smooth_densities(predicted, filtered, chain)
+    smoothed, moves = smooth_densities(predicted, filtered, chain, weights)
+    if weights is not None:
+        smoothed *= weights[:, None]
     states = (-1, levels, regimes)
     moves = moves.reshape(2 * (levels, regimes))
     return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
@@ -168,7 +173,7 @@ def _fill(pattern: Pattern, figures: Figures) -> _Filled:
     return _Filled(pattern, returns, spare)
 
 
-def _maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
+def maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
     """The M-step: means and scatter, then scales, by Student-t weights; then nu, if asked; then both chains.
 
     Weights and missing returns as in Liu and Rubin (1995); the weights' mean is divided out as in Kent, Tyler

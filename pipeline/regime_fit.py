@@ -150,11 +150,7 @@ def _check(panel: Panel, regimes: int) -> None:
 
 def _finish(panel: Panel, ended: Climb) -> RegimeFit:
     """Put regimes and levels in order, shrink the correlations, and say what the returns then say."""
-    figures = _order(ended.figures)
-    figures, shrinkage = _shrink(panel, figures)
-    law = stationary_law(figures.level_transitions)
-    unit = float(np.sqrt(law @ figures.scales**2))
-    figures = replace(figures, scales=figures.scales / unit, scatter=figures.scatter * unit**2)
+    figures, shrinkage = settle(panel, _order(ended.figures))
     expected = expect(panel, figures)
     return RegimeFit(
         figures=figures,
@@ -167,10 +163,22 @@ def _finish(panel: Panel, ended: Climb) -> RegimeFit:
     )
 
 
+def settle(panel: Panel, figures: Figures) -> tuple[Figures, Floats]:
+    """Shrink the correlations and set the unit of the scales; returns the shrinkage too."""
+    figures, shrinkage = _shrink(panel, figures)
+    law = stationary_law(figures.level_transitions)
+    unit = float(np.sqrt(law @ figures.scales**2))
+    return replace(figures, scales=figures.scales / unit, scatter=figures.scatter * unit**2), shrinkage
+
+
 def _order(figures: Figures) -> Figures:
     """Number the regimes by the trace of their covariance and the levels by scale, the quietest first."""
     variance = np.trace(figures.scatter, axis1=1, axis2=2) * figures.nu / (figures.nu - 2.0)
-    regime, level = np.argsort(variance), np.argsort(figures.scales)
+    return renumber(figures, np.argsort(variance), np.argsort(figures.scales))
+
+
+def renumber(figures: Figures, regime: NDArray[np.int64], level: NDArray[np.int64]) -> Figures:
+    """The same figures with regimes and levels taken in that order."""
     return Figures(
         means=figures.means[regime],
         scatter=figures.scatter[regime],

@@ -87,11 +87,14 @@ def filter_densities(
     return run_filter(log_densities, *law, predicted, filtered), predicted, filtered
 
 
-def smooth_densities(predicted: Floats, filtered: Floats, transitions: Floats) -> tuple[Floats, Floats]:
-    """Return smoothed (T, K) and the expected moves (K, K)."""
+def smooth_densities(
+    predicted: Floats, filtered: Floats, transitions: Floats, weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return smoothed (T, K) and the expected moves (K, K), those into step t counted weights[t] times."""
     regimes = filtered.shape[1]
+    weights = np.ones(len(filtered)) if weights is None else weights
     smoothed, moves = np.empty_like(filtered), np.empty((regimes, regimes))
-    run_smoother(predicted, filtered, _contiguous(transitions), smoothed, moves)
+    run_smoother(predicted, filtered, _contiguous(transitions), weights, smoothed, moves)
     return smoothed, moves
 
 

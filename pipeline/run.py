@@ -103,7 +103,8 @@ def simulate_run(
 
 def _publish(run: Run, ledger: Ledger) -> None:
     """Write the cube, and last the manifest: the one moment at which readers see the run."""
-    cube = build_cube(collect_tallies(ledger.total(), run.plan), run.plan, _provenance(run))
+    counts, spread = ledger.total()
+    cube = build_cube(collect_tallies(counts, run.plan, spread), run.plan, _provenance(run))
     _write_cube(run, cube)
     manifest = {
         "run_id": run.run_id,

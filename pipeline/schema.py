@@ -119,6 +119,13 @@ COORDINATES: Final = (
 )
 
 
+_OVER_DRAWS: Final = (
+    "Student's prediction interval for one more draw of the parameters, on log odds; at least as wide as "
+    "that of the simulation. NaN where fewer paths than draws met the event, or did not. Absent where the "
+    "model was taken as given."
+)
+
+
 def _of_event(event: Event) -> tuple[Variable, ...]:
     """The count of an event, its probability and the two ends of the interval."""
     by = "by the horizon"
@@ -145,6 +152,18 @@ def _of_event(event: Event) -> tuple[Variable, ...]:
         ),
         Variable(f"{p}_low", CELL, "float64", "1", f"P({name}), lower end", f"Lower end of the {end}"),
         Variable(f"{p}_high", CELL, "float64", "1", f"P({name}), upper end", f"Upper end of the {end}"),
+        *(
+            Variable(
+                f"{p}_model_{key}",
+                CELL,
+                "float64",
+                "1",
+                f"P({name}) over draws, {words} end",
+                f"{words.capitalize()} end of the 95 % interval of {p} that allows for errors of the model's "
+                f"parameters and of the simulation: {_OVER_DRAWS}",
+            )
+            for key, words in (("low", "lower"), ("high", "upper"))
+        ),
     )
 
 
@@ -271,6 +290,7 @@ ATTRIBUTES: Final = {
     "run_id": "name of the run",
     "seed": "seed of the random numbers",
     "monitoring": "when accounts are looked at: close, bridge between closes, or wick on top of that",
+    "draws": "draws of the model's parameters that share the paths; 0: the model was taken as given",
     "model_hash": "sha256 of the market model",
     "venue_hash": "sha256 of the venue's rules",
     "versions": "software the run used, JSON text",

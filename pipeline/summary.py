@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.schema import CELL
-from pipeline.verdict import Judgement
+from pipeline.verdict import Judgement, model_ends
 from pipeline.wording import Chance, book, chance, multiple
 
 if TYPE_CHECKING:
@@ -61,8 +61,11 @@ def summarise_accounts(cube: xr.Dataset, judgements: Sequence[Judgement]) -> tup
         for name in ("p_liquidation", "p_liquidation_low", "p_liquidation_high", "paths")
     )
 
+    model = model_ends(cube, "p_liquidation", CELL)
+
     def words(*cell: int) -> Chance:
-        return chance(p[cell], low[cell], high[cell], int(paths[cell]))
+        around = None if model is None else tuple(model[cell].tolist())
+        return chance(p[cell], low[cell], high[cell], int(paths[cell]), around)
 
     gross = cube["gross_leverage"].transpose("account", "leverage").values
     limits = _limits_by_account(cube, judgements)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.structs import MOMENTS
+from pipeline.spread import Spread
 
 Counts = NDArray[np.int64]
 OPTIONAL = ("joint", "all_pools", "groups")  # kept by some plans only
@@ -25,7 +26,8 @@ class Tallies:
     sums over paths of the moments of `kernels.structs`, money in units of `quantum` (group); None without
     groups.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
-    `paths`: how many there were. Raises ValueError where shapes or dtypes don't fit together.
+    `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
+    model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
     """
 
     liquidations: Counts
@@ -37,6 +39,7 @@ class Tallies:
     all_pools: Counts | None = None
     groups: Counts | None = None
     quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         shape = self.liquidations.shape
@@ -64,6 +67,8 @@ class Tallies:
 
     def __add__(self, other: Tallies) -> Tallies:
         """The tallies of both sets of paths together: integer addition, hence associative and commutative."""
+        if self.spread is not None or other.spread is not None:
+            raise ValueError("tallies of runs over draws can't be added: a draw would count as two")
         if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
             raise ValueError("tallies of different plans: liquidatable_now differs")
         if not np.array_equal(self.quantum, other.quantum):

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import Limit
@@ -38,6 +39,8 @@ class Judgement:
     high: float
     max: float
     paths: int | None
+    model: tuple[float, float] | None = None
+    """The interval that allows for errors of the model's parameters too; the status does not rest on it."""
 
     @property
     def status(self) -> Status:
@@ -50,7 +53,7 @@ class Judgement:
     def number(self) -> Chance:
         """The value in words."""
         if self.paths is not None:
-            return chance(self.value, self.low, self.high, self.paths)
+            return chance(self.value, self.low, self.high, self.paths, self.model)
         measured = multiple(self.value) if self.metric == "leverage" else share(self.value)
         return Chance(measured, "")
 
@@ -146,6 +149,18 @@ def find_worst(judgements: Iterable[Judgement]) -> list[Finding]:
     ]
 
 
+def model_ends(cube: xr.Dataset, event: str, dims: Iterable[str]) -> NDArray[Any] | None:
+    """Both ends, as pairs, of the interval of a probability that allows for errors of the model's parameters.
+
+    Over `dims`, those of the cube's cells in any order; None where the model was taken as given.
+    """
+    names = [f"{event}_model_{end}" for end in ("low", "high")]
+    if names[0] not in cube:
+        return None
+    low, high = (cube[name].transpose(*dims).values for name in names)
+    return np.stack([low, high], axis=-1)
+
+
 def _judge_probability(cube: xr.Dataset, limit: Limit) -> list[Judgement]:
     leverage = 1.0 if limit.leverage is None else limit.leverage
     assert limit.horizon is not None
@@ -155,6 +170,7 @@ def _judge_probability(cube: xr.Dataset, limit: Limit) -> list[Judgement]:
         cells[name].transpose(*order).values
         for name in (limit.metric, f"{limit.metric}_low", f"{limit.metric}_high", "paths")
     )
+    model = model_ends(cells, limit.metric, order)
     return [
         Judgement(
             limit=limit,
@@ -168,6 +184,7 @@ def _judge_probability(cube: xr.Dataset, limit: Limit) -> list[Judgement]:
             high=float(high[a, s]),
             max=limit.max,
             paths=int(paths[a, s]),
+            model=None if model is None else tuple(model[a, s].tolist()),
         )
         for a, account in enumerate(cube["account"].values.tolist())
         if limit.account in (None, account)

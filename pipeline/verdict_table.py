@@ -45,7 +45,17 @@ def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> Renderab
         *_groups(summarise_groups(cube), horizons[-1]),
         Text("\nLimits", "bold"),
         _findings(judgements),
-        Text("Intervals are of the simulation alone: model uncertainty not assessed.", "dim"),
+        Text(_assessed(int(cube.attrs["draws"])), "dim"),
+    )
+
+
+def _assessed(draws: int) -> str:
+    """What the intervals allow for."""
+    if not draws:
+        return "Intervals are of the simulation alone: model uncertainty not assessed."
+    return (
+        "The first interval is of the simulation alone, and limits are judged by it. Model: with errors of"
+        f" the parameters too, from {draws} draws of them; the form of the model is taken as given."
     )
 
 
@@ -62,7 +72,11 @@ def _chances(summaries: Sequence[Summary], horizons: Sequence[str]) -> Table:
 def _fitting(summaries: Sequence[Summary], horizons: Sequence[str]) -> list[int]:
     """As many horizons as the width holds, evenly chosen, the first and the last always among them."""
     widths = [
-        max(len(text) for summary in summaries for text in (*summary.chances[index][:2], f"within {horizon}"))
+        max(
+            len(text)
+            for summary in summaries
+            for text in (*summary.chances[index][:2], summary.chances[index].model, f"within {horizon}")
+        )
         for index, horizon in enumerate(horizons)
     ]
     name = min(max(len(summary.account) for summary in summaries), WIDTH // 6)
@@ -140,4 +154,5 @@ def _table(first: str) -> Table:
 
 
 def _stacked(number: Chance) -> Text:
-    return Text.assemble(number.estimate, "\n", (number.interval, "dim"))
+    model = ("\n" + number.model, "dim") if number.model else ""
+    return Text.assemble(number.estimate, "\n", (number.interval, "dim"), model)

@@ -10,6 +10,8 @@ import numpy as np
 
 from pipeline.units import format_duration
 
+MOST_DECIMALS = 8  # of a percentage
+
 
 class Chance(NamedTuple):
     """A probability in words: "3.10 %" and "[3.02, 3.18]", or "0 of 200,000" and "below 0.0018 %"."""
@@ -20,17 +22,27 @@ class Chance(NamedTuple):
     """Whether the estimate is a count of paths, not a percentage."""
     never: bool = False
     """Whether it happened on no path."""
+    model: str = ""
+    """What errors of the model's parameters allow for: "model [2.10, 4.55]"; empty where not assessed."""
 
     @property
     def sentence(self) -> str:
         """Both on one line, as a sentence wants them."""
         if self.counted:
             return f"{self.estimate} paths ({self.interval})"
-        return f"{self.estimate} {self.interval}".strip()
+        said = f"{self.estimate} {self.interval}".strip()
+        return f"{said}, {self.model}" if self.model else said
 
 
-def chance(p: float, low: float, high: float, paths: int) -> Chance:
-    """The words for an estimate and its interval, given as fractions, out of this many paths."""
+Ends = tuple[float, float]
+
+
+def chance(p: float, low: float, high: float, paths: int, model: Ends | None = None) -> Chance:
+    """The words for an estimate and its interval, given as fractions, out of this many paths.
+
+    `model`: the interval that allows for errors of the model's parameters too, where they were assessed; NaN
+    where paths are too few to tell.
+    """
     if low == high == 1:
         return Chance("already", "at as_of")
     if p == 0:
@@ -38,10 +50,16 @@ def chance(p: float, low: float, high: float, paths: int) -> Chance:
     if p == 1:
         bound = f"above {100 * low:.{_decimals(1 - low)}f} %"
         return Chance(f"{paths:,} of {paths:,}", bound, counted=True)
+    around = "" if model is None or isnan(model[0]) else f"model {_interval(*model)}"
+    return Chance(f"{100 * p:.{_decimals(high - low)}f} %", _interval(low, high), model=around)
+
+
+def _interval(low: float, high: float) -> str:
+    """In percent, to as many digits as the width supports, and enough for the lower end to be none."""
     digits = _decimals(high - low)
-    return Chance(
-        f"{100 * p:.{digits}f} %", f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]", counted=False
-    )
+    while digits < MOST_DECIMALS and 0 < 100 * low < 0.5 * 10.0**-digits:
+        digits += 1
+    return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
 def _decimals(width: float) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from kernels.structs import ALL, ANY, LIQUIDATED, LIQUIDATED_SQUARE, MOMENTS
+from kernels.structs import ALL, ANY, LIQUIDATED, LIQUIDATED_SQUARE, MARKS, MOMENTS
 from pipeline.cube import Provenance, build_cube
 from pipeline.plan import Plan, plan_from_document
+from pipeline.spread import Spread
 from pipeline.tallies import Tallies
 
 PATHS = 200_000
@@ -136,12 +137,19 @@ def small_cube() -> xr.Dataset:
 
 @cache
 def full_cube() -> xr.Dataset:
-    """A cube with everything that only some plans have: a group, and an account of several pools."""
+    """A cube with all that only some plans have: a group, an account of several pools, draws of the model."""
     document = plan_document()
     document["accounts"][0]["group"] = "desk"
     document["accounts"][0]["positions"][0] |= {"margin": "isolated", "collateral": 1_000}
     tallies = small_tallies()
     groups = np.zeros((MOMENTS, 3, 1, 4, 3), np.int64)
     groups[ANY] = groups[ALL] = groups[LIQUIDATED] = groups[LIQUIDATED_SQUARE] = tallies.liquidations[:, :1]
-    full = replace(tallies, all_pools=tallies.liquidations // 2, groups=groups, quantum=np.ones(1))
+    spread = Spread()
+    for share in (3, 4, 5):
+        spread.add(
+            np.diff(share * tallies.liquidations[np.newaxis], prepend=0).repeat(MARKS, axis=0), 4 * PATHS
+        )
+    full = replace(
+        tallies, all_pools=tallies.liquidations // 2, groups=groups, quantum=np.ones(1), spread=spread
+    )
     return build_cube(full, plan_from_document(document), PROVENANCE)

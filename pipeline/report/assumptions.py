@@ -141,7 +141,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     closes = plan["simulation"]["monitoring"] == "close"
     quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
-        "Parameters: the market model is taken as given. Model uncertainty not assessed.",
+        "Parameters: " + _parameters(len(plan["model"].get("parameter_draws") or ())),
         "Funding: " + (REVERTING if moves else FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
         "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
@@ -154,6 +154,15 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar"
         " outside scenarios.",
     ]
+
+
+def _parameters(draws: int) -> str:
+    if not draws:
+        return "the market model is taken as given. Model uncertainty not assessed."
+    return (
+        f"errors of the fitted figures are assessed by {draws} draws of them; wicks and jumps are not drawn."
+        " That the market keeps to a model of this form is taken as given."
+    )
 
 
 def _open_interest(plan: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pipeline.report.figures import LINES, draw_by_horizon, draw_heat_maps
 from pipeline.report.venues import describe_venue, list_markets, venues_of
 from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
-from pipeline.verdict import Judgement, find_worst
+from pipeline.verdict import Judgement, find_worst, model_ends
 from pipeline.wording import Chance, chance, duration, money, multiple, percent, ratio, share
 
 if TYPE_CHECKING:
@@ -155,7 +155,12 @@ def _scenario_rows(cube: xr.Dataset, summary: Summary, several: bool) -> list[Sc
 
     def chances(event: str, scenario: int) -> tuple[Chance, ...]:
         columns = (cells[name].values[scenario] for name in (event, f"{event}_low", f"{event}_high", "paths"))
-        return tuple(chance(p, low, high, int(n)) for p, low, high, n in zip(*columns, strict=True))
+        ends = model_ends(cells, event, ("scenario", "horizon"))
+        around = [None] * cube.sizes["horizon"] if ends is None else ends[scenario].tolist()
+        return tuple(
+            chance(p, low, high, int(n), model)
+            for p, low, high, n, model in zip(*columns, around, strict=True)
+        )
 
     rows = []
     for s, scenario in enumerate(cube["scenario"].values.tolist()):

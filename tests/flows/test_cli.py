@@ -308,6 +308,22 @@ def test_calibrate__writes_a_model_that_a_plan_runs_on(seawall: Any, tmp_path: P
     assert seawall("run", plan, "--store", tmp_path / "store", "--no-flow").code == 0
 
 
+def test_calibrate__with_draws_for_a_run_over_them(seawall: Any, tmp_path: Path) -> None:
+    history, model = tmp_path / "bars.parquet", tmp_path / "fitted.yaml"
+    write_history(history)
+    fit = ("calibrate", history, "--assets", "BTC, ETH", "--regimes", "1", "--draws", "2", "--output", model)
+    called = seawall(*fit)
+    assert called.code == 0, called.err
+    assert "draw 2 of 2" in called.err
+    document = hit_document(200)
+    document |= {"model": str(model), "scenarios": ["baseline"]}
+    document["simulation"]["parameter_uncertainty"] = True
+    plan = write_plan(tmp_path, document)
+    called = seawall("run", plan, "--store", tmp_path / "store", "--no-flow")
+    assert called.code == 0, called.err
+    assert "from 2 draws of them" in " ".join(called.out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -316,6 +332,7 @@ def test_calibrate__writes_a_model_that_a_plan_runs_on(seawall: Any, tmp_path: P
         (["{junk}", "--assets", "BTC"], "junk.parquet"),
         (["{bars}", "--assets", "BTC", "--start", "yesterday"], "yesterday"),
         (["{bars}", "--assets", "BTC", "--regimes", "0"], "regimes"),
+        (["{bars}", "--assets", "BTC", "--draws", "1"], "draws"),
         (["{bars}", "--assets", ""], "asset"),
     ],
 )

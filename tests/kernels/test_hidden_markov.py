@@ -55,7 +55,7 @@ def test_run_filter_and_smoother__agree_with_enumeration(regimes: int, seed: int
     moves, path = np.empty((regimes, regimes)), np.empty(6, np.int64)
 
     log_likelihood = run_filter(log_densities, initial, transitions, predicted, filtered)
-    run_smoother(predicted, filtered, transitions, smoothed, moves)
+    run_smoother(predicted, filtered, transitions, np.ones(len(filtered)), smoothed, moves)
     find_path(log_densities, np.log(initial), np.log(transitions), path)
 
     expected = enumerate_paths(log_densities, initial, transitions)
@@ -66,6 +66,24 @@ def test_run_filter_and_smoother__agree_with_enumeration(regimes: int, seed: int
     for t in range(6):  # filtered at t is smoothed at the end of the first t + 1 steps
         short = enumerate_paths(log_densities[: t + 1], initial, transitions)
         np.testing.assert_allclose(filtered[t], short[1][t], atol=1e-12)
+
+
+def test_run_smoother__moves_count_with_the_weight_of_the_step_they_lead_to() -> None:
+    log_densities = np.random.default_rng(3).normal(0.0, 2.0, (6, 2))
+    initial, transitions = draw_chain(3, 2)
+    predicted, filtered, smoothed, again = (np.empty((6, 2)) for _ in range(4))
+    run_filter(log_densities, initial, transitions, predicted, filtered)
+    whole, total = np.zeros((2, 2)), np.zeros((2, 2))
+    for t in range(1, 6):
+        alone = np.empty((2, 2))
+        run_smoother(predicted, filtered, transitions, 1.0 * (np.arange(6) == t), smoothed, alone)
+        # into step t, from and to whichever regime
+        np.testing.assert_allclose(alone.sum(axis=0), smoothed[t])
+        np.testing.assert_allclose(alone.sum(axis=1), smoothed[t - 1])
+        total += t * alone
+    run_smoother(predicted, filtered, transitions, np.arange(6.0), again, whole)
+    np.testing.assert_allclose(whole, total)
+    np.testing.assert_array_equal(again, smoothed)
 
 
 def test_run_filter__densities_too_small_for_a_float() -> None:
@@ -85,7 +103,7 @@ def test_run_filter__likely_regime_is_impossible() -> None:
     predicted, filtered, smoothed = (np.empty((2, 2)) for _ in range(3))
     assert run_filter(log_densities, initial, transitions, predicted, filtered) == pytest.approx(-2000.0)
     moves = np.empty((2, 2))
-    run_smoother(predicted, filtered, transitions, smoothed, moves)
+    run_smoother(predicted, filtered, transitions, np.ones(len(filtered)), smoothed, moves)
     np.testing.assert_array_equal(smoothed, [[0.0, 1.0], [0.0, 1.0]])
     np.testing.assert_array_equal(moves, [[0.0, 0.0], [0.0, 1.0]])
 

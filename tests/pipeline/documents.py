@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 
@@ -185,4 +186,46 @@ def tiered_document() -> dict[str, Any]:
             {"market": "ETHUSDT", "size": 5, "entry": 3_000, "margin": "isolated", "collateral": 2_000},
         ],
     }
+    return document
+
+
+def drawn_document(paths: int = 2_048) -> dict[str, Any]:
+    """The small plan over five draws of its model's parameters, each louder than the last; hit often."""
+    document = small_document()
+    model = document["model"]
+    model |= {
+        "initial": "filtered",
+        "filtered": {"as_of": "2026-05-15T00:00:00Z", "law": {"calm": 0.5, "crisis": 0.5}},
+        "levels": {
+            "scale": {"low": 0.8, "high": 1.2},
+            "transitions": {"low": {"low": 0.99, "high": 0.01}, "high": {"low": 0.02, "high": 0.98}},
+        },
+    }
+    model["filtered"]["levels"] = {"calm": {"low": 1.0}, "crisis": {"high": 1.0}}
+    model["regimes"]["crisis"]["funding"] = {"BTC": 0.2, "ETH": 0.1}
+    figures = ("volatility", "correlation", "tail", "funding")
+    model["parameter_draws"] = [
+        {
+            "regimes": {
+                name: {
+                    **{key: regime[key] for key in figures},
+                    "volatility": {
+                        asset: value * (0.8 + 0.1 * draw) for asset, value in regime["volatility"].items()
+                    },
+                    "drift": {"ETH": 0.1 * draw},
+                }
+                for name, regime in model["regimes"].items()
+            },
+            "transitions": deepcopy(model["transitions"]),
+            "levels": {**deepcopy(model["levels"]), "scale": {"low": 0.8 - 0.05 * draw, "high": 1.2}},
+            "filtered": {
+                "law": {"calm": 0.9 - 0.2 * draw, "crisis": 0.1 + 0.2 * draw},
+                "levels": {"calm": {"low": 0.5, "high": 0.5}, "crisis": {"high": 1.0}},
+            },
+        }
+        for draw in range(5)
+    ]
+    document["simulation"] |= {"paths": paths, "monitoring": "bridge", "parameter_uncertainty": True}
+    document["accounts"][0]["collateral"]["USDC"] = 500
+    document["accounts"][1]["positions"][0]["size"] = 4
     return document

@@ -24,11 +24,12 @@ from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, StoreError
 from pipeline.history import Funding, Prices, Settlements, load_funding, load_prices
 from pipeline.history_file import Source
-from pipeline.model import MarketModel, load_model
+from pipeline.model import MarketModel, load_model, model_from_document
 from pipeline.model_file import write_model
 from pipeline.panel import read_panel
 from pipeline.regime_climb import expect
 from pipeline.regimes import filter_regimes, most_likely_path, smooth_regimes
+from tests.pipeline.documents import drawn_document
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("SEAWALL_DATA", ROOT.parent / "shared" / "data"))
@@ -271,6 +272,44 @@ def test_calibrate_files__reports_problems_of_both_files(tmp_path: Path) -> None
     assert len(refused.value.problems) == 2
 
 
+def test_calibrate__draws_stand_beside_the_model(history: tuple[Prices, Funding], model: MarketModel) -> None:
+    told: list[str] = []
+    drawn = calibrate(
+        *history,
+        regimes=2,
+        seed=3,
+        starts=1,
+        name="two",
+        fitted_on=date(2026, 11, 21),
+        draws=6,
+        progress=told.append,
+    )
+    assert drawn.model_copy(update={"parameter_draws": None, "calibration": None}) == model.model_copy(
+        update={"calibration": None}
+    )
+    assert drawn.calibration is not None
+    assert drawn.calibration["draws"] == {"number": 6, "block": "249h"}
+    assert told[-1] == "draw 6 of 6"
+    models = [drawn.drawn(number) for number in range(6)]
+    volatility = np.array([[list(r.volatility.values()) for r in each.regimes.values()] for each in models])
+    own = np.array([list(regime.volatility.values()) for regime in model.regimes.values()])
+    np.testing.assert_allclose(volatility.mean(axis=0), own, rtol=0.05)
+    assert (volatility.std(axis=0) > 0.005 * own).all()
+    funding = {regime.funding["BTC"] for each in models if (regime := each.regimes["crisis"]).funding}
+    assert len(funding) > 3
+    laws = np.array([each.initial_law() for each in models])
+    np.testing.assert_allclose(laws.mean(axis=0), model.initial_law(), atol=0.05)
+    assert len(np.unique(laws[:, 0])) > 1
+
+
+@pytest.mark.parametrize("draws", [-1, 1])
+def test_calibrate__refuses_numbers_of_draws_that_say_nothing(
+    history: tuple[Prices, Funding], draws: int
+) -> None:
+    with pytest.raises(DataError, match="0, or 2 and more"):
+        calibrate(history[0], regimes=1, starts=1, draws=draws)
+
+
 # --- the file -------------------------------------------------------------------------------------
 
 
@@ -280,6 +319,15 @@ def test_write_model__reads_back_equal(model: MarketModel, tmp_path: Path) -> No
     assert MarketModel.model_validate(yaml.safe_load(text)) == model
     assert text.startswith("# A market model")
     assert max(map(len, text.splitlines())) < 160
+
+
+def test_write_model__draws_read_back_equal(tmp_path: Path) -> None:
+    model = model_from_document(drawn_document()["model"])
+    write_model(model, tmp_path / "drawn.yaml")
+    text = (tmp_path / "drawn.yaml").read_text()
+    assert MarketModel.model_validate(yaml.safe_load(text)) == model
+    assert "\n# parameter_draws: " in text
+    assert "null" not in text.partition("parameter_draws:\n")[2]
 
 
 def test_write_model__keeps_jumps_and_gaussian_regimes(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from math import exp
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from pipeline.capital import find_capital, find_fall
 from pipeline.compare import BY_STRATEGY, ISOLATED, ONE_POOL, EqualChance, Range, hold_book
 from pipeline.engine import simulate_block
 from pipeline.plan import Plan, plan_from_document
-from tests.pipeline.documents import small_document, tiered_document
+from pipeline.run import run
+from tests.pipeline.documents import drawn_document, small_document, tiered_document
 
 PATHS = 2_048
 
@@ -74,6 +76,20 @@ def test_find_capital__pool_with_what_is_committed_counts_what_the_cube_counts(
         here = np.argmin(np.abs(curve.amount - (book.committed + book.margins[members].equity)))
         assert curve.liquidated[here] == count
     assert any(0 < count < PATHS for count in counted)
+
+
+def test_find_capital__over_draws_counts_what_the_cube_counts(tmp_path: Path) -> None:
+    plan = plan_from_document(drawn_document())
+    cube = run(plan, tmp_path).isel(scenario=2, horizon=2).sel(leverage=1.0)
+    counted = cube["liquidations"].values
+    assert any(0 < count < PATHS for count in counted)
+    books = [hold_book(plan, account) for account in plan.accounts]
+    walk = capital._start_walk(plan, plan.scenarios[2], plan.simulation.horizons[2], 1, None)
+    for book, curves, count in zip(books, capital._count_alone(walk, books), counted, strict=True):
+        (members,) = book.ways[ONE_POOL]
+        curve = curves[members]
+        here = np.argmin(np.abs(curve.amount - (book.committed + book.margins[members].equity)))
+        assert curve.liquidated[here] == count
 
 
 def test_find_capital__at_its_own_probability_a_pool_takes_what_is_committed() -> None:

@@ -13,6 +13,7 @@ from kernels.jit import hash_sources
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
 from pipeline import (
     betas,
+    blocks,
     correlation,
     effects,
     engine,
@@ -25,6 +26,7 @@ from pipeline import (
     pools,
     requirement,
     slabs,
+    spread,
 )
 from pipeline.blocks import Block
 from pipeline.chain import stationary_law
@@ -153,6 +155,8 @@ def test_collect_tallies__accumulates_over_horizons() -> None:
         pools,
         requirement,
         slabs,
+        spread,
+        blocks,
         groups,
         MarketModel.initial_law,
         MarketModel.regime_named,

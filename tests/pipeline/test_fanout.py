@@ -45,8 +45,8 @@ def test_simulate_missing__computes_what_is_missing_and_tells(ledger: Ledger) ->
     assert simulate_missing(ledger, TEXT, "threads", lambda done, total: told.append((done, total))) == 3
     assert told == [(64, 256), (128, 256), (192, 256), (256, 256)]
     whole = simulate_block(TEXT, Block(0, 0, 256, 0))
-    np.testing.assert_array_equal(ledger.total().hits, whole.hits)
-    np.testing.assert_array_equal(ledger.total().joint, whole.joint)
+    np.testing.assert_array_equal(ledger.total()[0].hits, whole.hits)
+    np.testing.assert_array_equal(ledger.total()[0].joint, whole.joint)
 
 
 def test_simulate_missing__opens_no_cluster_for_nothing(

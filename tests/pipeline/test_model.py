@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pipeline.errors import PlanError
 from pipeline.jumps import DoubleExponentialJumps
 from pipeline.model import MODELS, MarketModel, list_totals, load_model, model_from_document
-from tests.pipeline.documents import small_document, spoil, two_sided_jumps
+from tests.pipeline.documents import drawn_document, small_document, spoil, two_sided_jumps
 
 
 def document() -> dict[str, Any]:
@@ -216,3 +216,91 @@ def test_jumps__are_normal_unless_they_say_otherwise() -> None:
     jumps = model_from_document(model).regimes["crisis"].jumps
     assert isinstance(jumps, DoubleExponentialJumps)
     assert model_from_document(model_from_document(model).document()).regimes["crisis"].jumps == jumps
+
+
+# --- draws of the parameters ----------------------------------------------------------------------
+
+
+def drawn() -> dict[str, Any]:
+    model: dict[str, Any] = drawn_document()["model"]
+    return model
+
+
+FIRST = ("parameter_draws", 0)
+CALM = (*FIRST, "regimes", "calm")
+
+
+def test_drawn__has_the_draws_figures_and_the_models_own_for_the_rest() -> None:
+    document = drawn()
+    draw = document["parameter_draws"][3]
+    draw["regimes"]["calm"]["volatility"] = {"ETH": 0.7, "BTC": 0.5}  # in another order
+    draw["levels"]["scale"] = {"high": 2.0, "low": 0.5}
+    model = model_from_document(document)
+    found = model.drawn(3)
+    assert list(found.regimes["calm"].volatility.items()) == [("BTC", 0.5), ("ETH", 0.7)]
+    assert found.regimes["calm"].drift == {"BTC": 0.0, "ETH": pytest.approx(0.3)}
+    assert found.regimes["crisis"].jumps == model.regimes["crisis"].jumps
+    assert found.parameter_draws is None
+    assert found.filtered is not None
+    assert model.filtered is not None
+    assert found.filtered.as_of == model.filtered.as_of
+    assert found.initial_law().tolist() == pytest.approx([0.3, 0.7])
+    assert found.level_scales()[list(found.level_names).index("low")] == 0.5
+
+
+def test_drawn__keeps_the_models_order_of_regimes_and_levels() -> None:
+    document = drawn()
+    draw = document["parameter_draws"][1]
+    draw["regimes"] = dict(reversed(draw["regimes"].items()))
+    draw["transitions"] = dict(reversed(draw["transitions"].items()))
+    draw["levels"]["scale"] = dict(reversed(draw["levels"]["scale"].items()))
+    straight, turned = model_from_document(drawn()).drawn(1), model_from_document(document).drawn(1)
+    assert turned.regime_names == straight.regime_names
+    np.testing.assert_array_equal(turned.transition_matrix(), straight.transition_matrix())
+    assert turned.level_names == straight.level_names
+    np.testing.assert_array_equal(turned.level_scales(), straight.level_scales())
+    np.testing.assert_array_equal(turned.state_law(), straight.state_law())
+
+
+def test_model_from_document__draws_read_back_equal() -> None:
+    model = model_from_document(drawn())
+    assert model_from_document(model.document()) == model
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "words"),
+    [
+        ((*CALM, "volatility"), {"BTC": 0.5}, "parameter_draws[0].regimes.calm.volatility.ETH", "`ETH`"),
+        ((*CALM, "volatility", "BTC"), -1.0, "parameter_draws[0].regimes.calm.volatility.BTC", "at least 0"),
+        ((*CALM, "tail"), 2.0, "parameter_draws[0].regimes.calm.tail", "above 2"),
+        ((*CALM, "correlation"), [[1, 2], [2, 1]], "parameter_draws[0].regimes.calm.correlation", "1"),
+        ((*CALM, "jumps"), {}, "parameter_draws[0].regimes.calm.jumps", "a known key"),
+        ((*CALM, "funding"), ..., "parameter_draws[0].regimes.calm.funding", "as the model has"),
+        ((*FIRST, "regimes", "clam"), {"volatility": {}}, "regimes.clam", "did you mean `calm`?"),
+        (CALM, ..., "parameter_draws[0].regimes.calm", "none for `calm`"),
+        ((*FIRST, "transitions", "calm", "calm"), 0.5, "transitions.calm", "a sum of 0.505"),
+        ((*FIRST, "levels"), ..., "parameter_draws[0].levels", "`levels:`, as the model has"),
+        ((*FIRST, "levels", "scale"), {"low": 1.0}, "parameter_draws[0].levels.scale.high", "`high`"),
+        ((*FIRST, "filtered"), ..., "parameter_draws[0].filtered", "`filtered:`, as the model has"),
+        ((*FIRST, "filtered", "law", "calm"), 0.5, "parameter_draws[0].filtered.law", "a sum of 0.6"),
+        (("levels",), ..., "parameter_draws[0].levels", "no `levels:`, as the model"),
+        (("parameter_draws",), [{}], "parameter_draws", "regimes"),
+        (("parameter_draws",), [], "parameter_draws", "at least 2"),
+    ],
+)
+def test_model_from_document__refuses_draws(
+    path: tuple[str | int, ...], value: Any, where: str, words: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        model_from_document(spoil(drawn(), path, value))
+    assert any(where in p.where and words in f"{p.expected} {p.got} {p.fix}" for p in caught.value.problems)
+
+
+def test_model_from_document__tells_all_that_is_wrong_with_draws_at_once() -> None:
+    document = drawn()
+    spoil(document, (*CALM, "volatility", "BTC"), -1.0)
+    spoil(document, ("parameter_draws", 4, "transitions", "crisis", "crisis"), 0.5)
+    spoil(document, ("regimes", "calm", "tail"), 1.0)
+    with pytest.raises(PlanError) as caught:
+        model_from_document(document)
+    assert len(caught.value.problems) == 3

@@ -98,7 +98,7 @@ def test_plan_from_document__account_without_positions() -> None:
         ((*REGIME, "wick"), None),
         ((*POSITION, "strike"), None),
         (("keep",), {}),
-        (("parameter_uncertainty",), False),
+        (("contagion",), False),
     ],
 )
 def test_plan_from_document__later_keys_that_ask_for_nothing(path: tuple[str | int, ...], value: Any) -> None:
@@ -191,7 +191,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("limits", 0, "maximum"), 1, "limits[0].maximum", "known key"),
     (("market_state",), {"BTC": 1}, "market_state.BTC", "`BTC`"),
     (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
-    (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
+    (("contagion",), True, "contagion", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kernels.structs import MOMENTS
+from pipeline.spread import Spread
 from pipeline.tallies import Tallies
 
 SHAPE = (2, 3, 2, 4)
@@ -92,3 +93,9 @@ def test_add__refuses_another_plans_tallies() -> None:
 def test_tallies__refuse_arrays_that_do_not_fit(name: str, array: np.ndarray) -> None:
     with pytest.raises(ValueError, match=name):
         replace(draw_tallies(1), **{name: array})
+
+
+def test_add__refuses_runs_over_draws() -> None:
+    over_draws = replace(draw_tallies(1), spread=Spread())
+    with pytest.raises(ValueError, match="a draw would count as two"):
+        over_draws + draw_tallies(2)

@@ -41,6 +41,15 @@ def test_chance__known_at_the_start() -> None:
     assert chance(1, 1, 1, 200_000).sentence == "already at as_of"
 
 
+def test_chance__model_beside_the_simulation() -> None:
+    said = chance(0.031, 0.0302, 0.0318, 200_000, (0.021, 0.0455))
+    assert said.model == "model [2.1, 4.5]"
+    assert said.sentence == "3.10 % [3.02, 3.18], model [2.1, 4.5]"
+    assert chance(0.031, 0.0302, 0.0318, 200_000).sentence == "3.10 % [3.02, 3.18]"
+    assert chance(0.031, 0.0302, 0.0318, 200_000, (nan, nan)).sentence == "3.10 % [3.02, 3.18]"
+    assert chance(0.001, 0.0009, 0.0011, 200_000, (2e-6, 0.3)).model == "model [0.0002, 30.0000]"
+
+
 @given(st.integers(1, 10**7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_chance__never_says_zero_or_certain(pair: tuple[int, int]) -> None:
     k, n = pair
