@@ -68,6 +68,7 @@ class Kinks(NamedTuple):
     floor: Floats  # (kinks,)
     lift: Floats  # (kinks, 3) a, b, c
     present: Integers  # (R,) 1 where some position of the pool has any
+    leaps: Integers  # (R,) 1 where some initial margin of the pool jumps, and no requirement curves
 
 
 class Book(NamedTuple):

@@ -18,11 +18,15 @@ from scipy.stats import chi2, poisson
 
 from tests.kernels.problems import Pool, Problem, Regime, Scenario
 from tests.margin_oracle import (
+    BANKRUPTCY,
     LIQUIDATION,
+    MARGIN_CALL,
     MARKS,
     can_be_liquidated,
+    edges,
     excess,
     hold,
+    leaps,
     near_edge,
     sensitivity,
 )
@@ -202,11 +206,18 @@ def dip_between(
     The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
     middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
     another slope at the other end, the law is that of the log price, and the excess a line in the price.
+    Where initial margin jumps, see `least_in_range` and `least_at_jumps`.
     """
     assets = problem.spot.size
+    held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
+    if leaps(pool) and len(held) == 1 and mark != BANKRUPTCY:
+        return least_in_range(problem, pool, mark, regime, weight, place, piece, paid, leverages)
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
     at_end = excess(problem, pool, mark, piece.end, paid, leverages)
     lowest = np.minimum(at_start, at_end)
+    if leaps(pool) and mark == MARGIN_CALL:
+        jumps = least_at_jumps(problem, pool, regime, weight, place, piece, paid, leverages)
+        lowest = np.minimum(lowest, jumps)
     middle = 0.5 * (piece.start + piece.end)
     direction = sensitivity(problem, pool, mark, middle, leverages)
     root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
@@ -215,7 +226,6 @@ def dip_between(
     moves = variance > 0.0
     sd = np.sqrt(np.where(moves, variance, 1.0))
     depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, assets) / sd)
-    held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
     swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
     dip = 0.5 * (at_start + at_end - swing)
     if len(held) == 1 and not problem.additive:
@@ -230,6 +240,85 @@ def dip_between(
         ).any(axis=1)
         dip = np.where(bent, dip, of_log)
     return np.where(moves, np.minimum(lowest, dip), lowest)
+
+
+def find_ranges(
+    problem: Problem, regime: Regime, weight: float, place: Place, piece: Piece
+) -> tuple[Floats, Floats]:
+    """The least and greatest price of each asset within a piece: the exact law of a bridge's extremes."""
+    root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
+    noise = root @ draw_normal_vector(place, piece.slot, problem.spot.size)
+    sd = np.sqrt((root**2).sum(axis=1))
+    zeta = noise / np.where(sd > 0.0, sd, 1.0)
+    move = (piece.end - piece.start) / problem.spot if problem.additive else np.log(piece.end / piece.start)
+    low, high = (
+        0.5
+        * (move + side * np.sqrt(move**2 - 2.0 * (sd * weight) ** 2 * piece.length * log_ndtr(-side * zeta)))
+        for side in (-1.0, 1.0)
+    )
+    return move_prices(problem, piece.start, low), move_prices(problem, piece.start, high)
+
+
+def least_in_range(
+    problem: Problem,
+    pool: Pool,
+    mark: int,
+    regime: Regime,
+    weight: float,
+    place: Place,
+    piece: Piece,
+    paid: float,
+    leverages: Floats,
+) -> Floats:
+    """The least excess over all prices that a pool's one asset had: at an end, or a hair beyond an edge."""
+    (a,) = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
+    low, high = (prices[a] for prices in find_ranges(problem, regime, weight, place, piece))
+    lowest = np.full(leverages.size, np.inf)
+    for j, leverage in enumerate(leverages):
+        inside = [edge[0] for p in pool.positions for edge in edges(p, mark, np.array([leverage]))]
+        for at in [low, high, *(edge * (1.0 + 1e-14) for edge in inside if low < edge < high)]:
+            price = piece.start.copy()
+            price[a] = at
+            value = excess(problem, pool, mark, price, paid, np.array([leverage]))[0]
+            lowest[j] = min(lowest[j], value)
+    return lowest
+
+
+def least_at_jumps(
+    problem: Problem,
+    pool: Pool,
+    regime: Regime,
+    weight: float,
+    place: Place,
+    piece: Piece,
+    paid: float,
+    leverages: Floats,
+) -> Floats:
+    """The least excess over initial margin as some price passes an edge, the others where expected then.
+
+    Then: where the straight line from the piece's start to its end, mirrored at the edge if both are on one
+    side of it, meets the edge. Expected: the mean of a Brownian bridge at that time, given that price there.
+    """
+    lows, highs = find_ranges(problem, regime, weight, place, piece)
+    root = load_factors(regime.volatility, regime.correlation)
+    covariance = root @ root.T
+    unit = problem.spot if problem.additive else np.ones(problem.spot.size)
+    start, end = ((p / problem.spot if problem.additive else np.log(p)) for p in (piece.start, piece.end))
+    lowest = np.full(leverages.size, np.inf)
+    for p in pool.positions:
+        for edge in edges(p, MARGIN_CALL, leverages):
+            for j in np.flatnonzero((lows[p.asset] < edge) & (edge < highs[p.asset])):
+                at = edge[j] / unit[p.asset] if problem.additive else math.log(edge[j])
+                far, near = abs(at - start[p.asset]), abs(at - end[p.asset])
+                line = start + far / (far + near) * (end - start)
+                if covariance[p.asset, p.asset] > 0.0:
+                    slopes = covariance[p.asset] / covariance[p.asset, p.asset]
+                    line = line + slopes * (at - line[p.asset])
+                price = unit * line if problem.additive else np.exp(line)
+                price[p.asset] = edge[j] * (1.0 + 1e-14)
+                value = excess(problem, pool, MARGIN_CALL, price, paid, leverages[[j]])[0]
+                lowest[j] = min(lowest[j], value)
+    return lowest
 
 
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
@@ -306,7 +395,9 @@ class _Walk:
         )
         for r, (_, pool) in enumerate(self.pools):
             for piece in pieces:
-                ends = (piece.start, piece.end, 0.5 * (piece.start + piece.end))
+                ends = [piece.start, piece.end, 0.5 * (piece.start + piece.end)]
+                if leaps(pool):
+                    ends += find_ranges(problem, regime, weight, place, piece)
                 near = np.any([near_edge(pool, end, self.leverages, self.tolerance) for end in ends], axis=0)
                 for mark in range(MARKS):
                     dip = dip_between(
