@@ -34,7 +34,7 @@ from kernels.random import (
     draw_normal_vector,
     draw_uniform,
 )
-from kernels.structs import BANKRUPTCY, Book, Floats, Key, Law, Market, Pieces, Step
+from kernels.structs import WEIGHT, Book, Floats, Key, Law, Market, Pieces, Step
 
 
 @hot
@@ -64,14 +64,15 @@ def dip_between(
     margin: float,
     finish: float,
     threshold: float,
-    weighted: Floats,
+    room: Floats,
 ) -> float:
     """Return the least X of one pool over one piece of a step, if that is below the threshold.
 
     start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
-    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. On one asset
-    the law is that of the log price, unless the slope of a requirement is another at the other end. Where the
-    threshold is not reached, any number at or above it may come back: what happens above it is never needed.
+    length the piece's share of the step; margin and finish X at the ends; room (ROOM, N) scratch. On one
+    asset the law is that of the log price, unless the slope of a requirement is another at the other end.
+    Where the threshold is not reached, any number at or above it may come back: what happens above it is
+    never needed. Where a price gets to a jump of initial margin, see `leaps`.
     """
     covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
     lowest = min(margin, finish)
@@ -80,10 +81,9 @@ def dip_between(
     kinked = book.kinks.present[pool]
     only = book.only_asset[pool]
     if book.kinks.leaps[pool]:
-        least = least_at_leaps(market, book, pool, mark, law, start, end, noise, column, length)
-        lowest = min(lowest, margin - value_margin(book, pool, mark, start, column) + least)
-        if only >= 0 and mark != BANKRUPTCY:
-            return lowest
+        least = least_at_leaps(market, book, pool, mark, law, start, end, noise, column, length, room)
+        if least < math.inf:
+            return min(lowest, margin - value_margin(book, pool, mark, start, column) + least)
     straight = only < 0 or market.additive != 0
     variance = 0.0
     projection = 0.0
@@ -98,12 +98,12 @@ def dip_between(
             before = turn_at(book.kinks, mark, n, start[a, column])
             straight = straight or before != turn_at(book.kinks, mark, n, end[a, column])
         slope += net
-        weighted[n - first] = net * scale
-        projection += weighted[n - first] * noise[a, column]
-        other = 0.5 * weighted[n - first] * covariance[a, a]
+        room[WEIGHT, n - first] = net * scale
+        projection += room[WEIGHT, n - first] * noise[a, column]
+        other = 0.5 * room[WEIGHT, n - first] * covariance[a, a]
         for m in range(first, n):
-            other += weighted[m - first] * covariance[a, book.asset[m]]
-        variance += 2.0 * weighted[n - first] * other
+            other += room[WEIGHT, m - first] * covariance[a, book.asset[m]]
+        variance += 2.0 * room[WEIGHT, n - first] * other
     if variance <= 0.0:
         return lowest
     zeta = projection / math.sqrt(variance)
@@ -220,7 +220,7 @@ def dip_with_jumps(
             here,
             there,
             threshold,
-            pieces.weighted,
+            pieces.room,
         )
         lowest = min(lowest, low)
     return lowest

@@ -128,7 +128,7 @@ def screen_lane(
                 margin,
                 finish,
                 threshold,
-                pieces.weighted,
+                pieces.room,
             )
         lowest = min(lowest, dip)
     if lowest < threshold:

@@ -30,6 +30,7 @@ from kernels.structs import (
     MARKS,
     NEXT,
     PAID,
+    ROOM,
     ROWS,
     THROUGHOUT,
     Book,
@@ -240,7 +241,7 @@ def simulate_paths(
         np.zeros(most_jumps),
         np.zeros(factors),
         np.zeros((assets, most_jumps)),
-        np.zeros(book.asset.shape[0]),
+        np.zeros((ROOM, book.asset.shape[0])),
         np.zeros((2, assets)),
     )
     walk_paths(

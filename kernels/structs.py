@@ -133,8 +133,15 @@ class Pieces(NamedTuple):
     lengths: Floats  # (M,) shares of the step
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
-    weighted: Floats  # (N,) a pool's sensitivity to each position's asset
+    room: Floats  # (ROOM, N) to compute one pool in, a column a position
     rest: Floats  # (2, A) diffusion and jumps still to come
+
+
+# Rows of Pieces.room.
+WEIGHT = 0  # sensitivity to the position's asset
+LOW, HIGH = 1, 2  # the range its price went through
+PLACE = 3  # its price at some moment
+ROOM = 4
 
 
 class Clock(NamedTuple):

@@ -206,7 +206,7 @@ def dip_between(
     The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
     middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
     another slope at the other end, the law is that of the log price, and the excess a line in the price.
-    Where initial margin jumps, see `least_in_range` and `least_at_jumps`.
+    Where initial margin jumps it is `least_in_range`, or `least_at_moments` if a price gets to an edge.
     """
     assets = problem.spot.size
     held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
@@ -215,9 +215,9 @@ def dip_between(
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
     at_end = excess(problem, pool, mark, piece.end, paid, leverages)
     lowest = np.minimum(at_start, at_end)
+    moments = np.full(leverages.size, np.inf)
     if leaps(pool) and mark == MARGIN_CALL:
-        jumps = least_at_jumps(problem, pool, regime, weight, place, piece, paid, leverages)
-        lowest = np.minimum(lowest, jumps)
+        moments = least_at_moments(problem, pool, regime, weight, place, piece, paid, leverages)
     middle = 0.5 * (piece.start + piece.end)
     direction = sensitivity(problem, pool, mark, middle, leverages)
     root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
@@ -239,7 +239,8 @@ def dip_between(
             != sensitivity(problem, pool, mark, piece.end, leverages)
         ).any(axis=1)
         dip = np.where(bent, dip, of_log)
-    return np.where(moves, np.minimum(lowest, dip), lowest)
+    dip = np.where(moves, dip, lowest)
+    return np.minimum(lowest, np.where(moments < np.inf, moments, dip))
 
 
 def find_ranges(
@@ -284,7 +285,7 @@ def least_in_range(
     return lowest
 
 
-def least_at_jumps(
+def least_at_moments(
     problem: Problem,
     pool: Pool,
     regime: Regime,
@@ -294,31 +295,67 @@ def least_at_jumps(
     paid: float,
     leverages: Floats,
 ) -> Floats:
-    """The least excess over initial margin as some price passes an edge, the others where expected then.
+    """The least excess over initial margin as a price passes an edge, or at the dip; infinite if none does.
 
-    Then: where the straight line from the piece's start to its end, mirrored at the edge if both are on one
-    side of it, meets the edge. Expected: the mean of a Brownian bridge at that time, given that price there.
+    Prices as they are then: the mean of their bridges at that time given the price, or given the weighted sum
+    of returns at the dip, and a normal for the rest, within the range that each price has.
     """
     lows, highs = find_ranges(problem, regime, weight, place, piece)
-    root = load_factors(regime.volatility, regime.correlation)
-    covariance = root @ root.T
-    unit = problem.spot if problem.additive else np.ones(problem.spot.size)
-    start, end = ((p / problem.spot if problem.additive else np.log(p)) for p in (piece.start, piece.end))
+    root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
+    normals = draw_normal_vector(place, piece.slot, problem.spot.size)
+    start, end, low, high = (_position(problem, p) for p in (piece.start, piece.end, lows, highs))
+    middle = 0.5 * (piece.start + piece.end)
+
+    def value_at(
+        direction: Floats, level: float, time: float, leverage: Floats, fixed: dict[int, float]
+    ) -> float:
+        line = start + time * (end - start)
+        across = root  # what the normals say of each price that they do not say of the sum
+        if (sd := float(np.linalg.norm(direction @ root))) > 0.0:
+            slopes = root @ (direction @ root) / sd**2
+            line = line + slopes * (level - float(direction @ line))
+            across = root - np.outer(slopes, direction @ root)
+        line = line + weight * math.sqrt(piece.length * time * (1.0 - time)) * across @ normals
+        line = np.clip(line, low, high)
+        price = problem.spot * line if problem.additive else np.exp(line)
+        for a, exactly in fixed.items():
+            price[a] = exactly
+        return float(excess(problem, pool, MARGIN_CALL, price, paid, leverage)[0])
+
     lowest = np.full(leverages.size, np.inf)
-    for p in pool.positions:
-        for edge in edges(p, MARGIN_CALL, leverages):
-            for j in np.flatnonzero((lows[p.asset] < edge) & (edge < highs[p.asset])):
-                at = edge[j] / unit[p.asset] if problem.additive else math.log(edge[j])
-                far, near = abs(at - start[p.asset]), abs(at - end[p.asset])
-                line = start + far / (far + near) * (end - start)
-                if covariance[p.asset, p.asset] > 0.0:
-                    slopes = covariance[p.asset] / covariance[p.asset, p.asset]
-                    line = line + slopes * (at - line[p.asset])
-                price = unit * line if problem.additive else np.exp(line)
-                price[p.asset] = edge[j] * (1.0 + 1e-14)
-                value = excess(problem, pool, MARGIN_CALL, price, paid, leverages[[j]])[0]
+    for j in range(leverages.size):
+        leverage = leverages[[j]]
+        for p in pool.positions:
+            a = p.asset
+            for edge in (found[0] for found in edges(p, MARGIN_CALL, leverage)):
+                if not lows[a] < edge < highs[a]:
+                    continue
+                at = float(_position(problem, np.full(problem.spot.size, edge))[a])
+                out, back = abs(at - start[a]), abs(at - end[a])
+                way = out + back
+                if (at - start[a]) * (at - end[a]) > 0.0:
+                    extreme = high[a] if at > start[a] else low[a]
+                    way = abs(extreme - start[a]) + abs(extreme - end[a])
+                unit = np.eye(problem.spot.size)[a]
+                for time in (out / way, 1.0 - back / way):
+                    value = value_at(unit, at, time, leverage, {a: edge * (1.0 + 1e-14)})
+                    lowest[j] = min(lowest[j], value)
+        if lowest[j] < np.inf:
+            direction = sensitivity(problem, pool, MARGIN_CALL, middle, leverage)[0]
+            direction = direction * (problem.spot if problem.additive else middle)
+            sd, move = float(np.linalg.norm(direction @ root)), float(direction @ (end - start))
+            if sd > 0.0:
+                depth = -float(log_ndtr(direction @ root @ normals / sd))
+                fall = 0.5 * (move - math.sqrt(move**2 + 2.0 * (sd * weight) ** 2 * piece.length * depth))
+                time = abs(fall) / (abs(fall) + abs(fall - move))
+                value = value_at(direction, float(direction @ start) + fall, time, leverage, {})
                 lowest[j] = min(lowest[j], value)
     return lowest
+
+
+def _position(problem: Problem, price: Floats) -> Floats:
+    """Where prices are on the scale on which they are Brownian."""
+    return price / problem.spot if problem.additive else np.log(price)
 
 
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:

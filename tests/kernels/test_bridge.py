@@ -15,7 +15,7 @@ from scipy.stats import kstest
 
 from kernels.bridge import could_reach, dip_between, find_depth, split_step
 from kernels.market import draw_jump_sum
-from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, Key, Law, Pieces, Step
+from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, ROOM, Key, Law, Pieces, Step
 from tests import margin_oracle
 from tests.kernels.lowered import lower_problem, run_problem
 from tests.kernels.problems import (
@@ -74,7 +74,7 @@ def room_for(problem: Problem) -> Pieces:
         np.zeros(most),
         np.zeros(factors),
         by_piece[2],
-        np.zeros(positions),
+        np.zeros((ROOM, positions)),
         np.zeros((2, assets)),
     )
 
@@ -85,7 +85,7 @@ def draw_dips(problem: Problem, account: int, weight: float, length: float, draw
     rng = np.random.default_rng(5)
     scale = np.diag(weight * math.sqrt(length) * np.ones(market.loading.shape[3]))
     rows = []
-    weighted = room_for(problem).weighted
+    room = room_for(problem).room
     held = slice(book.start[account], book.start[account + 1])
     net = book.size[held] - book.requirement[LIQUIDATION, held]
     for _ in range(draws):
@@ -109,7 +109,7 @@ def draw_dips(problem: Problem, account: int, weight: float, length: float, draw
             start_margin,
             margin,
             1e9,
-            weighted,
+            room,
         )
         rows.append((start_margin, margin, low, *end))
     return tuple(np.array(rows).T)

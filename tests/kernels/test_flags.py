@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from kernels.bridge import dip_between
+from kernels.flags import bound_spread, flag_at_leaps, flag_in_bridge, project_dips
 from kernels.kinks import find_extent
 from kernels.market import find_dips
-from kernels.screen import bound_spread, flag_in_bridge, project_dips, value_pool
+from kernels.screen import value_pool
 from kernels.structs import (
     BANKRUPTCY,
     FUNDING,
@@ -19,6 +20,7 @@ from kernels.structs import (
     MARKS,
     NEXT,
     REQUIRED,
+    ROOM,
     ROWS,
     STANDING,
     TURN,
@@ -77,7 +79,7 @@ class Crowd:
 
     def dips(self, pool: int, start: Floats, end: Floats) -> Floats:
         """(MARKS, LANES): the least X of a pool within the step, as the bridge has it path by path."""
-        weighted = np.zeros(self.book.asset.size)
+        room = np.zeros((ROOM, self.book.asset.size))
         low = np.zeros((MARKS, LANES))
         for mark in range(MARKS):
             for v in range(LANES):
@@ -95,7 +97,7 @@ class Crowd:
                     start[mark, v],
                     end[mark, v],
                     1e9,  # above it all: ask for the least itself
-                    weighted,
+                    room,
                 )
         return low
 
@@ -114,6 +116,8 @@ class Crowd:
         bound_spread(market, book, pool, book.spread[pool, 0], self.regime, self.price, self.now, desk)
         slope_row = TURN if book.kinks.present[pool] else REQUIRED
         flag_in_bridge(book.base[pool], slope_row, state, table, flag)
+        if book.kinks.leaps[pool]:
+            flag_at_leaps(market, book, pool, self.price, self.now, state, flag)
         return flag
 
 
