@@ -9,14 +9,16 @@ import numpy as np
 
 from kernels.extremes import LN2, SLOPE
 from kernels.jit import hot, inlined
-from kernels.kinks import last_below, project_kinks, widen_spread
+from kernels.kinks import project_kinks, widen_spread
 from kernels.structs import (
     BANKRUPTCY,
     BEND,
     DIP,
     FUNDING,
+    HIGHEST,
     LANES,
     LIQUIDATION,
+    LOWEST,
     MARGIN_CALL,
     MARKS,
     NEXT,
@@ -160,16 +162,46 @@ def flag_in_bridge(base: float, slope_row: int, state: Floats, table: Floats, fl
 
 
 @hot
+def find_reach(market: Market, price: Floats, now: Step, reach: Floats) -> None:
+    """Fill reach (2, A): the lowest and the highest price that any lane may get to within the step.
+
+    A price gets from p to f, and back to q, iff -ln Phi(zeta) >= 2 ln(f / p) ln(f / q) / s^2, with zeta the
+    asset's own normal, its sign that of the way. By ln x >= 1 - 1 / x the right side is at least
+    2 (1 - p / f)(1 - q / f) / s^2 for f above both, and likewise 2 (1 - f / p)(1 - f / q) / s^2 below.
+    """
+    for a in range(price.shape[0]):
+        before, here, dip, spread = now.before[a], price[a], now.dip[a], now.spread[a]
+        least, greatest, most = np.inf, -np.inf, 0.0
+        for v in range(LANES):
+            least, greatest = min(least, before[v], here[v]), max(greatest, before[v], here[v])
+            scale = market.spot[a] if market.additive else 0.5 * (before[v] + here[v])
+            deep = abs(dip[v]) / scale
+            most = max(most, spread[v] * (LN2 * spread[v] + SLOPE * deep) + 0.5 * deep * deep)
+        far = np.sqrt(0.5 * most)
+        if market.additive:
+            reach[LOWEST, a], reach[HIGHEST, a] = (
+                least - market.spot[a] * far,
+                greatest + market.spot[a] * far,
+            )
+        else:
+            reach[LOWEST, a] = least * (1.0 - far)
+            reach[HIGHEST, a] = greatest / (1.0 - far) if far < 1.0 else np.inf
+
+
+@hot
 def flag_at_leaps(
-    market: Market, book: Book, pool: int, price: Floats, now: Step, state: Floats, flag: Integers
+    market: Market,
+    book: Book,
+    pool: int,
+    price: Floats,
+    now: Step,
+    state: Floats,
+    reach: Floats,
+    flag: Integers,
 ) -> int:
     """Flag as well the lanes where a price may get to a kink within the step: what `leaps` looks at.
 
-    Returns zero if no lane is flagged, by this test or an earlier one. A price gets from p to a floor f above
-    it, and back to q, iff -ln Phi(-zeta) >= 2 ln(f / p) ln(f / q) / s^2, with zeta the asset's own normal. By
-    ln x >= 1 - 1 / x the right side is at least 2 (f - p)(f - q) / (f s)^2; for a floor below both prices
-    2 (p - f)(q - f) / (p q s^2). Of the kinks above all lanes the next one is enough, the others being
-    farther, and of those below likewise.
+    By the bound of `find_reach`, lane by lane. Returns zero if no lane is flagged, here or before.
     """
     kinks = book.kinks
     marks = BANKRUPTCY if book.only_asset[pool] >= 0 else LIQUIDATION
@@ -178,16 +210,11 @@ def flag_at_leaps(
         for n in range(book.start[pool], book.start[pool + 1]):
             a = book.asset[n]
             before, here, dip, spread = now.before[a], price[a], now.dip[a], now.spread[a]
-            least, greatest = before[0], before[0]
-            for v in range(LANES):
-                least = min(least, min(before[v], here[v]))
-                greatest = max(greatest, max(before[v], here[v]))
-            first = max(last_below(kinks, mark, n, least), kinks.start[mark, n])
-            last = min(last_below(kinks, mark, n, greatest) + 2, kinks.start[mark, n + 1])
-            for k in range(first, last):
+            for k in range(kinks.start[mark, n], kinks.start[mark, n + 1]):
                 floor = kinks.floor[k]
+                if not reach[LOWEST, a] <= floor <= reach[HIGHEST, a]:
+                    continue
                 for v in range(LANES):
-                    product = (floor - before[v]) * (floor - here[v])
                     up = floor > before[v]
                     if market.additive:
                         scale = market.spot[a]
@@ -196,9 +223,9 @@ def flag_at_leaps(
                         scale = 0.5 * (before[v] + here[v])
                         square = floor * floor if up else before[v] * here[v]
                     deep = max((dip[v] if up else -dip[v]) / scale, 0.0)
-                    reach = spread[v] * (LN2 * spread[v] + SLOPE * deep) + 0.5 * deep * deep
-                    near = (reach * square >= 2.0 * product) & (state[NEXT + mark, v] > -np.inf)
-                    flag[v] |= bit * int(near)
+                    most = spread[v] * (LN2 * spread[v] + SLOPE * deep) + 0.5 * deep * deep
+                    near = most * square >= 2.0 * (floor - before[v]) * (floor - here[v])
+                    flag[v] |= bit * int(near & (state[NEXT + mark, v] > -np.inf))
     count = 0
     for v in range(LANES):
         count += flag[v]

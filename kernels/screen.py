@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.bridge import dip_between, dip_with_jumps
-from kernels.flags import bound_spread, flag_at_close, flag_at_leaps, flag_in_bridge, project_dips
+from kernels.flags import bound_spread, find_reach, flag_at_close, flag_at_leaps, flag_in_bridge, project_dips
 from kernels.hits import record_hits
 from kernels.jit import inlined
 from kernels.kinks import add_kinks, find_extent
@@ -161,6 +161,8 @@ def screen_step(
     bridge = int(clock.bridge and watch == THROUGHOUT)
     if book.kinks.floor.shape[0] > 0:
         find_extent(now.before, price, desk.extent)
+        if bridge and book.kinks.leaps.any():
+            find_reach(market, price, now, desk.reach)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
@@ -172,7 +174,7 @@ def screen_step(
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
             if book.kinks.leaps[pool]:
-                flagged = flag_at_leaps(market, book, pool, price, now, state, flag)
+                flagged = flag_at_leaps(market, book, pool, price, now, state, desk.reach, flag)
         else:
             flagged = flag_at_close(base, state, table, flag)
         if flagged > 0 and watch != UNSEEN:

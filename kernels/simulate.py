@@ -234,7 +234,14 @@ def simulate_paths(
         integer_lanes(scenarios, tally.last_pool.shape[1], MARKS, leverages),
         integer_lanes(scenarios, groups, tally.hits.shape[4], leverages),
     )
-    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages), lanes(), np.zeros((2, 2, assets)))
+    desk = Desk(
+        lanes(ROWS),
+        integer_lanes(),
+        lanes(2, leverages),
+        lanes(),
+        np.zeros((2, 2, assets)),
+        np.zeros((2, assets)),
+    )
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),

@@ -213,7 +213,10 @@ class Desk(NamedTuple):
     money: Floats  # (2, L, LANES) a group's equity and shortfall
     turn: Floats  # (LANES,) what kinks add to a slope
     extent: Floats  # (2, 2, A) least and greatest price over the lanes: at the step's end, in its middle
+    reach: Floats  # (2, A) the lowest and highest price that any lane may get to within the step
 
+
+LOWEST, HIGHEST = 0, 1  # of Desk.reach
 
 # Rows of Desk.table.
 REQUIRED = 0  # + mark: margin required; nothing for bankruptcy

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kernels.bridge import dip_between
-from kernels.flags import bound_spread, flag_at_leaps, flag_in_bridge, project_dips
+from kernels.flags import bound_spread, find_reach, flag_at_leaps, flag_in_bridge, project_dips
 from kernels.kinks import find_extent
 from kernels.market import find_dips
 from kernels.screen import value_pool
@@ -117,7 +117,8 @@ class Crowd:
         slope_row = TURN if book.kinks.present[pool] else REQUIRED
         flag_in_bridge(book.base[pool], slope_row, state, table, flag)
         if book.kinks.leaps[pool]:
-            flag_at_leaps(market, book, pool, self.price, self.now, state, flag)
+            find_reach(market, self.price, self.now, desk.reach)
+            flag_at_leaps(market, book, pool, self.price, self.now, state, desk.reach, flag)
         return flag
 
 
@@ -135,6 +136,7 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
         np.zeros((2, 1, LANES)),
         np.zeros(LANES),
         np.zeros((2, 2, 2)),
+        np.zeros((2, 2)),
     )
     for _ in range(ROUNDS):
         crowd = Crowd(problem, rng)
