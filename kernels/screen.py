@@ -134,6 +134,8 @@ def screen_lane(
     if lowest < threshold:
         horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
+        if mark == LIQUIDATION and book.kinks.leaps[pool]:  # who is liquidated has been called
+            record_hits(book, scenario, pool, MARGIN_CALL, lane, lowest, horizon, standing, tally)
 
 
 @inlined

@@ -240,7 +240,12 @@ def dip_between(
         ).any(axis=1)
         dip = np.where(bent, dip, of_log)
     dip = np.where(moves, dip, lowest)
-    return np.minimum(lowest, np.where(moments < np.inf, moments, dip))
+    lowest = np.minimum(lowest, np.where(moments < np.inf, moments, dip))
+    if leaps(pool) and mark == MARGIN_CALL and can_be_liquidated(pool):
+        # another line may say that the pool is liquidated: then it has been called
+        liquidation = dip_between(problem, pool, LIQUIDATION, regime, weight, place, piece, paid, leverages)
+        lowest = np.minimum(lowest, liquidation)
+    return lowest
 
 
 def find_ranges(

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 from scipy.stats import kstest
 
-from kernels.bridge import could_reach, dip_between, find_depth, split_step
+from kernels.bridge import dip_between, split_step
 from kernels.market import draw_jump_sum
 from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, ROOM, Key, Law, Pieces, Step
 from tests import margin_oracle
@@ -113,24 +113,6 @@ def draw_dips(problem: Problem, account: int, weight: float, length: float, draw
         )
         rows.append((start_margin, margin, low, *end))
     return tuple(np.array(rows).T)
-
-
-def test_could_reach__is_a_bound_for_every_zeta() -> None:
-    zeta = np.concatenate([np.linspace(-38.0, 9.0, sample(20_000, 2000)), -np.logspace(-12, 1, 300), [0.0]])
-    for z in zeta:
-        needed = -float(log_ndtr(z))
-        assert could_reach(z, needed * (1.0 - 4e-16))
-    # and not a useless one: a tenth more in the tail and it says no
-    assert not could_reach(-3.0, 1.2 * -float(log_ndtr(-3.0)))
-    assert not could_reach(2.0, 0.7)
-
-
-def test_find_depth__minus_log_of_the_normal_law() -> None:
-    zeta = np.linspace(-37.0, 3.0, 500)
-    got = np.array([find_depth(z) for z in zeta])
-    np.testing.assert_allclose(got, -log_ndtr(zeta), rtol=1e-12)
-    assert find_depth(9.0) == pytest.approx(0.0, abs=1e-15)
-    assert 700.0 < find_depth(-39.0) < 800.0  # where erfc underflows
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
