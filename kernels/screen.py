@@ -101,7 +101,8 @@ def screen_lane(
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
     held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
-    lowest = finish - table[FUNDING, lane]
+    paid = table[FUNDING, lane]
+    lowest = finish - paid
     if bridge:
         parameters = market.parameters[scenario, np.int64(key.step)]
         regime = standing.regime[market.leader[scenario], lane]
@@ -134,7 +135,8 @@ def screen_lane(
     if lowest < threshold:
         horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
-        if mark == LIQUIDATION and book.kinks.leaps[pool]:  # who is liquidated has been called
+        if mark == LIQUIDATION and book.kinks.leaps[pool] and lowest < min(margin, finish - paid):
+            # liquidated in between by one straight line: called, whatever the other one says
             record_hits(book, scenario, pool, MARGIN_CALL, lane, lowest, horizon, standing, tally)
 
 
