@@ -50,12 +50,15 @@ def check(plan: PlanPath) -> None:
     """Check a plan, and print it in full: every part inline, every default filled in."""
     import yaml
 
+    from pipeline.model import list_totals
     from pipeline.plan import load_plan
 
     loaded = load_plan(plan)
     yaml.safe_dump(
         loaded.document(), sys.stdout, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
     )
+    for line in list_totals(loaded.model):
+        typer.echo(f"# {line}")
     for warning in loaded.warnings():
         typer.echo(f"warning: {warning}", err=True)
 

@@ -25,11 +25,10 @@ from kernels.extremes import could_reach, dip_of_log, find_depth, reaches
 from kernels.jit import hot, inlined
 from kernels.kinks import lift_at, turn_at
 from kernels.leaps import least_at_leaps
-from kernels.market import draw_jump_sum
+from kernels.market import draw_jump_sum, draw_next_jump
 from kernels.random import (
     SLOT_BRIDGE,
     SLOT_JUMP_PATH,
-    SLOT_JUMP_SPLIT,
     SLOT_JUMP_TIME,
     draw_normal_vector,
     draw_uniform,
@@ -130,10 +129,9 @@ def split_step(
 ) -> None:
     """Cut one lane's step at its jumps, at times of their own, into one piece more than there are jumps."""
     loading = market.loading[market.loading_of_set[law.parameters], law.regime]
-    jump_loading = market.jump_loading[law.parameters, law.regime]
     starts, ends, lengths = pieces.starts, pieces.ends, pieces.lengths
     normal = pieces.normal
-    diffusion, jump = pieces.rest[0], pieces.rest[1]  # still to come
+    diffusion, jump, leap = pieces.rest[0], pieces.rest[1], pieces.rest[2]
     assets = starts.shape[0]
     jumps = now.jumps[lane]
     draw_jump_sum(market, law, key, jumps, normal, jump)
@@ -160,13 +158,9 @@ def split_step(
             gain = diffusion[a] * passed / left + spread * noise
             diffusion[a] -= gain
             ends[a, i] = starts[a, i] + market.spot[a] * gain if market.additive else starts[a, i] * exp(gain)
-        together = float(jumps - i)
-        draw_normal_vector(key, SLOT_JUMP_SPLIT + i * normal.shape[0], normal)
+        draw_next_jump(market, law, key, i, jumps - i, normal, jump, leap)
         for a in range(assets):
-            noise = 0.0
-            for j in range(market.depth[a]):
-                noise += jump_loading[a, j] * normal[j]
-            gain = jump[a] / together + math.sqrt(1.0 - 1.0 / together) * noise
+            gain = leap[a]
             jump[a] -= gain
             starts[a, i + 1] = (
                 ends[a, i] + market.spot[a] * gain if market.additive else ends[a, i] * exp(gain)

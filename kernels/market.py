@@ -17,13 +17,14 @@ from kernels.random import (
     SLOT_BRIDGE,
     SLOT_FACTORS,
     SLOT_JUMP_SIZE,
+    SLOT_JUMP_SPLIT,
     SLOT_JUMPS,
     SLOT_REGIME,
     draw_normal_vector,
     draw_normals,
     draw_uniforms,
 )
-from kernels.structs import LANES, Draws, Floats, Integers, Key, Law, Market, Step
+from kernels.structs import DOUBLE_EXPONENTIAL, LANES, Draws, Floats, Integers, Key, Law, Market, Step
 
 # The mixing table has one row of cells for u below one half and one for 1 - u, so that both tails are fine;
 # each octave of the smaller of the two, from 2**-54 to 2**-1, has 64 cells of equal width.
@@ -149,9 +150,43 @@ def count_jumps(market: Market, parameters: int, regime: Integers, uniform: Floa
     return lanes
 
 
+@inlined
+def find_jump(normal: float, up: float, up_mean: float, down_mean: float) -> float:
+    """Return the jump of double-exponential law (Kou 2002) whose normal score is given.
+
+    Up with that probability, and else down, each way exponential with that mean.
+    """
+    upper = 0.5 * math.erfc(normal * math.sqrt(0.5))
+    if upper < up:
+        return up_mean * (math.log(up / upper) if upper > 0.0 else 0.5 * normal * normal)
+    lower, down = 0.5 * math.erfc(-normal * math.sqrt(0.5)), 1.0 - up
+    if lower < down:
+        return -down_mean * (math.log(down / lower) if lower > 0.0 else 0.5 * normal * normal)
+    return 0.0
+
+
+@hot
+def add_jump(market: Market, law: Law, key: Key, number: int, normal: Floats, total: Floats) -> None:
+    """Add to total (A,) one of a step's double-exponential jumps, the first one being number 0."""
+    draw_normal_vector(key, SLOT_JUMP_SIZE + number * normal.shape[0], normal)
+    loading = market.jump_loading[law.parameters, law.regime]
+    sides = market.jump_sides[law.parameters, law.regime]
+    for a in range(total.shape[0]):
+        score = 0.0
+        for j in range(market.depth[a]):
+            score += loading[a, j] * normal[j]
+        total[a] += find_jump(score, sides[a, 0], sides[a, 1], sides[a, 2])
+
+
 @hot
 def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats, total: Floats) -> None:
-    """total (A,) = jumps x mean + sqrt(jumps) x loading z: the sum of a step's jumps, each jump normal."""
+    """total (A,) = the sum of a step's jumps. Normal ones: jumps x mean + sqrt(jumps) x loading z."""
+    if market.jump_sizes[law.parameters, law.regime] == DOUBLE_EXPONENTIAL:
+        for a in range(total.shape[0]):
+            total[a] = 0.0
+        for i in range(jumps):
+            add_jump(market, law, key, i, normal, total)
+        return
     draw_normal_vector(key, SLOT_JUMP_SIZE, normal)
     mean = market.jump_mean[law.parameters, law.regime]
     loading = market.jump_loading[law.parameters, law.regime]
@@ -159,6 +194,29 @@ def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats
         total[a] = jumps * mean[a]
         for j in range(market.depth[a]):
             total[a] += math.sqrt(float(jumps)) * loading[a, j] * normal[j]
+
+
+@hot
+def draw_next_jump(
+    market: Market, law: Law, key: Key, number: int, left: int, normal: Floats, total: Floats, jump: Floats
+) -> None:
+    """jump (A,) = the next of a step's jumps, given the sum (A,) of those left. Normal ones: by that sum.
+
+    Of N independent normals with sum s one has mean s / N and 1 - 1 / N of its variance.
+    """
+    if market.jump_sizes[law.parameters, law.regime] == DOUBLE_EXPONENTIAL:
+        for a in range(jump.shape[0]):
+            jump[a] = 0.0
+        add_jump(market, law, key, number, normal, jump)
+        return
+    together = float(left)
+    loading = market.jump_loading[law.parameters, law.regime]
+    draw_normal_vector(key, SLOT_JUMP_SPLIT + number * normal.shape[0], normal)
+    for a in range(jump.shape[0]):
+        noise = 0.0
+        for j in range(market.depth[a]):
+            noise += loading[a, j] * normal[j]
+        jump[a] = total[a] / together + math.sqrt(1.0 - 1.0 / together) * noise
 
 
 @inlined

@@ -17,11 +17,12 @@ from kernels.structs import Floats, Key
 SLOT_REGIME = 0  # two uniforms: next regime, t-mixing
 SLOT_JUMPS = 1  # two uniforms: number of jumps, spare
 SLOT_FACTORS = 1 << 8  # pairs of normals: the diffusion's factors
-SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps
+SLOT_JUMP_SIZE = 1 << 16  # pairs of normals: the sum of a step's jumps, or each
 SLOT_JUMP_TIME = 1 << 20  # uniforms: where in the step the jumps fall
 SLOT_JUMP_SPLIT = 1 << 21  # pairs of normals: how the sum is shared among several jumps
 SLOT_JUMP_PATH = 1 << 22  # pairs of normals: the diffusion at the times of the jumps
 SLOT_BRIDGE = 1 << 23  # pairs of normals: how deep the path dips between step ends
+SLOT_WICK = 1 << 24  # pairs of normals, down and up: the wicks' common part, then each asset of the model
 SLOT_EVENT = 1 << 30  # two uniforms: which way an event goes, spare; then a pair of normals: its size, spare
 
 _LOW = np.uint64(0xFFFFFFFF)

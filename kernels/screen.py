@@ -42,6 +42,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.wicks import dip_in_wicks, flag_in_wick, widen_reach
 
 
 @inlined
@@ -132,6 +133,9 @@ def screen_lane(
                 pieces.room,
             )
         lowest = min(lowest, dip)
+        if clock.wick:
+            wick = dip_in_wicks(market, book, pool, mark, price, now, state[PAID, lane], lane)
+            lowest = min(lowest, wick)
     if lowest < threshold:
         horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
@@ -167,6 +171,8 @@ def screen_step(
         find_extent(now.before, price, desk.extent)
         if bridge and book.kinks.leaps.any():
             find_reach(market, price, now, desk.reach)
+            if clock.wick:
+                widen_reach(market, price, now, desk.reach)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
@@ -179,6 +185,8 @@ def screen_step(
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
             if book.kinks.leaps[pool]:
                 flagged = flag_at_leaps(market, book, pool, price, now, state, desk.reach, flag)
+            if clock.wick:
+                flagged = flag_in_wick(market, book, pool, price, now, state, desk)
         else:
             flagged = flag_at_close(base, state, table, flag)
         if flagged > 0 and watch != UNSEEN:

@@ -33,6 +33,7 @@ from kernels.structs import (
     ROOM,
     ROWS,
     THROUGHOUT,
+    WAYS,
     Book,
     Clock,
     Desk,
@@ -47,6 +48,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.wicks import draw_wick_normals, find_excesses, stretch_wicks
 
 
 @inlined
@@ -165,12 +167,18 @@ def walk_paths(
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
+            if clock.wick:
+                draw_wick_normals(market, key, draws.wick_common, draws.wick_own)
             for s in range(standing.price.shape[0]):
                 price = standing.price[s]
                 parameters = market.parameters[s, step]
                 leader = market.leader[s]
                 if leader == s:
                     switch_regimes(market, s, step, draws.uniform, standing.regime[s])
+                    if clock.wick:
+                        find_excesses(
+                            market, standing.regime[s], draws.wick_common, draws.wick_own, draws.excess[s]
+                        )
                 regime = standing.regime[leader]
                 mix_tails(market, parameters, regime, draws.uniform, now.weight)
                 select_regime(market, parameters, draws.noise, regime, now)
@@ -193,6 +201,8 @@ def walk_paths(
                     find_carry(market, parameters, regime, price, now)
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
+                if clock.wick:
+                    stretch_wicks(market, draws.excess[leader], now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
@@ -223,7 +233,15 @@ def simulate_paths(
         return np.zeros((*shape, LANES), np.int64)
 
     now = Step(
-        lanes(), integer_lanes(), lanes(assets), lanes(assets), lanes(assets), lanes(assets), lanes(assets)
+        lanes(),
+        integer_lanes(),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(assets),
+        lanes(WAYS, assets),
+        lanes(),
     )
     standing = Standing(
         lanes(scenarios, assets),
@@ -249,7 +267,7 @@ def simulate_paths(
         np.zeros(factors),
         np.zeros((assets, most_jumps)),
         np.zeros((ROOM, book.asset.shape[0])),
-        np.zeros((2, assets)),
+        np.zeros((3, assets)),
     )
     walk_paths(
         np.uint64(seed),
@@ -264,6 +282,9 @@ def simulate_paths(
             lanes(loadings, regimes, assets),
             lanes(factors),
             lanes(loadings, regimes, assets),
+            lanes(WAYS),
+            lanes(WAYS, assets),
+            lanes(scenarios if clock.wick else 0, WAYS, assets),
         ),
         now,
         standing,

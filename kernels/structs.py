@@ -18,6 +18,9 @@ Integers = NDArray[np.int64]
 LANES = 64  # paths advanced side by side: their state stays in the first two levels of cache
 MARKS = 3  # thresholds watched: margin call, liquidation, bankruptcy, in the order an account meets them
 MARGIN_CALL, LIQUIDATION, BANKRUPTCY = 0, 1, 2
+WAYS = 2  # in which prices leave their path
+DOWN, UP = 0, 1
+NORMAL, DOUBLE_EXPONENTIAL = 0, 1  # laws of one jump
 UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
 
 
@@ -50,11 +53,17 @@ class Market(NamedTuple):
     mixing_tables: Floats  # (tables, 2, cells)
     jump_law: Floats  # (Q, K, J + 1) P(at most n jumps in one step)
     jump_mean: Floats  # (Q, K, A)
-    jump_loading: Floats  # (Q, K, A, F)
+    jump_loading: Floats  # (Q, K, A, F) double exponential: of the normals behind the jumps
+    jump_sizes: Integers  # (Q, K) NORMAL or DOUBLE_EXPONENTIAL
+    jump_sides: Floats  # (Q, K, A, 3) double exponential: probability of up, mean up, mean down
     has_jumps: int
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
     has_funding: int
+    number: Integers  # (A,) of each asset in the model: its wicks' random numbers go by that
+    wick: Floats  # (K, WAYS, A, 3) probability, scale and tail of the excess, in standard deviations
+    wick_cut: Floats  # (K, WAYS, A) normal score above which there is a wick
+    wick_common: Floats  # (K, WAYS) correlation of the normals of any two assets
 
 
 class Kinks(NamedTuple):
@@ -134,7 +143,7 @@ class Pieces(NamedTuple):
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
     room: Floats  # (ROOM, N) to compute one pool in, a column a position
-    rest: Floats  # (2, A) diffusion and jumps still to come
+    rest: Floats  # (3, A) diffusion and jumps still to come, and the next jump
 
 
 # Rows of Pieces.room.
@@ -151,6 +160,7 @@ class Clock(NamedTuple):
     horizon: Integers  # (T,) first horizon at or after the end of each step
     ends: Integers  # (T,) 1 where the step's end is that horizon
     bridge: int  # 1: watched between step ends as well
+    wick: int  # 1: and at wicks, which takes the bridge too
     watch: Integers  # (S, T) UNSEEN, AT_CLOSE, or THROUGHOUT
     seen: Integers  # (S, T) horizon by which what happens in that step is seen
 
@@ -172,6 +182,9 @@ class Draws(NamedTuple):
     noise: Floats  # (D, K, A, LANES) loading times factors
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
     dip_noise: Floats  # (D, K, A, LANES) loading times those
+    wick_common: Floats  # (WAYS, LANES) standard normals shared by all assets' wicks
+    wick_own: Floats  # (WAYS, A, LANES) standard normals of each asset's own
+    excess: Floats  # (S, WAYS, A, LANES) of wicks, for the scenarios that others share their regimes with
 
 
 class Step(NamedTuple):
@@ -184,6 +197,8 @@ class Step(NamedTuple):
     spread: Floats  # (A, LANES) standard deviation of the return, jumps apart
     carry: Floats  # (A, LANES) annualised funding rate x price at the end
     dip: Floats  # (A, LANES) common normals x loading x price, for what happens inside the step
+    wick: Floats  # (WAYS, A, LANES) what a wick moves the price by, as a share of it (additive: of spot)
+    reach: Floats  # (LANES,) the largest of those, without its sign
 
 
 class Standing(NamedTuple):
@@ -227,7 +242,8 @@ SPREAD = 8  # bound on the standard deviation of X over the step
 RATIO = 9  # how the book's prices have moved together
 BEND = 10  # how much nearer a short's barrier is in logs than in prices
 TURN = 11  # + mark: as REQUIRED, but each position's slope times price; kept for pools with kinks alone
-ROWS = 14
+GROSS = 14  # positions and margin required without their signs, at the higher end of the step
+ROWS = 15
 
 # First axis of Tally.groups. Squares are too large for one integer: their sum is HIGH x 2^32 + LOW.
 ANY, ALL = 0, 1  # paths on which some, every account of the group has been liquidated

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PlanError, Problem
-from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.model import MarketModel, Regime
 
 Floats = NDArray[np.float64]
 
@@ -40,21 +40,6 @@ def betas(model: MarketModel, asset: str) -> Floats:
 def _covariance(regime: Regime, assets: tuple[str, ...]) -> Floats:
     volatility = np.array([regime.volatility[asset] for asset in assets])
     diffusion = np.outer(volatility, volatility) * np.array(regime.correlation, np.float64)
-    return diffusion if regime.jumps is None else diffusion + _jump_covariance(regime.jumps, assets)
-
-
-def _jump_covariance(jumps: Jumps, assets: tuple[str, ...]) -> Floats:
-    mean = np.array([jumps.mean[asset] for asset in assets])
-    volatility = np.array([jumps.volatility[asset] for asset in assets])
-    correlation = jump_correlation(jumps, len(assets))
-    return np.asarray(
-        jumps.intensity * (np.outer(mean, mean) + np.outer(volatility, volatility) * correlation)
-    )
-
-
-def jump_correlation(jumps: Jumps, size: int) -> Floats:
-    """(A, A): the correlation of jump sizes, given as a matrix or as one number for all pairs."""
-    given = jumps.correlation
-    if isinstance(given, float | int):
-        return np.where(np.eye(size) > 0, 1.0, given)
-    return np.array(given, np.float64)
+    if regime.jumps is None:
+        return diffusion
+    return np.asarray(diffusion + regime.jumps.intensity * regime.jumps.products(assets))

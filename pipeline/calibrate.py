@@ -24,6 +24,7 @@ from pipeline.model_file import DIGITS
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
 from pipeline.units import YEAR, format_duration, format_instant
+from pipeline.wick_fit import DEEPEST, WAYS, WickFit, fit_wicks
 
 Floats = NDArray[np.float64]
 
@@ -85,6 +86,7 @@ def calibrate(
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. No regime lasts less than
     SHORTEST_REGIME on average. Drifts are pulled to zero by their errors against DRIFT_PRIOR. Funding is
     the mean annualised rate weighted by P(regime | all prices); without its history it is not modelled.
+    Wicks are fitted where prices have highs and lows.
     """
     if regimes is not None and regimes not in REGIME_NAMES:
         fix = "choose one of them, or let held-out likelihood choose"
@@ -97,15 +99,20 @@ def calibrate(
         fit = choice.fits[choice.regimes]
     else:
         fit = fit_regimes(returns, regimes, seed, starts, shortest, progress)
-    document = _document(fit, prices, funding)
+    wicks = None if prices.high is None else fit_wicks(prices, fit, seed)
+    document = _document(fit, prices, funding, wicks)
     settings = {"seed": seed, "starts": starts, "shortest_regime": format_duration(SHORTEST_REGIME)}
     document["calibration"] = _metadata(fit, choice, prices, funding, fitted_on) | settings
+    if wicks is not None:
+        document["calibration"]["wicks"] = describe_wicks(wicks)
     if name is not None:
         document["name"] = name
     return MarketModel.model_validate(document)
 
 
-def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[str, Any]:
+def _document(
+    fit: RegimeFit, prices: Prices, funding: Funding | None, wicks: WickFit | None
+) -> dict[str, Any]:
     """Return the model as plain data: annualised, named and rounded."""
     names, assets = REGIME_NAMES[len(fit.nu)], prices.assets
     steps_a_year = YEAR / prices.step
@@ -129,6 +136,8 @@ def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[s
         }
         if rates is not None:
             regimes[name]["funding"] = by_asset("funding", rates[k])
+        if wicks is not None:
+            regimes[name]["wick"] = wick_document(wicks, k, assets)
     return {
         "step": format_duration(prices.step),
         "assets": list(assets),
@@ -144,6 +153,28 @@ def _document(fit: RegimeFit, prices: Prices, funding: Funding | None) -> dict[s
         },
         "regimes": regimes,
     }
+
+
+def wick_document(wicks: WickFit, k: int, assets: Sequence[str]) -> dict[str, Any]:
+    """The `wick:` of regime k as plain data, rounded."""
+    return {
+        name: {
+            "common": _round(wicks.common[k, way], "common"),
+            **{
+                key: {
+                    asset: _round(value, key)
+                    for asset, value in zip(assets, getattr(wicks, key)[k, way], strict=True)
+                }
+                for key in ("probability", "scale", "tail")
+            },
+        }
+        for way, name in enumerate(WAYS)
+    }
+
+
+def describe_wicks(wicks: WickFit) -> dict[str, Any]:
+    """What the wicks rest on: bars with highs and lows, and how many depths were cut as too deep."""
+    return {"bars": wicks.bars, "deeper_than": round(DEEPEST, 4), "cut_there": wicks.cut}
 
 
 def _metadata(

@@ -18,6 +18,8 @@ RESERVED = (
     "wildest",
 )  # words that mean something where a regime's name may stand
 
+_JUMPS_BY_ASSET = ("mean", "volatility", "up_probability", "up_mean", "down_mean")
+
 
 def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
     """What is wrong between the values of a model's document."""
@@ -30,6 +32,10 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(loc, "the name of an asset", "`all`, which means every asset", "rename it")
         for name, regime in (regimes or {}).items():
             yield from below(("regimes", name), _regime_faults(regime, assets))
+        without = [name for name, regime in (regimes or {}).items() if not regime.get("wick")]
+        if without and len(without) < len(regimes or {}):
+            fix = "add `wick:` to the others too, with probability 0 where there are none, or leave it out"
+            yield Fault(("regimes", without[0]), "`wick:` in every regime, or in none", "no `wick:`", fix)
     if regimes is not None:
         for name in regimes:
             if name in RESERVED or not name.strip():
@@ -59,12 +65,18 @@ def _key_faults(
 
 def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]:
     jumps = regime.get("jumps") or {}
+    wick = regime.get("wick") or {}
+    excursions = [
+        (("wick", way, key), (wick.get(way) or {}).get(key), True)
+        for way in ("down", "up")
+        for key in ("probability", "scale", "tail")
+    ]
     for loc, values, whole in (
         (("volatility",), regime.get("volatility"), True),
         (("drift",), regime.get("drift"), False),
         (("funding",), regime.get("funding"), True),
-        (("jumps", "mean"), jumps.get("mean"), True),
-        (("jumps", "volatility"), jumps.get("volatility"), True),
+        *((("jumps", key), jumps.get(key), True) for key in _JUMPS_BY_ASSET),
+        *excursions,
     ):
         if values is not None:
             yield from _key_faults(loc, values, assets, "an asset", whole=whole)

@@ -43,6 +43,7 @@ NUMERIC_SOURCES = (
     "betas.py",
     "mixing.py",
     "model.py",
+    "jumps.py",
     "chain.py",
     "correlation.py",
     "schema.py",

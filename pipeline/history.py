@@ -1,7 +1,7 @@
-"""Market history as it is loaded from a person's files: closing prices and funding.
+"""Market history as it is loaded from a person's files: prices of bars and funding.
 
-Missing bars stay missing (NaN), never carried forward into returns of zero. Highs, lows and volumes are not
-read, so a wick within a bar changes nothing here; a wild close is kept, as it was traded.
+Missing bars stay missing (NaN), never carried forward into returns of zero. Highs and lows are read where
+there are any; returns are those of closes, so a wick changes none. A wild price is kept, as it was traded.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
 _MS = np.timedelta64(1, "ms")
+OFF = 1e-6  # what rounding may put a close outside its bar by
 _LONGEST_INTERVAL = np.timedelta64(24 * 3_600_000, "ms")  # no venue settles funding less often than daily
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Closing prices on a regular grid of bars: times (T,) of open, UTC; close (T, A), NaN where missing."""
+    """Prices on a regular grid of bars: times (T,) of open, UTC; close, and high and low where the files have
+    both, (T, A), NaN where missing."""
 
     times: Times
     step: timedelta
     assets: tuple[str, ...]
     close: Floats
     sources: tuple[Source, ...]
+    high: Floats | None = None
+    low: Floats | None = None
 
     @property
     def start(self) -> datetime:
@@ -89,14 +93,15 @@ class Funding:
 def load_prices(
     path: Path | str, assets: Sequence[str], start: datetime | None = None, end: datetime | None = None
 ) -> Prices:
-    """Load closing prices of assets from a file (or a folder with a file for each) of OHLCV bars.
+    """Load prices of assets from a file (or a folder with a file for each) of OHLCV bars.
 
-    Parquet, Feather or CSV; see `pipeline.history_file`. The step is the commonest gap between bars.
+    Closing prices, and highs and lows where all have both. Parquet, Feather or CSV; see
+    `pipeline.history_file`. The step is the commonest gap between bars.
     The window is the one all assets have, cut to the bars that open at or after `start` and close by `end`.
     Raises DataError with all problems: missing columns or assets, repeated or unsorted times, prices that are
-    not positive, bars off the grid, a window outside the data.
+    not positive, closes above the high or below the low, bars off the grid, a window outside the data.
     """
-    columns, sources = load_columns(path, assets, "close")
+    columns, sources = load_columns(path, assets, "close", ("high", "low"))
     problems = [
         problem for name, column in columns.items() for problem in _faults(name, column, positive=True)
     ]
@@ -148,12 +153,16 @@ def load_prices(
     if problems:
         raise DataError(problems)
     times = np.arange(first, last + _MS, step)
-    close = np.full((len(times), len(assets)), np.nan)
+    panel = {key: np.full((len(times), len(assets)), np.nan) for key in ("close", "high", "low")}
     for position, name in enumerate(assets):
         column = columns[name]
         inside_window = (column.times >= first) & (column.times <= last)
-        close[(column.times[inside_window] - first) // step, position] = column.values[inside_window]
-    return Prices(times, _duration(step), tuple(assets), close, sources)
+        rows = (column.times[inside_window] - first) // step
+        for key, values in (("close", column.values), *column.beside.items()):
+            panel[key][rows, position] = values[inside_window]
+    ranged = all(len(columns[name].beside) == 2 for name in assets)
+    high, low = (panel["high"], panel["low"]) if ranged else (None, None)
+    return Prices(times, _duration(step), tuple(assets), panel["close"], sources, high, low)
 
 
 def load_funding(path: Path | str, assets: Sequence[str]) -> Funding:
@@ -228,6 +237,15 @@ def _faults(name: str, column: Columns, positive: bool) -> list[Problem]:
     if positive:
         bad = ~infinite & (column.values <= 0.0)
         fault(np.flatnonzero(bad), "a price above zero", "a price of {}", "correct the row, or remove it")
+    if len(column.beside) == 2:
+        high, low = column.beside["high"], column.beside["low"]
+        outside = (low <= 0.0) | (high < low) | np.isinf(high)
+        outside |= (column.values < low * (1.0 - OFF)) | (column.values > high * (1.0 + OFF))
+        expected = "finite prices above zero, with low <= close <= high"
+        got = "a low, close and high that contradict this"
+        fault(
+            np.flatnonzero(outside), expected, got, "correct the row, or leave out the columns high and low"
+        )
     return problems
 
 

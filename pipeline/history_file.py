@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,12 @@ from pipeline.faults import nearest
 _SUFFIXES = (".parquet", ".feather", ".csv")
 _TIME = ("ts", "timestamp", "time", "date", "datetime", "open_time")
 _ASSET = ("symbol", "asset", "pair", "market")
-_VALUE = {"close": ("close",), "rate": ("rate", "funding_rate", "fundingRate")}
+_VALUE = {
+    "close": ("close",),
+    "high": ("high",),
+    "low": ("low",),
+    "rate": ("rate", "funding_rate", "fundingRate"),
+}
 # what a folder may hold beside what is looked for, as freqtrade's does
 _OTHER_THAN = {"close": re.compile("mark|index|funding"), "rate": re.compile("^((?!funding).)*$")}
 
@@ -38,18 +43,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Columns:
-    """The rows of one asset: times (N,), values (N,) with NaN for nulls, rows (N,) in the file, from 1."""
+    """The rows of one asset: times (N,), values (N,) with NaN for nulls, rows (N,) in the file, from 1;
+    beside the values, those (N,) of other columns that were asked for and are there."""
 
     file: str
     times: NDArray[np.datetime64]
     values: NDArray[np.float64]
     rows: NDArray[np.int64]
+    beside: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def load_columns(
-    path: Path | str, assets: Sequence[str], value: str
+    path: Path | str, assets: Sequence[str], value: str, beside: Sequence[str] = ()
 ) -> tuple[dict[str, Columns], tuple[Source, ...]]:
-    """Load `close` or `rate` of assets; raises DataError with all problems of files, columns and names."""
+    """Load `close` or `rate` of assets, and what is there of the columns beside it.
+
+    Raises DataError with all problems of files, columns and names.
+    """
     path = Path(path)
     problems: list[Problem] = []
     doubles = sorted({name for name in assets if list(assets).count(name) > 1})
@@ -66,7 +76,7 @@ def load_columns(
             message = str(error).splitlines()[0]
             problems.append(Problem(str(file), "a readable file", message, "check the path and the file"))
             continue
-        columns |= _split(file, table, wanted, value, problems)
+        columns |= _split(file, table, wanted, value, beside, problems)
     if problems:
         raise DataError(problems)
     return columns, tuple(sources)
@@ -113,7 +123,7 @@ def _read(file: Path) -> Any:
 
 
 def _split(
-    file: Path, table: Any, wanted: Sequence[str], value: str, problems: list[Problem]
+    file: Path, table: Any, wanted: Sequence[str], value: str, beside: Sequence[str], problems: list[Problem]
 ) -> dict[str, Columns]:
     """Return the rows of the wanted assets."""
     names = {
@@ -134,7 +144,9 @@ def _split(
         return {}
     times = _times(table[names["time"]])
     values = _numbers(table[names[value]])
-    for kind, read in (("time", times), (value, values)):
+    names |= {key: _pick(table.column_names, _VALUE[key]) for key in beside}
+    others = {key: _numbers(table[names[key]]) for key in beside if names[key] is not None}
+    for kind, read in (("time", times), (value, values), *others.items()):
         if read is None:
             problems.append(
                 Problem(
@@ -160,7 +172,8 @@ def _split(
             np.isin(codes, [code for code, asset in enumerate(asset_of_code) if asset == name])
         )
         if len(rows):
-            columns[name] = Columns(str(file), times[rows], values[rows], rows + 1)
+            mine = {key: numbers[rows] for key, numbers in others.items() if numbers is not None}
+            columns[name] = Columns(str(file), times[rows], values[rows], rows + 1, mine)
         else:
             fix = nearest(name, sorted(set(asset_of_code)))
             problems.append(Problem(str(file), f"rows of {name}", "none", fix))

@@ -80,7 +80,8 @@ def lower_clock(plan: Plan) -> Clock:
         steps,
         horizon,
         np.isin(after, ends).astype(np.int64),
-        int(plan.simulation.monitoring == "bridge"),
+        int(plan.simulation.monitoring != "close"),
+        int(plan.simulation.monitoring == "wick"),
         np.array([watch for watch, _ in sight]),
         np.array([seen for _, seen in sight]),
     )

@@ -6,16 +6,16 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import sqrt
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.market import CELLS
-from kernels.structs import Floats, Market, checked, checked_index
-from pipeline.betas import jump_correlation
+from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, WAYS, Floats, Market, checked, checked_index
 from pipeline.correlation import blend_correlation
 from pipeline.effects import Correlation, Drift, Event, ForcedRegime, Funding, Tail, Volatility, value_of
+from pipeline.jumps import DoubleExponentialJumps, Jumps
 from pipeline.lower_timeline import (
     Lasting,
     cut_segments,
@@ -25,7 +25,7 @@ from pipeline.lower_timeline import (
     find_window,
     is_replaced,
 )
-from pipeline.model import Jumps, MarketModel, Regime
+from pipeline.model import Excursions, MarketModel, Regime
 from pipeline.plan import Plan
 
 YEAR = timedelta(days=365)
@@ -114,13 +114,15 @@ def lower_market(plan: Plan) -> Market:
     in_use = np.zeros((steps, len(loadings)), np.int64)
     for row in parameters:
         in_use[np.arange(steps), loading_of_set[row]] = 1
-    most = max(len(law) for entry in sets for law in entry.jump_law)
+    jumps = [entry.jumps for entry in sets]
+    most = max(len(regime.law) for row in jumps for regime in row)
     jump_law = np.array(
-        [[np.pad(law, (0, most - len(law)), constant_values=1.0) for law in entry.jump_law] for entry in sets]
+        [[np.pad(each.law, (0, most - len(each.law)), constant_values=1.0) for each in row] for row in jumps]
     )
     funding = np.array([entry.funding for entry in sets])
     free = next((s for s in range(scenarios) if (forced[s] < 0).all()), 0)
     leader = np.array([free if (forced[s] < 0).all() else s for s in range(scenarios)])
+    wick, wick_common = _wicks(model, assets)
     return Market(
         spot=checked([plan.prices.get(asset, 1.0) for asset in assets], np.float64, (size,), "spot"),
         additive=int(model.returns == "additive"),
@@ -153,19 +155,56 @@ def lower_market(plan: Plan) -> Market:
         mixing_tables=np.array([mixing_table(nu) for nu in tables]).reshape(-1, 2, CELLS),
         jump_law=np.ascontiguousarray(jump_law),
         jump_mean=checked(
-            [entry.jump_mean for entry in sets], np.float64, (count, regimes, size), "jump_mean"
+            [[each.mean for each in row] for row in jumps], np.float64, (count, regimes, size), "jump_mean"
         ),
         jump_loading=checked(
-            [entry.jump_loading for entry in sets],
+            [[each.loading for each in row] for row in jumps],
             np.float64,
             (count, regimes, size, factors),
             "jump_loading",
+        ),
+        jump_sizes=checked_index(
+            [[each.sizes for each in row] for row in jumps], (count, regimes), NORMAL, 2, "jump_sizes"
+        ),
+        jump_sides=checked(
+            [[each.sides for each in row] for row in jumps],
+            np.float64,
+            (count, regimes, size, 3),
+            "jump_sides",
         ),
         has_jumps=int(most > 1),
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
         due=_funding_due(plan, steps),
         has_funding=int(np.any(funding != 0.0)),
+        number=checked_index(columns, (size,), 0, len(model.assets), "number"),
+        wick=checked(wick, np.float64, (regimes, WAYS, size, 3), "wick"),
+        wick_cut=_wick_cut(wick[..., 0]),
+        wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
+
+
+def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Laws of wicks (K, WAYS, A, 3) and what they share (K, WAYS); none, where the model has none."""
+    law = np.zeros((len(model.regimes), WAYS, len(assets), 3))
+    common = np.zeros((len(model.regimes), WAYS))
+    for k, regime in enumerate(model.regimes.values()):
+        ways: tuple[Excursions, ...] = () if regime.wick is None else (regime.wick.down, regime.wick.up)
+        for way, excursions in enumerate(ways):
+            common[k, way] = excursions.common
+            for a, asset in enumerate(assets):
+                law[k, way, a] = (
+                    excursions.probability[asset],
+                    excursions.scale[asset],
+                    excursions.tail[asset],
+                )
+    return law, common
+
+
+def _wick_cut(probability: Floats) -> Floats:
+    """Normal scores above which there is a wick; far out where there is never, or always, one."""
+    from scipy.special import ndtri
+
+    return np.ascontiguousarray(np.clip(-ndtri(probability), -100.0, 100.0))
 
 
 def _by_asset(values: dict[str, float], assets: tuple[str, ...], model: MarketModel) -> list[float]:
@@ -192,10 +231,18 @@ class _ParameterSet:
     drift: Floats
     loading: int
     mixing: list[int]
-    jump_law: list[Floats]
-    jump_mean: Floats
-    jump_loading: Floats
+    jumps: list[_Jumps]
     funding: Floats
+
+
+class _Jumps(NamedTuple):
+    """Of one regime: law of the number in a step, law of sizes, mean (A,), loading (A, F), sides (A, 3)."""
+
+    law: Floats
+    sizes: int
+    mean: Floats
+    loading: Floats
+    sides: Floats
 
 
 class _Lowering:
@@ -226,9 +273,7 @@ class _Lowering:
             drift,
             number,
             mixing,
-            [law for law, _, _ in jumps],
-            np.array([mean for _, mean, _ in jumps]),
-            np.array([spread for _, _, spread in jumps]),
+            jumps,
             funding,
         )
         # jumps are the model's own, the same in every set, or none
@@ -276,16 +321,20 @@ class _Lowering:
         held = rows[self.columns, : self.factors]
         return np.pad(held, ((0, 0), (0, self.factors - held.shape[1])))
 
-    def _jumps(self, jumps: Jumps | None) -> tuple[Floats, Floats, Floats]:
-        """Law of the number in a step, mean (A,) and loading (A, F) of one jump."""
+    def _jumps(self, jumps: Jumps | None) -> _Jumps:
         size = len(self.columns)
+        none, unmoved = np.zeros((size, self.factors)), np.zeros(size)
         if jumps is None:
-            return np.ones(1), np.zeros(size), np.zeros((size, self.factors))
+            return _Jumps(np.ones(1), NORMAL, unmoved, none, np.zeros((size, 3)))
         assets = self.model.assets
-        correlation = jump_correlation(jumps, len(assets))
-        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * lower_triangle(correlation)
+        law = poisson_law(jumps.intensity * self.years)
+        root = lower_triangle(jumps.correlation_matrix(len(assets)))
+        if isinstance(jumps, DoubleExponentialJumps):
+            sides = jumps.sides(assets)[self.columns]
+            return _Jumps(law, DOUBLE_EXPONENTIAL, unmoved, self._padded(root), sides)
+        spread = np.array([jumps.volatility[a] for a in assets])[:, None] * root
         mean = np.array([jumps.mean[a] for a in assets])[self.columns]
-        return poisson_law(jumps.intensity * self.years), mean, self._padded(spread)
+        return _Jumps(law, NORMAL, mean, self._padded(spread), np.zeros((size, 3)))
 
 
 def poisson_law(mean: float) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import fsum, isfinite
+from collections.abc import Iterator
+from math import fsum, isfinite, sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,7 +13,6 @@ from pydantic import (
     AfterValidator,
     Field,
     JsonValue,
-    PlainSerializer,
     PlainValidator,
     TypeAdapter,
     model_validator,
@@ -22,24 +22,15 @@ from pipeline.chain import stationary_law
 from pipeline.coherence import find_model_faults
 from pipeline.correlation import PSD_TOLERANCE, nearest_correlation, smallest_eigenvalue
 from pipeline.faults import Part, refuse, refuse_value
-from pipeline.matrices import CorrelationRows, Rows, plain_rows
+from pipeline.jumps import Jumps
+from pipeline.matrices import CorrelationRows
 from pipeline.origin import Origin, read_part
 from pipeline.units import Duration, Finite, Fraction, Instant, Name, NonNegative
 from pipeline.yaml_text import load_text
 
 MODELS = Path(__file__).parent / "models"
 
-_rows = TypeAdapter(CorrelationRows)
 _law = TypeAdapter(dict[str, Fraction])
-_correlation = TypeAdapter(Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)])
-
-
-def _read_jump_correlation(value: Any) -> float | Rows:
-    return (
-        _rows.validate_python(value)
-        if isinstance(value, list | tuple)
-        else _correlation.validate_python(value)
-    )
 
 
 def _read_initial(value: Any) -> str | dict[str, float]:
@@ -69,17 +60,24 @@ Tail = Annotated[float, Field(strict=True, gt=2, allow_inf_nan=False)]
 Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 
 
-class Jumps(Part):
-    """Common jumps: arrivals a year for all assets together, and the normal law of each asset's log move."""
+class Excursions(Part):
+    """How far prices go beyond the ends of a model step, one way, in its standard deviations.
 
-    intensity: Annotated[NonNegative, Field(le=1e5)]
-    mean: dict[str, Annotated[Finite, Field(ge=-20, le=20)]]
-    volatility: dict[str, Annotated[NonNegative, Field(le=20)]]
-    correlation: Annotated[
-        float | Rows,
-        PlainValidator(_read_jump_correlation, json_schema_input_type=float | Rows),
-        PlainSerializer(plain_rows),
-    ] = 0.0
+    Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
+    exponential where the tail is 0. `common` correlates the normals behind any two assets' wicks.
+    """
+
+    common: Fraction
+    probability: dict[str, Fraction]
+    scale: dict[str, Annotated[NonNegative, Field(le=1e3)]]
+    tail: dict[str, Annotated[NonNegative, Field(le=1)]]
+
+
+class Wick(Part):
+    """What prices do within a step beyond a bridge, and take back: down and up."""
+
+    down: Excursions
+    up: Excursions
 
 
 class Regime(Part):
@@ -90,9 +88,7 @@ class Regime(Part):
     semidefinite is replaced by the nearest that is; `repair_distance` (Frobenius) says how far that was.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "duration")
-    )
+    later_keys: ClassVar[frozenset[str]] = frozenset(("basis", "depth", "implied_volatility", "duration"))
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
@@ -100,8 +96,25 @@ class Regime(Part):
     funding: dict[str, Rate] | None = None
     tail: Tail | None = None
     jumps: Jumps | None = None
+    wick: Wick | None = None
     repair: Literal["nearest"] | None = None
     repair_distance: NonNegative | None = None
+
+    def total_drift(self) -> dict[str, float]:
+        """Drift of the log price by asset, jumps included."""
+        if self.jumps is None:
+            return self.drift
+        mean = self.jumps.moments(tuple(self.drift)).mean
+        rates = zip(self.drift.items(), mean.tolist(), strict=True)
+        return {asset: drift + self.jumps.intensity * jump for (asset, drift), jump in rates}
+
+    def total_volatility(self) -> dict[str, float]:
+        """Volatility by asset, jumps included."""
+        if self.jumps is None:
+            return self.volatility
+        squares = self.jumps.moments(tuple(self.volatility)).square
+        rates = zip(self.volatility.items(), squares.tolist(), strict=True)
+        return {asset: sqrt(own**2 + self.jumps.intensity * square) for (asset, own), square in rates}
 
     @model_validator(mode="after")
     def _repair(self) -> Self:
@@ -133,7 +146,7 @@ class MarketModel(Part):
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
-        ("wick", "basis", "depth", "implied_volatility", "durations", "parameter_draws")
+        ("basis", "depth", "implied_volatility", "durations", "parameter_draws")
     )
 
     name: Name | None = None
@@ -187,6 +200,11 @@ class MarketModel(Part):
             law = {self.initial: 1.0}
         return np.array([law.get(k, 0.0) for k in self.regimes], np.float64)
 
+    @property
+    def has_wicks(self) -> bool:
+        """Whether `monitoring: wick` has anything to go by: all regimes have wicks, or none."""
+        return all(regime.wick is not None for regime in self.regimes.values())
+
     def regime_named(self, name: str) -> str:
         """A regime by its name, or `calmest`, `wildest`: the least, greatest sum of squared volatilities."""
         if name not in ("calmest", "wildest"):
@@ -197,23 +215,41 @@ class MarketModel(Part):
 
 
 def _complete_regime(regime: Regime, assets: tuple[str, ...]) -> Regime:
-    jumps = regime.jumps
-    if jumps is not None:
-        jumps = jumps.model_copy(
-            update={
-                "mean": {a: jumps.mean[a] for a in assets},
-                "volatility": {a: jumps.volatility[a] for a in assets},
-            }
-        )
     return regime.model_copy(
         update={
             "volatility": {a: regime.volatility[a] for a in assets},
             "drift": {a: regime.drift.get(a, 0.0) for a in assets},
             "funding": None if regime.funding is None else {a: regime.funding[a] for a in assets},
             "correlation": regime.correlation or ((1.0,),),
-            "jumps": jumps,
+            "jumps": None if regime.jumps is None else regime.jumps.ordered(assets),
+            "wick": None if regime.wick is None else _complete_wick(regime.wick, assets),
         }
     )
+
+
+def _complete_wick(wick: Wick, assets: tuple[str, ...]) -> Wick:
+    ways = {"down": wick.down, "up": wick.up}
+    return wick.model_copy(
+        update={
+            name: way.model_copy(
+                update={
+                    "probability": {a: way.probability[a] for a in assets},
+                    "scale": {a: way.scale[a] for a in assets},
+                    "tail": {a: way.tail[a] for a in assets},
+                }
+            )
+            for name, way in ways.items()
+        }
+    )
+
+
+def list_totals(model: MarketModel) -> Iterator[str]:
+    """A line for each regime with jumps: drift and volatility with jumps counted in."""
+    for name, regime in model.regimes.items():
+        if regime.jumps is not None:
+            drift, volatility = regime.total_drift(), regime.total_volatility()
+            told = ", ".join(f"{a} {drift[a]:.4g} and {volatility[a]:.4g}" for a in model.assets)
+            yield f"regime {name}, drift and volatility a year with jumps: {told}"
 
 
 def complete_model(document: Any) -> Any:

@@ -18,6 +18,9 @@ DIGITS = {
     "correlation": 4,
     "funding": 4,
     "tail": 2,
+    "probability": 4,
+    "scale": 3,
+    "common": 2,
     "transitions": 5,
     "law": 4,
     "stationary_law": 4,
@@ -29,6 +32,7 @@ _HEADER = """\
 # A market model for Seawall, fitted by `seawall calibrate`. It holds figures, no market data.
 # volatility, drift (of the log price) and funding: annualised fractions, on 365 x 24 h.
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
+# wick: how far prices leave the path within a step and come back, in standard deviations of the step.
 # filtered: the law of the regime over the first step after as_of, given the prices up to as_of.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,7 +18,7 @@ from pipeline.account_faults import (
 from pipeline.book import Account, Limit, Position, find_limit_faults
 from pipeline.coherence import find_model_faults
 from pipeline.errors import PlanError, Problem
-from pipeline.faults import Fault, Part, below, find_name_faults, show, unknown
+from pipeline.faults import Fault, Loc, Part, below, find_name_faults, show, unknown
 from pipeline.model import MarketModel
 from pipeline.origin import Origin, locate
 from pipeline.parts import Parts
@@ -26,7 +26,7 @@ from pipeline.plan_warnings import find_warnings
 from pipeline.scenario_faults import Surroundings, find_scenario_faults, find_still
 from pipeline.scenarios import Scenario
 from pipeline.structure import find_faults, is_within
-from pipeline.units import Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
+from pipeline.units import YEAR, Duration, FileName, Instant, Name, Positive, format_duration, parse_duration
 from pipeline.venue_faults import find_venue_faults
 from pipeline.venues import Market, Venue
 from pipeline.yaml_text import load_text
@@ -47,24 +47,26 @@ __all__ = [
 ]
 
 
+MOST_JUMPS = 500  # expected in a step, where each is drawn by itself
+
+
 class Simulation(Part):
     """How the market is simulated, and the leverage and horizon axes of the result.
 
     `leverage` holds multiples of the book's size as it stands, 1 being the book itself. Between the ends of a
-    `step` prices are a bridge, or (`close`) nobody looks.
+    `step` prices are a bridge, with the model's wicks on top (`wick`), or (`close`) nobody looks.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(
         ("precision", "parameter_uncertainty", "keep", "method", "blocks")
     )
-    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"monitoring": frozenset(("wick",))}
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**64)] = 0
     paths: Annotated[int, Field(strict=True, gt=0, le=2**40)]
     step: Duration
     horizons: Annotated[tuple[Duration, ...], Field(min_length=1)]
     leverage: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
-    monitoring: Literal["close", "bridge"] = "bridge"
+    monitoring: Literal["close", "bridge", "wick"] = "bridge"
 
 
 class Plan(Part):
@@ -140,6 +142,8 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     assets, regimes, prices = model.get("assets"), model.get("regimes"), plan.get("prices", {})
     yield from below(("simulation",), _axis_faults(simulation))
     yield from _step_faults(plan)
+    yield from _jump_faults(plan)
+    yield from _wick_faults(plan)
     yield from below(("venue",), find_venue_faults(venue))
     for name, other in venues.items():
         yield from below(("venues", name), find_venue_faults(other))
@@ -227,6 +231,45 @@ def _step_faults(plan: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 ("simulation", "step"), expected, shown, f"use {format_duration(coarse)} or a part of it"
             )
+
+
+def _jump_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """Double-exponential jumps are drawn one by one, so a step must not have too many of them."""
+    step = plan.get("simulation", {}).get("step")
+    for name, regime in plan.get("model", {}).get("regimes", {}).items() if step is not None else ():
+        jumps = regime.get("jumps") or {}
+        expected = jumps.get("intensity", 0.0) * (parse_duration(step) / YEAR)
+        if jumps.get("law") == "double_exponential" and expected > MOST_JUMPS:
+            yield Fault(
+                ("model", "regimes", name, "jumps", "intensity"),
+                f"at most {MOST_JUMPS} double-exponential jumps in a step, on average",
+                f"{expected:.4g}",
+                "take a shorter step, or normal jumps, whose sum is one draw",
+            )
+
+
+def _wick_faults(plan: dict[str, Any]) -> Iterator[Fault]:
+    """What `monitoring: wick` needs of the model and the step."""
+    simulation, model = plan.get("simulation", {}), plan.get("model", {})
+    if simulation.get("monitoring") != "wick" or "regimes" not in model:
+        return
+    loc: Loc = ("simulation", "monitoring")
+    if not any(regime.get("wick") for regime in model["regimes"].values()):
+        yield Fault(
+            loc,
+            "a model that has wicks, as `wick` asks",
+            "a model without `wick:`",
+            "use `bridge`, or calibrate the model on prices with columns high and low",
+        )
+    step, coarse = simulation.get("step"), model.get("step")
+    if step is not None and coarse is not None and parse_duration(step) < parse_duration(coarse):
+        shown = format_duration(parse_duration(coarse))
+        yield Fault(
+            loc,
+            f"the model's step, {shown}, as `wick` asks: its wicks are those of a whole one",
+            f"steps of {format_duration(parse_duration(step))}",
+            f"use a step of {shown}, or `bridge`",
+        )
 
 
 def json_schema() -> dict[str, Any]:

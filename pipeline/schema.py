@@ -270,7 +270,7 @@ ATTRIBUTES: Final = {
     "warnings": "what a reader should know about the plan, JSON list of sentences",
     "run_id": "name of the run",
     "seed": "seed of the random numbers",
-    "monitoring": "when accounts are looked at: close, or bridge between closes",
+    "monitoring": "when accounts are looked at: close, bridge between closes, or wick on top of that",
     "model_hash": "sha256 of the market model",
     "venue_hash": "sha256 of the venue's rules",
     "versions": "software the run used, JSON text",

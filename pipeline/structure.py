@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -144,7 +144,8 @@ def _bare(annotation: Any) -> Any:
 def _parts_of(annotation: Any) -> tuple[type[Part], ...]:
     """The part expected by an annotation, or the several of a tagged union."""
     bare = _bare(annotation)
-    candidates = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else (bare,)
+    several = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else (bare,)
+    candidates = map(_bare, several)
     return tuple(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, Part))
 
 
@@ -158,13 +159,16 @@ def _locate(part: type[Part], loc: Loc) -> Place:
         if key == "[key]":
             continue  # pydantic's mark for the key itself, which the path ends in already
         parts = _parts_of(annotation)
-        if len(parts) > 1:
-            annotation = next((kind for kind in parts if _tag(kind) == key), None)
+        tagged = [kind for kind in parts if _tag(kind) == key] if len(parts) > 1 else []
+        if tagged:
+            annotation = tagged[0]
             continue
         path.append(key)
         bare = _bare(annotation)
         if parts:
-            owner, field = parts[0], str(key)
+            field = str(key)
+            # a fault of our own has no tag: the part is then the one that knows the field
+            owner = next((kind for kind in parts if field in _fields(kind)), parts[0])
             annotation = _fields(owner).get(field)
         elif get_origin(bare) is dict:
             annotation = get_args(bare)[1]
@@ -175,8 +179,15 @@ def _locate(part: type[Part], loc: Loc) -> Place:
     return Place(tuple(path), annotation, owner, field)
 
 
+def _tag_field(kind: type[Part]) -> str:
+    """The field that tells a part of a tagged union from the others: it has one value."""
+    fields = kind.model_fields.items()
+    kinds = ((name, field.annotation) for name, field in fields)
+    return next(name for name, kind in kinds if get_origin(kind) is Literal and len(get_args(kind)) == 1)
+
+
 def _tag(kind: type[Part]) -> Any:
-    return get_args(kind.model_fields["effect"].annotation)[0]
+    return get_args(kind.model_fields[_tag_field(kind)].annotation)[0]
 
 
 def _fields(kind: type[Part]) -> dict[str, Any]:
@@ -216,13 +227,14 @@ def _translate(place: Place, details: dict[str, Any]) -> Fault:
 
 def _translate_tag(place: Place, kind: str, value: Any) -> Fault:
     parts = _parts_of(place.annotation)
-    known = [str(_tag(part)) for part in parts]
+    known, field = [str(_tag(part)) for part in parts], _tag_field(parts[0])
     if kind == "union_tag_not_found" or not isinstance(value, dict):
-        return Fault(place.loc, "an effect: a mapping with a key `effect`", show(value), nearest("", known))
-    name = value["effect"]
-    later = isinstance(name, str) and name in parts[0].later_values.get("effect", frozenset())
+        return Fault(place.loc, f"a mapping with a key `{field}`", show(value), nearest("", known))
+    name = value[field]
+    later = isinstance(name, str) and name in parts[0].later_values.get(field, frozenset())
     fix = f"`{name}` is not supported yet" if later else nearest(name, known)
-    return Fault((*place.loc, "effect"), "the name of an effect", show(name), fix)
+    article = "an" if field[0] in "aeiou" else "a"
+    return Fault((*place.loc, field), f"the name of {article} {field}", show(name), fix)
 
 
 def _mend_number(value: Any, expected: str) -> str:

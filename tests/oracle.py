@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
-from scipy.stats import chi2, poisson
+from scipy.stats import chi2, expon, genpareto, norm, poisson
 
-from tests.kernels.problems import Pool, Problem, Regime, Scenario
+from tests.kernels.problems import Excess, Pool, Problem, Regime, Scenario
 from tests.margin_oracle import (
     BANKRUPTCY,
     LIQUIDATION,
@@ -39,6 +39,7 @@ Words = tuple[int, int, int, int]
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
 REGIME, JUMPS, FACTORS, JUMP_SIZE = 0, 1, 1 << 8, 1 << 16
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
+WICK = 1 << 24
 
 
 class Place(NamedTuple):
@@ -156,6 +157,19 @@ def move_prices(problem: Problem, price: Floats, move: Floats) -> Floats:
     return price + problem.spot * move if problem.additive else price * np.exp(move)
 
 
+def find_jump(regime: Regime, place: Place, number: int) -> Floats:
+    """One double-exponential jump: its quantile at the normals' own."""
+    assets = regime.jump_correlation.shape[0]
+    stride = 4 * -(-assets // 4)
+    z = draw_normal_vector(place, JUMP_SIZE + number * stride, assets)
+    score = np.linalg.cholesky(regime.jump_correlation) @ z
+    up, up_mean, down_mean = np.array(regime.jump_sides).T
+    # kept to the way that the score goes: the other one's quantile may be infinite
+    rises = expon.isf(np.minimum(norm.sf(score) / np.where(up > 0.0, up, 1.0), 1.0), scale=up_mean)
+    falls = expon.isf(np.minimum(norm.cdf(score) / np.where(up < 1.0, 1.0 - up, 1.0), 1.0), scale=down_mean)
+    return np.where(norm.sf(score) < up, rises, -falls)
+
+
 def split_step(
     problem: Problem,
     regime: Regime,
@@ -171,7 +185,6 @@ def split_step(
     assets = problem.spot.size
     stride = 4 * -(-assets // 4)  # normals a vector takes
     root = math.sqrt(problem.step_years) * load_factors(regime.volatility, regime.correlation)
-    jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
     times = sorted(draw_uniforms(place, JUMP_TIME + i)[0] for i in range(jumps))
     diffusion, to_jump = move - jump_sum, jump_sum
     pieces, start, now = [], before, 0.0
@@ -182,9 +195,13 @@ def split_step(
         gain = share * diffusion + sd * root @ z
         end = move_prices(problem, start, gain)
         pieces.append(Piece(start, end, time - now, BRIDGE + i * stride))
-        left = jumps - i
-        z = draw_normal_vector(place, JUMP_SPLIT + i * stride, assets)
-        jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
+        if regime.jump_sides is None:
+            left = jumps - i
+            z = draw_normal_vector(place, JUMP_SPLIT + i * stride, assets)
+            jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
+            jump = to_jump / left + math.sqrt((left - 1) / left) * jump_root @ z
+        else:
+            jump = find_jump(regime, place, i)
         start = move_prices(problem, end, jump)
         diffusion, to_jump, now = diffusion - gain, to_jump - jump, time
     return [*pieces, Piece(start, after, 1.0 - now, BRIDGE + jumps * stride)]
@@ -363,6 +380,42 @@ def _position(problem: Problem, price: Floats) -> Floats:
     return price / problem.spot if problem.additive else np.log(price)
 
 
+def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
+    """Zero with probability 1 - p, else generalised Pareto: the quantile at the normal's own."""
+    upper = norm.sf(normal)
+    return float(genpareto.isf(upper / probability, tail, scale=scale)) if upper < probability else 0.0
+
+
+def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way: int) -> Floats:
+    """How far each log price (additive: price, in units of spot) leaves its path: down is way 0, up is 1."""
+    assets = problem.spot.size
+    law = (regime.wicks or (Excess(*np.zeros((3, assets)), 0.0),) * 2)[way]
+    common = draw_normals(place, WICK)[way]
+    own = np.array([draw_normals(place, WICK + 1 + a)[way] for a in range(assets)])
+    normal = math.sqrt(law.common) * common + math.sqrt(1.0 - law.common) * own
+    excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
+    deep = np.array(list(excesses)) * weight * regime.volatility * math.sqrt(problem.step_years)
+    return np.asarray(deep if way == 1 else -deep)
+
+
+def least_on_way(
+    problem: Problem, pool: Pool, start: Floats, end: Floats, paid: float, leverages: Floats
+) -> Floats:
+    """The least excess over initial margin a hair beyond the edges that prices pass on a straight line."""
+    lowest = np.full(leverages.size, np.inf)
+    for j in range(leverages.size):
+        for p in pool.positions:
+            low, high = sorted((start[p.asset], end[p.asset]))
+            for edge in (found[j] for found in edges(p, MARGIN_CALL, leverages)):
+                if low < edge < high:
+                    share = (edge - start[p.asset]) / (end[p.asset] - start[p.asset])
+                    price = start + share * (end - start)
+                    price[p.asset] = edge * (1.0 + 1e-14)
+                    value = excess(problem, pool, MARGIN_CALL, price, paid, leverages[[j]])[0]
+                    lowest[j] = min(lowest[j], value)
+    return lowest
+
+
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
     """What one path met; decisions within tolerance x what is held at that leverage are doubtful."""
     accounts, none = problem.accounts, len(problem.horizons)
@@ -446,11 +499,30 @@ class _Walk:
                         problem, pool, mark, regime, weight, place, piece, self.paid[r], self.leverages
                     )
                     self._judge(r, mark, dip, near)
+            if problem.wick:
+                self._judge_wicks(r, pool, regime, weight, place, (before, price))
             for p in pool.positions:
                 years = problem.due[p.interval, step]
                 self.paid[r] += p.size * price[p.asset] * regime.funding[p.asset] * years
         self._judge_all(price)
         return price
+
+    def _judge_wicks(
+        self, r: int, pool: Pool, regime: Regime, weight: float, place: Place, ends: tuple[Floats, Floats]
+    ) -> None:
+        """All prices at their wicks together, down and up, off either end of the step, or on the way."""
+        held = [p.asset for p in pool.positions] + [coin.asset for coin in pool.coins]
+        for way in (0, 1):
+            wick = find_wick(self.problem, regime, weight, place, way)
+            for end in ends if wick[held].any() else ():
+                price = move_prices(self.problem, end, wick)
+                near = near_edge(pool, price, self.leverages, self.tolerance)
+                for mark in range(MARKS):
+                    value = excess(self.problem, pool, mark, price, self.paid[r], self.leverages)
+                    if mark == MARGIN_CALL and leaps(pool):
+                        on_way = least_on_way(self.problem, pool, end, price, self.paid[r], self.leverages)
+                        value = np.minimum(value, on_way)
+                    self._judge(r, mark, value, near)
 
     def _judge_all(self, price: Floats) -> None:
         for r, (_, pool) in enumerate(self.pools):
@@ -481,7 +553,9 @@ def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float,
     move = regime.drift * problem.step_years + math.sqrt(problem.step_years) * weight * root @ z
     jumps = count_jumps(problem, regime, draw_uniforms(place, JUMPS)[0])
     jump_sum = np.zeros(assets)
-    if jumps > 0:
+    if regime.jump_sides is not None:
+        jump_sum = sum((find_jump(regime, place, i) for i in range(jumps)), jump_sum)
+    elif jumps > 0:
         z = draw_normal_vector(place, JUMP_SIZE, assets)
         jump_root = load_factors(regime.jump_volatility, regime.jump_correlation)
         jump_sum = jumps * regime.jump_mean + math.sqrt(jumps) * jump_root @ z

@@ -63,9 +63,10 @@ class Bars:
         return np.array([self.assets.index(asset) for asset in assets], np.int64)
 
     def prices(self, first: int, last: int, assets: Sequence[str]) -> Prices:
-        """Closing prices of the rows first .. last - 1, as calibration takes them."""
-        close = self.close[first:last, self.columns(assets)]
-        return Prices(self.times[first:last], HOUR, tuple(assets), close, (self.source,))
+        """Closing prices, highs and lows of the rows first .. last - 1, as calibration takes them."""
+        columns = self.columns(assets)
+        close, high, low = (panel[first:last, columns] for panel in (self.close, self.high, self.low))
+        return Prices(self.times[first:last], HOUR, tuple(assets), close, (self.source,), high, low)
 
 
 def load_bars(folder: Path | str, assets: Sequence[str]) -> Bars:

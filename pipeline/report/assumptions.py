@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pipeline.model import MarketModel
 from pipeline.report.venues import list_markets, venues_of
 from pipeline.units import parse_duration
 
@@ -19,6 +20,11 @@ CLOSES = (
     " probabilities are too low."
 )
 BRIDGES = "between closes a crossing is drawn from the bridge of the step's own volatility."
+WICKED = (
+    "prices leave the model's path for moments as often and as far as highs and lows did in its window,"
+    " all down or all up together. Wilder hours than those are not drawn."
+)
+UNWICKED = "prices that leave the model's path for moments are not drawn."
 
 
 class ModelTable(NamedTuple):
@@ -57,7 +63,10 @@ def _words(value: Any) -> str:
 
 
 def describe_model(model: Mapping[str, Any]) -> ModelTable:
-    """Expected stay, tail and jumps of each regime, and the volatility of each asset, annualised."""
+    """Expected stay, tail and jumps of each regime, and the volatility of each asset, annualised.
+
+    With jumps, drift and volatility that count them too.
+    """
     regimes = model["regimes"]
     hours = parse_duration(model["step"]).total_seconds() / 3600
     stays = [_stay(hours, model["transitions"][name][name]) for name in regimes]
@@ -73,7 +82,19 @@ def describe_model(model: Mapping[str, Any]) -> ModelTable:
         )
         for asset in model["assets"]
     ]
+    if any(regime["jumps"] for regime in regimes.values()):
+        rows += _totals(model)
     return ModelTable(tuple(regimes), tuple(rows), tuple(_notes(model)))
+
+
+def _totals(model: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What drift and volatility are with the jumps counted in: the model's own figures leave them out."""
+    regimes = MarketModel.model_validate(model).regimes.values()
+    totals = [(regime.total_drift(), regime.total_volatility()) for regime in regimes]
+    for asset in model["assets"]:
+        drifts = tuple(f"{100 * drift[asset]:.1f} %".replace("-", "−") for drift, _ in totals)
+        yield f"drift {asset}, with jumps", drifts
+        yield f"volatility {asset}, with jumps", tuple(f"{100 * each[asset]:.1f} %" for _, each in totals)
 
 
 def _notes(model: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +125,9 @@ def _tail(degrees: float | None) -> str:
 
 
 def _intensity(jumps: Mapping[str, Any] | None) -> str:
-    return "none" if jumps is None else f"{jumps['intensity']:.3g}"
+    if jumps is None:
+        return "none"
+    return f"{jumps['intensity']:.3g}, {jumps.get('law', 'normal').replace('_', ' ')}"
 
 
 def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
@@ -116,7 +139,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "Parameters: the market model is taken as given. Model uncertainty not assessed.",
         "Funding: " + (FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
-        "Wicks: prices that leave the model's path for moments are not drawn.",
+        "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
         "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
         " are not simulated. P(bankruptcy) is of a book that nobody touches.",
         "Management: nobody tops up, reduces or closes. The book is held as it stands.",

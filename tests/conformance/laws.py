@@ -11,6 +11,7 @@ from scipy.linalg import expm
 
 from tests.conformance.inputs import Inputs, Unsupported
 
+WAYS = ("up", "down")
 YEAR_S = 365 * 24 * 3600
 # a chain in continuous time: mid-point sampling on this step is off by less than 1e-4 of the answer
 CHAIN_STEP_S = 600
@@ -115,11 +116,11 @@ def _volatility(inputs: Inputs, assets: list[str], count: int) -> Floats:
     if "vol_multiplier_by_regime" in inputs:
         multiplier = np.array(inputs.need("vol_multiplier_by_regime"), float)
         return np.outer(multiplier, _by_asset(inputs.need("sigma_annual_base"), assets))
-    return _table(inputs, "sigma_annual", assets, count)
+    return _table(inputs, "sigma" if "sigma" in inputs else "sigma_annual", assets, count)
 
 
 def _drift(inputs: Inputs, assets: list[str], count: int) -> Floats:
-    for key in ("drift", "mean"):
+    for key in ("drift", "mean", "mu"):
         if key in inputs:
             return np.full((count, len(assets)), float(inputs.need(key)))
     if "log_drift_annual" in inputs or "log_drift_annual_by_regime" in inputs:
@@ -157,11 +158,22 @@ def _by_regime(inputs: Inputs, key: str, count: int, default: float | None) -> l
 
 
 def _jumps(inputs: Inputs, assets: list[str]) -> dict[str, Any] | None:
-    if "jump_intensity_annual" not in inputs:
+    key = next((key for key in ("jump_intensity_annual", "jump_intensity") if key in inputs), None)
+    if key is None:
         return None
-    return {
-        "intensity": float(inputs.need("jump_intensity_annual")),
-        "mean": dict(zip(assets, _by_asset(inputs.need("jump_mean"), assets).tolist(), strict=True)),
-        "volatility": dict(zip(assets, _by_asset(inputs.need("jump_sd"), assets).tolist(), strict=True)),
+
+    def named(values: Floats) -> dict[str, float]:
+        return dict(zip(assets, values.tolist(), strict=True))
+
+    common = {
+        "intensity": float(inputs.need(key)),
         "correlation": float(inputs.take("jump_rho", 0.0 if len(assets) > 1 else 1.0)),
     }
+    if "eta_up" in inputs:
+        if len(assets) > 1:
+            raise Unsupported("double-exponential jumps of several assets at once")
+        means = {f"{way}_mean": named(1.0 / _by_asset(inputs.need(f"eta_{way}"), assets)) for way in WAYS}
+        up = named(_by_asset(inputs.need("p_up"), assets))
+        return {"law": "double_exponential", **common, "up_probability": up, **means}
+    mean, deviation = (named(_by_asset(inputs.need(key), assets)) for key in ("jump_mean", "jump_sd"))
+    return {"law": "normal", **common, "mean": mean, "volatility": deviation}

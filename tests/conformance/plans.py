@@ -62,8 +62,8 @@ def plan_of(case: Case) -> CasePlan | Skip:
             plan = _hit_then_end(case, inputs)
         elif "funding_rate_per_event" in inputs:
             plan = _certain_funding(case, inputs)
-        elif "eta_up" in inputs:
-            raise Unsupported("double-exponential (Kou) jumps are not in the model")
+        elif "barrier" in inputs:
+            plan = _level_passage(case, inputs)
         else:
             plan = _first_passage(case, inputs)
         inputs.check_all_read()
@@ -94,6 +94,20 @@ def _first_passage(case: Case, inputs: Inputs) -> CasePlan:
     return _plan(case, book, law, timing, found, multiples=multiples)
 
 
+def _level_passage(case: Case, inputs: Inputs) -> CasePlan:
+    """P(the log price gets to a level): a short that is liquidated there, or a long."""
+    match = re.match(r"P\((max|min)_\{\w+ ?<=? ?\w+\} X_\w+ ([<>])=? b\)", case.quantity)
+    level = inputs.need("barrier")
+    if match is None or match.groups() != (("max", ">") if level > 0 else ("min", "<")):
+        raise Unsupported(f"no variable of the cube is {case.quantity!r}")
+    hit_at = short_hit_at if level > 0 else long_hit_at
+    book = book_hit_at([hit_at(SPOT * math.exp(level))])
+    timing = _timing(case, inputs, 1)
+    law = law_of(inputs, book.assets, timing.step_s)
+    found = find_figures(case, [book.accounts[0].name], timing.horizons_s[-1], [1.0])
+    return _plan(case, book, law, timing, found)
+
+
 def _timing(case: Case, inputs: Inputs, assets: int) -> Timing:
     inputs.one_of("monitoring", ["continuous", "discrete", "hourly", "only at"])
     words = f"{inputs.take('monitoring', '')} {case.quantity}".lower()
@@ -101,6 +115,9 @@ def _timing(case: Case, inputs: Inputs, assets: int) -> Timing:
     continuous = not at_end and "continuous" in words
     step_h, steps = inputs.take("step_hours"), inputs.take("steps")
     hours = inputs.take("horizons_hours") or [inputs.take("horizon_hours")]
+    if hours == [None] and "T_years" in inputs:
+        hours = [inputs.need("T_years") * YEAR_S / 3600]
+        step_h = hours[0] / steps if steps else step_h
     if hours == [None]:
         if step_h is None or (steps is None and "one step" not in words.replace("-", " ")):
             raise Unsupported("no horizon is given")

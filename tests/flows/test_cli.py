@@ -15,6 +15,7 @@ from flows import cli
 from pipeline import cluster
 from pipeline.errors import RunError
 from pipeline.plan import json_schema, load_plan
+from tests.pipeline.documents import small_document, two_sided_jumps
 from tests.runs import ROOT, call, hit_document, write_plan
 from tests.servers import find_free_ports
 
@@ -222,6 +223,16 @@ def test_check__warns_on_stderr_and_refuses_on_stderr(seawall: Any, tmp_path: Pa
     assert "base-line" in refused.err
 
 
+def test_check__prints_totals_with_jumps_as_comments(seawall: Any, tmp_path: Path) -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    called = seawall("check", write_plan(tmp_path, document))
+    assert called.code == 0
+    [line] = [line for line in called.out.splitlines() if line.startswith("#")]
+    assert line.startswith("# regime crisis, drift and volatility a year with jumps: BTC -0.312 and 1.319")
+    assert yaml.safe_load(called.out)["model"]["regimes"]["crisis"]["jumps"]["law"] == "double_exponential"
+
+
 def test_schema__is_a_json_schema_that_takes_a_plan(seawall: Any) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     called = seawall("schema")
@@ -230,6 +241,13 @@ def test_schema__is_a_json_schema_that_takes_a_plan(seawall: Any) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(hit_document())
+    document = small_document()
+    validator.validate(document)
+    jumps = two_sided_jumps()
+    document["model"]["regimes"]["crisis"]["jumps"] = jumps
+    validator.validate(document)
+    del jumps["up_mean"]
+    assert not validator.is_valid(document)
     assert not validator.is_valid(hit_document() | {"simulation": {"paths": "many"}})
 
 

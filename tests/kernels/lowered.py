@@ -8,12 +8,40 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import gammainccinv, gammaincinv
-from scipy.stats import poisson
+from scipy.stats import norm, poisson
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.simulate import simulate_paths
-from kernels.structs import LIQUIDATION, MARKS, THROUGHOUT, Book, Clock, Kinks, Market, Tally, create_tally
-from tests.kernels.problems import Account, Bracket, Coin, Floats, Interest, Kink, Pool, Position, Problem
+from kernels.structs import (
+    DOUBLE_EXPONENTIAL,
+    LANES,
+    LIQUIDATION,
+    MARKS,
+    NORMAL,
+    THROUGHOUT,
+    WAYS,
+    Book,
+    Clock,
+    Draws,
+    Kinks,
+    Market,
+    Step,
+    Tally,
+    create_tally,
+)
+from tests.kernels.problems import (
+    Account,
+    Bracket,
+    Coin,
+    Excess,
+    Floats,
+    Interest,
+    Kink,
+    Pool,
+    Position,
+    Problem,
+    Regime,
+)
 
 
 class Requirement(NamedTuple):
@@ -54,6 +82,7 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
         horizon,
         ends,
         int(problem.bridge),
+        int(problem.wick),
         np.full((scenarios, problem.steps), THROUGHOUT, np.int64),
         np.ascontiguousarray(np.broadcast_to(horizon, (scenarios, problem.steps))),
     )
@@ -81,6 +110,30 @@ def run_lowered(
     )
     simulate_paths(seed, first, paths, market, book, clock, tally)
     return tally
+
+
+def step_of(assets: int) -> Step:
+    """Room for one step: mixing numbers of one, everything else zero."""
+    by_asset = np.zeros((5, assets, LANES))
+    wick = np.zeros((WAYS, assets, LANES))
+    return Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset, wick, np.zeros(LANES))
+
+
+def room_for(market: Market) -> tuple[Draws, Step]:
+    """Room for the numbers of one step, and for the step."""
+    loadings, regimes, assets, factors = market.loading.shape
+    noise = np.zeros((2, loadings, regimes, assets, LANES))
+    draws = Draws(
+        np.zeros((4, LANES)),
+        np.zeros((factors, LANES)),
+        noise[0],
+        np.zeros((factors, LANES)),
+        noise[1],
+        np.zeros((WAYS, LANES)),
+        np.zeros((WAYS, assets, LANES)),
+        np.zeros((1, WAYS, assets, LANES)),
+    )
+    return draws, step_of(assets)
 
 
 def tabulate_mixing(df: float) -> Floats:
@@ -123,6 +176,9 @@ def _lower_market(problem: Problem) -> Market:
         [[-1 if r.df is None else degrees.index(r.df) for r in regimes] for regimes in sets], np.int64
     )
     counts = np.arange(problem.most_jumps + 1)
+    none = Excess(np.zeros(assets), np.zeros(assets), np.zeros(assets), 0.0)
+    wicks = [r.wicks or (none, none) for r in sets[0]]
+    probability = np.array([[way.probability for way in ways] for ways in wicks])
     return Market(
         spot=problem.spot,
         additive=int(problem.additive),
@@ -150,14 +206,24 @@ def _lower_market(problem: Problem) -> Market:
         mixing_tables=np.array([tabulate_mixing(df) for df in degrees] or [np.zeros((2, CELLS))]),
         jump_law=gather(lambda r: poisson.cdf(counts, r.intensity * dt)),
         jump_mean=gather(lambda r: r.jump_mean),
-        jump_loading=gather(
-            lambda r: padded(np.diag(r.jump_volatility) @ np.linalg.cholesky(r.jump_correlation))
-        ),
+        jump_loading=gather(lambda r: padded(_jump_root(r))),
+        jump_sizes=gather(lambda r: NORMAL if r.jump_sides is None else DOUBLE_EXPONENTIAL).astype(np.int64),
+        jump_sides=gather(lambda r: np.zeros((assets, 3)) if r.jump_sides is None else r.jump_sides),
         has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
         funding=gather(lambda r: r.funding),
         due=np.vstack([problem.due, np.zeros(problem.steps)]),  # coins fund nothing
         has_funding=int(any(r.funding.any() for regimes in sets for r in regimes)),
+        number=np.arange(assets),
+        wick=np.array([[np.column_stack(way[:3]) for way in ways] for ways in wicks]),
+        wick_cut=np.clip(norm.isf(probability), -100.0, 100.0),
+        wick_common=np.array([[way.common for way in ways] for ways in wicks]),
     )
+
+
+def _jump_root(regime: Regime) -> Floats:
+    """The volatilities times the correlation's Cholesky factor; of the scores alone where two-sided."""
+    root = np.linalg.cholesky(regime.jump_correlation)
+    return np.diag(regime.jump_volatility) @ root if regime.jump_sides is None else root
 
 
 def _lower_book(problem: Problem, market: Market) -> Book:

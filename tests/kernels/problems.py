@@ -6,6 +6,7 @@ The oracle reads the problem itself; only `tests.kernels.lowered` knows the kern
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -23,6 +24,15 @@ def sample(size: int, fewest: int = 64) -> int:
     return size if COMPILED else max(fewest, size // 800)
 
 
+class Excess(NamedTuple):
+    """How far wicks of one direction go, by asset, in standard deviations of a step; what they share."""
+
+    probability: Floats
+    scale: Floats
+    tail: Floats
+    common: float
+
+
 @dataclass(frozen=True)
 class Regime:
     """One regime's annualised parameters, an entry for each asset; df None is Gaussian."""
@@ -36,6 +46,8 @@ class Regime:
     jump_mean: Floats = field(default_factory=lambda: np.zeros(0))
     jump_volatility: Floats = field(default_factory=lambda: np.zeros(0))
     jump_correlation: Floats = field(default_factory=lambda: np.eye(0))
+    jump_sides: Floats | None = None  # (A, 3) probability of up, mean up, mean down: double exponential
+    wicks: tuple[Excess, Excess] | None = None  # down, up
 
 
 class Scenario(NamedTuple):
@@ -141,6 +153,7 @@ class Problem:
     due: Floats
     additive: bool = False
     bridge: bool = False
+    wick: bool = False  # which takes the bridge too
     substeps: int = 1
     most_jumps: int = 4
 
@@ -158,6 +171,42 @@ def plain_scenario(steps: int, leader: int = 0) -> Scenario:
 def equicorrelation(assets: int, rho: float) -> Floats:
     """A correlation matrix with one number in it."""
     return np.full((assets, assets), rho) + (1.0 - rho) * np.eye(assets)
+
+
+def with_wicks(problem: Problem, draw: Callable[[int, int], Excess]) -> Problem:
+    """The problem with wicks by the law that `draw` gives for a regime, in every set, and a direction."""
+    sets = tuple(
+        tuple(replace(r, wicks=(draw(k, 0), draw(k, 1))) for k, r in enumerate(regimes))
+        for regimes in problem.sets
+    )
+    return replace(problem, sets=sets, bridge=True, wick=True)
+
+
+def random_wicks(seed: int, problem: Problem) -> Problem:
+    """The problem with wicks of all kinds: never, always, sometimes; exponential and heavy-tailed."""
+    assets = problem.spot.size
+
+    def draw(regime: int, way: int) -> Excess:
+        rng = np.random.default_rng((seed, regime, way))
+        probability = rng.uniform(0.1, 0.6, assets)
+        probability[rng.integers(assets)] = rng.choice([0.0, 1.0])
+        tail = np.where(rng.random(assets) < 0.4, 0.0, rng.uniform(0.0, 0.5, assets))
+        return Excess(probability, rng.uniform(0.2, 0.9, assets), tail, rng.choice([0.0, 0.8, 1.0]))
+
+    return with_wicks(problem, draw)
+
+
+def with_two_sided_jumps(seed: int, problem: Problem) -> Problem:
+    """The problem with double-exponential jumps in every other regime of a set."""
+    rng = np.random.default_rng(seed)
+    assets = problem.spot.size
+    sides = np.column_stack([rng.uniform(0.1, 0.9, assets), *rng.uniform(0.01, 0.06, (2, assets))])
+    sides[0, 0] = rng.choice([0.0, 0.4, 1.0])
+    sets = tuple(
+        tuple(replace(r, jump_sides=sides) if (q + k) % 2 == 0 else r for k, r in enumerate(regimes))
+        for q, regimes in enumerate(problem.sets)
+    )
+    return replace(problem, sets=sets)
 
 
 def simple_problem(
@@ -213,6 +262,7 @@ def random_problem(
     regimes: int = 2,
     df: float | None = None,
     jumps: bool = False,
+    two_sided: bool = False,
     funding: bool = False,
     scenarios: int = 1,
     step_years: float = 1.0 / 365.0,
@@ -294,4 +344,5 @@ def random_problem(
         "horizons": (1, 4, 10),
         "due": due,
     }
-    return Problem(**{**given, **rest})
+    problem = Problem(**{**given, **rest})
+    return with_two_sided_jumps(seed, problem) if two_sided else problem

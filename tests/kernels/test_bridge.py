@@ -15,9 +15,10 @@ from scipy.stats import kstest
 
 from kernels.bridge import dip_between, split_step
 from kernels.market import draw_jump_sum
-from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, ROOM, Key, Law, Pieces, Step
-from tests import margin_oracle
-from tests.kernels.lowered import lower_problem, run_problem
+from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, ROOM, Key, Law, Pieces
+from tests import margin_oracle, oracle
+from tests.kernels.double_exponential import Process, above_at, above_by
+from tests.kernels.lowered import lower_problem, run_problem, step_of
 from tests.kernels.problems import (
     HOUR,
     Account,
@@ -75,7 +76,7 @@ def room_for(problem: Problem) -> Pieces:
         np.zeros(factors),
         by_piece[2],
         np.zeros((ROOM, positions)),
-        np.zeros((2, assets)),
+        np.zeros((3, assets)),
     )
 
 
@@ -183,7 +184,7 @@ def test_split_step__pieces_and_jumps_make_up_the_step(jumps: int, additive: boo
     regime, pieces, law = problem.sets[0][0], room_for(problem), Law(0, 0, weight)
     rng = np.random.default_rng(6)
     root = market.loading[0, 0]
-    now = Step(np.ones(LANES), np.zeros(LANES, np.int64), *np.zeros((5, 3, LANES)))
+    now = step_of(3)
     lane = 3
     now.jumps[lane] = jumps
     now.before[:, lane] = [90.0, 35.0, 120.0]
@@ -230,6 +231,28 @@ def test_split_step__pieces_and_jumps_make_up_the_step(jumps: int, additive: boo
         # spacings of n uniforms: each a Beta(1, n)
         for i in range(count):
             assert kstest(np.array(lengths)[:, i], "beta", (1, jumps)).pvalue > 1e-5
+
+
+@pytest.mark.parametrize("jumps", [1, 3])
+def test_split_step__double_exponential_jumps_are_those_of_the_sum(jumps: int) -> None:
+    """The cut has each jump by itself, in the order of its number: the oracle's, one by one."""
+    problem = random_problem(61, assets=3, regimes=1, jumps=True, two_sided=True)
+    market, _, _ = lower_problem(problem)
+    pieces, law, now = room_for(problem), Law(0, 0, 1.0), step_of(3)
+    now.jumps[0] = jumps
+    now.before[:, 0] = [90.0, 35.0, 120.0]
+    price, normal, jump_sum = np.zeros((3, LANES)), np.zeros(4), np.zeros(3)
+    for path in range(50):
+        key = Key(np.uint64(1), np.uint64(path), np.uint64(2))
+        draw_jump_sum(market, law, key, jumps, normal, jump_sum)
+        now.move[:, 0] = jump_sum
+        price[:, 0] = now.before[:, 0] * np.exp(jump_sum)
+        split_step(market, law, key, now, price, 0, pieces)
+        leaps = np.log(pieces.starts[:, 1 : jumps + 1] / pieces.ends[:, :jumps]).T
+        place = oracle.Place(1, path, 2)
+        want = [oracle.find_jump(problem.sets[0][0], place, i) for i in range(jumps)]
+        np.testing.assert_allclose(leaps, want, atol=1e-12)
+        np.testing.assert_allclose(jump_sum, np.sum(want, axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("hours", [1, 8, 24])
@@ -381,8 +404,11 @@ def test_simulate_paths__long_and_short_are_hit_as_two_barriers_say() -> None:
     assert abs(score(found[0, 0] + found[1, 1] - found[0, 1], either, n)) < 4.2
 
 
-def one_jumper(hours: int, side: float) -> Problem:
-    """Two days of a jump-diffusion, some three jumps in it, in steps of that many hours."""
+def one_jumper(hours: int, side: float, sides: Floats | None = None) -> Problem:
+    """Two days of a jump-diffusion, some three jumps in it, in steps of that many hours.
+
+    Normal jumps, or double-exponential ones where their sides are given.
+    """
     regime: dict[str, Any] = {"volatility": 0.9, "step_years": hours * HOUR, "horizons": (48 // hours,)}
     problem = simple_problem(
         (Account(100.0, (Position(0, side, maintenance=0.01),)),),
@@ -396,19 +422,54 @@ def one_jumper(hours: int, side: float) -> Problem:
         "jump_mean": np.array([0.01]),
         "jump_volatility": np.array([0.03]),
         "jump_correlation": np.eye(1),
+        "jump_sides": sides,
     }
     return replace(problem, sets=((replace(problem.sets[0][0], **jumps),),))
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0], ids=["long", "short"])
-def test_simulate_paths__jumps_in_bridge_do_not_depend_on_the_step(side: float) -> None:
+@pytest.mark.parametrize("sides", [None, np.array([[0.6, 0.03, 0.05]])], ids=["normal", "two-sided"])
+def test_simulate_paths__jumps_in_bridge_do_not_depend_on_the_step(side: float, sides: Floats | None) -> None:
     """The same process in steps of 1, 12 and 48 hours: the cut at jump times makes each exact."""
     n = PATHS // 4
     counts = [
-        run_problem(one_jumper(hours, side), 70 + hours, 0, n).hits[LIQUIDATION, 0, 0, 1:, 0]
+        run_problem(one_jumper(hours, side, sides), 70 + hours, 0, n).hits[LIQUIDATION, 0, 0, 1:, 0]
         for hours in (1, 12, 48)
     ]
     for coarse in counts[1:]:
         p = (counts[0] + coarse) / (2.0 * n)
         spread = np.sqrt(2.0 * n * p * (1.0 - p))
         assert (np.abs(coarse - counts[0]) <= 4.2 * spread).all()
+
+
+def level_of(leverage: float, side: float) -> float:
+    """How far the log price goes until `one_jumper` is liquidated, up for a short and down for a long."""
+    return abs(math.log((leverage - side) / (leverage * (1.0 - 0.01 * side))))
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0], ids=["long", "short"])
+@pytest.mark.parametrize("hours", [1, 48])
+def test_simulate_paths__first_passage_with_double_exponential_jumps(hours: int, side: float) -> None:
+    """Continuous monitoring against Kou and Wang's transform; at the end alone against Gil-Pelaez."""
+    up, up_mean, down_mean = 0.6, 0.03, 0.05
+    process = Process(0.0, 0.9, 500.0, up, up_mean, down_mean)
+    process = process.mirrored if side > 0.0 else process
+    problem = one_jumper(hours, side, np.array([[up, up_mean, down_mean]]))
+    n = PATHS // 2
+    years = 48 * HOUR
+    for watched in [True, False] if hours == 48 else [True]:
+        found = run_problem(replace(problem, bridge=watched), 90 + hours, 0, n).hits[LIQUIDATION, 0, 0, 1:, 0]
+        for leverage, count in zip(problem.leverages[1:], found, strict=True):
+            law = above_by if watched else above_at
+            p = law(process, level_of(leverage, side), years)
+            assert 0.02 < p < 0.9
+            assert abs(score(count, p, n)) < 4.2
+
+
+def test_above_by__figures_worked_out_elsewhere() -> None:
+    """The parameters of Kou and Wang's numerical section, and a short at ten times."""
+    paper = Process(0.1, 0.2, 3.0, 0.5, 0.02, 0.03)
+    assert above_by(paper, 0.3, 1.0) == pytest.approx(0.2558430400814394, abs=1e-10)
+    short = Process(0.0, 0.5, 60.0, 0.4, 0.05, 0.05)
+    assert above_by(short, math.log(1.1 / 1.01), 1.0 / 365.0) == pytest.approx(0.017946407872359734, abs=1e-9)
+    assert above_at(paper, 0.3, 1.0) < above_by(paper, 0.3, 1.0)

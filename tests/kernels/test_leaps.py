@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kernels.leaps import find_passages, least_in_range, place_prices
 from kernels.structs import HIGH, LIQUIDATION, LOW, MARGIN_CALL, PLACE, ROOM, WEIGHT, Integers, Law
-from tests import margin_oracle
+from tests import margin_oracle, oracle
 from tests.kernels.lowered import lower_problem, run_lowered, run_problem
 from tests.kernels.mixed_books import BRACKETS, mixed_problem
 from tests.kernels.problems import (
@@ -25,6 +25,7 @@ from tests.kernels.problems import (
     Position,
     Problem,
     random_problem,
+    random_wicks,
     sample,
     simple_problem,
 )
@@ -32,7 +33,7 @@ from tests.kernels.test_bridge import leave, reflect, score
 
 PATHS = sample(200_000, 320)
 DAY = 24
-TIERED = ("tiered-long", "tiered-short", "tiered-pair", "coin-owed", "three-pools")
+TIERED = ("tiered-long", "tiered-short", "tiered-pair", "coin-owed")
 
 
 def tiers(low: float, high: float) -> tuple[Bracket, ...]:
@@ -174,6 +175,20 @@ def test_simulate_paths__several_assets_measured() -> None:
     assert (np.abs(hourly - fine) < 0.05 * fine + 4.2 * error).all()
 
 
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
+def test_simulate_paths__calls_at_edges_equal_oracle_path_by_path(monitoring: str) -> None:
+    """Where hardly anything but jumps of initial margin decides."""
+    problem = several_assets(6.0)
+    problem = replace(problem, bridge=monitoring != "close", accounts=(*problem.accounts, *EDGES.values()))
+    problem = random_wicks(4, problem) if monitoring == "wick" else problem
+    market, book, clock = lower_problem(problem)
+    for path in range(24 if COMPILED else 2):
+        tally = run_lowered(market, book, clock, 9, path, 1, 1)
+        passage = oracle.simulate_path(problem, 9, path, 1e-10)
+        assert not passage.doubtful.any()
+        np.testing.assert_array_equal(tally.hits[..., 0], passage.first == 0, err_msg=f"path {path}")
+
+
 @pytest.mark.parametrize("name", ["short-at-the-edge", "long-above-it"])
 def test_simulate_paths__calls_at_an_edge_with_jumps_do_not_depend_on_the_step(name: str) -> None:
     """Jumps cut a step into pieces, each with a range of its own."""
@@ -208,14 +223,16 @@ def passages(problem: Problem, paths: int) -> Iterator[Integers]:
     step=st.sampled_from([HOUR, 1 / 365, 1 / 50, 1 / 10]),
     jumps=st.booleans(),
     additive=st.booleans(),
+    wick=st.booleans(),
 )
 def test_simulate_paths__who_is_liquidated_has_been_called(
-    seed: int, assets: int, step: float, jumps: bool, additive: bool
+    seed: int, assets: int, step: float, jumps: bool, additive: bool, wick: bool
 ) -> None:
     """Path by path, so in every cell."""
     problem = mixed_problem(
         seed, only=TIERED, assets=assets, step_years=step, jumps=jumps, additive=additive, bridge=True
     )
+    problem = random_wicks(seed, problem) if wick else problem
     for hits in passages(problem, 20 if COMPILED else 1):
         assert (hits[MARGIN_CALL] >= hits[LIQUIDATION]).all()
 

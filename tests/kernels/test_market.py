@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chi2, chisquare, kstest, poisson
+from scipy.stats import chi2, chisquare, expon, kstest, norm, poisson
 from scipy.stats import t as student
 
 from kernels.market import (
@@ -15,15 +15,17 @@ from kernels.market import (
     count_jumps,
     draw_jump_sum,
     draw_step,
+    find_jump,
     mix_tails,
     move_prices,
     read_mixing,
     select_regime,
     switch_regimes,
 )
-from kernels.structs import LANES, Draws, Key, Law, Market, Step
+from kernels.structs import LANES, Key, Law, Market
+from pipeline.jumps import DoubleExponentialJumps
 from tests import oracle
-from tests.kernels.lowered import lower_problem, tabulate_mixing
+from tests.kernels.lowered import lower_problem, room_for, tabulate_mixing
 from tests.kernels.problems import (
     Account,
     Floats,
@@ -42,17 +44,6 @@ def key_at(path: int, step: int) -> Key:
 
 def market_of(problem: Problem) -> Market:
     return lower_problem(problem)[0]
-
-
-def room_for(market: Market) -> tuple[Draws, Step]:
-    """Arrays for one step."""
-    loadings, regimes, assets, factors = market.loading.shape
-    noise = np.zeros((2, loadings, regimes, assets, LANES))
-    draws = Draws(
-        np.zeros((4, LANES)), np.zeros((factors, LANES)), noise[0], np.zeros((factors, LANES)), noise[1]
-    )
-    by_asset = np.zeros((5, assets, LANES))
-    return draws, Step(np.ones(LANES), np.zeros(LANES, np.int64), *by_asset)
 
 
 def draw_returns(problem: Problem, paths: int) -> Floats:
@@ -195,6 +186,75 @@ def test_draw_jump_sum__law(jumps: int) -> None:
     n = len(z)
     assert np.abs(z.mean(axis=0)).max() < 4.5 / math.sqrt(n)
     assert np.abs(np.cov(z.T, bias=True) - regime.jump_correlation).max() < 4.5 * math.sqrt(2.0 / n)
+
+
+SIDES = np.array([[0.4, 0.05, 0.03], [0.0, 0.2, 0.1], [1.0, 0.02, 0.3]])
+
+
+def two_sided(correlation: Floats, sides: Floats = SIDES) -> Problem:
+    """A regime of double-exponential jumps."""
+    problem = random_problem(43, assets=len(sides), regimes=1, jumps=True)
+    regime = replace(problem.sets[0][0], jump_sides=sides, jump_correlation=correlation)
+    return replace(problem, sets=((regime,),))
+
+
+@pytest.mark.parametrize("up", [0.0, 1e-6, 0.3, 1.0])
+def test_find_jump__inverse_of_the_double_exponential_law(up: float) -> None:
+    for normal in np.linspace(-8.5, 8.5, 69):
+        jump = find_jump(normal, up, 0.2, 0.05)
+        if jump > 0.0:
+            assert up * expon.sf(jump, scale=0.2) == pytest.approx(norm.sf(normal), rel=1e-9)
+        elif jump < 0.0:
+            assert (1.0 - up) * expon.sf(-jump, scale=0.05) == pytest.approx(norm.cdf(normal), rel=1e-9)
+        else:
+            assert norm.sf(normal) == pytest.approx(up, abs=1e-15)
+    assert find_jump(-40.0, up, 0.2, 0.05) == (-40.0 if up < 1.0 else 0.0)
+    assert find_jump(40.0, up, 0.2, 0.05) == (160.0 if up > 0.0 else 0.0)
+
+
+@pytest.mark.parametrize("jumps", [1, 2, 5])
+def test_draw_jump_sum__of_double_exponential_jumps(jumps: int) -> None:
+    """The characteristic function of each asset's sum is that of one jump to the power of their number."""
+    problem = two_sided(equicorrelation(3, 0.6))
+    market = market_of(problem)
+    normal, total = np.zeros(4), np.zeros(3)
+    rows = []
+    for path in range(sample(40_000, 500)):
+        draw_jump_sum(market, Law(0, 0, 1.0), key_at(path, 0), jumps, normal, total)
+        rows.append(total.copy())
+    sums = np.array(rows)
+    for a, (up, up_mean, down_mean) in enumerate(SIDES):
+        for t in (0.5, 2.0, 8.0):
+            u = t / max(up_mean, down_mean) / jumps
+            want = (up / (1.0 - 1j * u * up_mean) + (1.0 - up) / (1.0 + 1j * u * down_mean)) ** jumps
+            found = np.exp(1j * u * sums[:, a]).mean()
+            assert abs(found - want) < 4.5 / math.sqrt(len(sums))
+
+
+@pytest.mark.parametrize("rho", [-0.4, 0.0, 0.7, 1.0 - 1e-14])
+def test_draw_jump_sum__correlation_of_double_exponential_jumps(rho: float) -> None:
+    """Two assets' jumps: mean of the product as the model has it; at 1 the same quantile for both."""
+    sides = np.array([[0.4, 0.05, 0.03], [0.4, 0.02, 0.08]])
+    market = market_of(two_sided(equicorrelation(2, rho), sides))
+    normal, total = np.zeros(4), np.zeros(2)
+    rows = []
+    for path in range(sample(40_000, 500)):
+        draw_jump_sum(market, Law(0, 0, 1.0), key_at(path, 0), 1, normal, total)
+        rows.append(total.copy())
+    first, second = np.array(rows).T
+    law = {
+        "up_probability": {"A": 0.4, "B": 0.4},
+        "up_mean": {"A": 0.05, "B": 0.02},
+        "down_mean": {"A": 0.03, "B": 0.08},
+    }
+    jumps = DoubleExponentialJumps(law="double_exponential", intensity=1.0, correlation=round(rho, 9), **law)
+    product = first * second
+    assert abs(product.mean() - jumps.products("AB")[0, 1]) < 4.5 * product.std() / math.sqrt(len(product))
+    if rho > 0.99:
+        np.testing.assert_array_equal(first > 0.0, second > 0.0)
+        up = first > 0.0
+        np.testing.assert_allclose(first[up] / 0.05, second[up] / 0.02, rtol=1e-5, atol=1e-6)
+        assert jumps.products("AB")[0, 1] == pytest.approx(0.8 * 0.05 * 0.02 + 1.2 * 0.03 * 0.08, rel=1e-4)
 
 
 def test_switch_regimes__law_of_the_chain() -> None:

@@ -201,7 +201,7 @@ def test_slots__ranges_do_not_meet() -> None:
         (random.SLOT_REGIME, 1),
         (random.SLOT_JUMPS, 1),
         (random.SLOT_FACTORS, factors // 2),
-        (random.SLOT_JUMP_SIZE, factors // 2),
+        (random.SLOT_JUMP_SIZE, jumps * factors),
         (random.SLOT_JUMP_TIME, jumps),
         (random.SLOT_JUMP_SPLIT, jumps * factors),
         (random.SLOT_JUMP_PATH, jumps * factors),

@@ -36,6 +36,7 @@ from tests.kernels.problems import (
     Scenario,
     plain_scenario,
     random_problem,
+    random_wicks,
     sample,
     simple_problem,
 )
@@ -49,6 +50,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "regimes": {"assets": 2, "regimes": 3},
     "scenarios": {"assets": 3, "regimes": 3, "scenarios": 4, "funding": True},
     "jumps": {"assets": 4, "regimes": 2, "scenarios": 4, "jumps": True},
+    "two-sided": {"assets": 5, "regimes": 2, "scenarios": 4, "jumps": True, "two_sided": True},
     "tails": {"assets": 2, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
     "five-assets": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
     "wild-steps": {"assets": 3, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
@@ -63,6 +65,7 @@ MIXED: dict[str, dict[str, Any]] = {
     "all-tails": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 3.5, "funding": True, "substeps": 5},
     "all-wild": {"assets": 2, "regimes": 1, "scenarios": 4, "step_years": 1.0 / 20.0},
     "all-wilder": {"assets": 4, "regimes": 1, "scenarios": 2, "step_years": 1.0 / 5.0, "jumps": True},
+    "all-two-sided": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "two_sided": True, "df": 4.0},
     "all-additive": {"assets": 3, "regimes": 2, "scenarios": 4, "jumps": True, "additive": True},
 }
 
@@ -110,12 +113,13 @@ def single_long(**rest: Any) -> Problem:
     return simple_problem((Account(10.0, (Position(0, 1.0),)),), **rest)
 
 
-@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> None:
+def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -> None:
     """Every first passage of every path, but where the oracle says that rounding decides (hardly ever)."""
     features = PROBLEMS[name]
-    problem = random_problem(100 + len(name), bridge=bridge, **features)
+    problem = random_problem(100 + len(name), bridge=monitoring == "bridge", **features)
+    problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
     paths = 40 if COMPILED else 2
@@ -133,12 +137,13 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, bridge: bool) -> N
     assert 0.2 * cells < hit < 0.8 * cells
 
 
-@pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 @pytest.mark.parametrize("name", MIXED)
-def test_simulate_paths__every_kind_of_account_path_by_path(name: str, bridge: bool) -> None:
+def test_simulate_paths__every_kind_of_account_path_by_path(name: str, monitoring: str) -> None:
     """Brackets, open interest, coins, pools, groups: all that a tally holds, as the oracle has it."""
     features = MIXED[name] if COMPILED else MIXED[name] | {"scenarios": 1}
-    problem = mixed_problem(200 + len(name), bridge=bridge, **features)
+    problem = mixed_problem(200 + len(name), bridge=monitoring == "bridge", **features)
+    problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
     doubtful = hit = cells = 0

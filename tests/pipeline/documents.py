@@ -5,6 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 
+def wick_document() -> dict[str, Any]:
+    """Wicks of a regime of the small plan's two assets."""
+
+    def way(common: float) -> dict[str, Any]:
+        return {
+            "common": common,
+            "probability": {"BTC": 0.3, "ETH": 0.4},
+            "scale": {"BTC": 0.8, "ETH": 0.9},
+            "tail": {"BTC": 0.1, "ETH": 0.0},
+        }
+
+    return {"down": way(0.8), "up": way(0.6)}
+
+
+def wicked_document() -> dict[str, Any]:
+    """The small plan with wicks in both regimes, watched there too."""
+    document = small_document()
+    for regime in document["model"]["regimes"].values():
+        regime["wick"] = wick_document()
+    document["simulation"]["monitoring"] = "wick"
+    return document
+
+
+def two_sided_jumps() -> dict[str, Any]:
+    """Double-exponential jumps of the small plan's two assets."""
+    return {
+        "law": "double_exponential",
+        "intensity": 12,
+        "up_probability": {"BTC": 0.3, "ETH": 0.4},
+        "up_mean": {"BTC": 0.03, "ETH": 0.04},
+        "down_mean": {"BTC": 0.05, "ETH": 0.07},
+        "correlation": 0.9,
+    }
+
+
 def small_document() -> dict[str, Any]:
     """Two assets, two regimes, two accounts, three scenarios: a fresh copy at each call."""
     return {

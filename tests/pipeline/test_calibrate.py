@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -164,6 +165,21 @@ def test_calibrate__without_funding_it_is_not_modelled(history: tuple[Prices, Fu
     assert model.regimes["market"].funding is None
 
 
+def test_calibrate__wicks_where_there_are_highs_and_lows(history: tuple[Prices, Funding]) -> None:
+    prices = history[0]
+    assert calibrate(prices, regimes=1, starts=1).regimes["market"].wick is None
+    rng = np.random.default_rng(1)
+    wide = 1.0 + 0.02 * rng.random((2, *prices.close.shape))
+    wide[1, 7, 0] = 10_000.0  # a print that is absurd, and real
+    whole = replace(prices, high=prices.close * wide[0], low=prices.close / wide[1])
+    model = calibrate(whole, regimes=1, starts=1)
+    wick = model.regimes["market"].wick
+    assert wick is not None
+    assert set(wick.down.scale) == {"BTC", "ETH"}
+    assert model.calibration is not None
+    assert model.calibration["wicks"] == {"bars": 4999, "deeper_than": 0.6931, "cut_there": 1}
+
+
 def test_calibrate__missing_bars_are_counted(history: tuple[Prices, Funding]) -> None:
     prices = history[0]
     close = prices.close.copy()
@@ -314,9 +330,16 @@ def test_crypto_majors__refit_gives_the_shipped_figures(shipped: MarketModel) ->
         assert again.funding == pytest.approx(regime.funding, abs=1.1e-4)
         assert again.tail == pytest.approx(regime.tail, abs=0.011)
         np.testing.assert_allclose(again.correlation, regime.correlation, atol=1.1e-4)
+        assert again.wick is not None
+        assert regime.wick is not None
+        for one, other in ((again.wick.down, regime.wick.down), (again.wick.up, regime.wick.up)):
+            assert one.common == pytest.approx(other.common, abs=0.011)
+            assert one.probability == pytest.approx(other.probability, abs=1e-3)
+            assert one.scale == pytest.approx(other.scale, abs=4e-3)
+            assert one.tail == pytest.approx(other.tail, abs=0.011)
     np.testing.assert_allclose(refit.transition_matrix(), shipped.transition_matrix(), atol=2.1e-5)
     np.testing.assert_allclose(refit.initial_law(), shipped.initial_law(), atol=2.1e-4)
     assert refit.calibration is not None
     assert shipped.calibration is not None
-    for key in ("prices", "funding", "window", "returns", "log_likelihood"):
+    for key in ("prices", "funding", "window", "returns", "log_likelihood", "wicks"):
         assert refit.calibration[key] == shipped.calibration[key]

@@ -40,6 +40,7 @@ from pipeline.engine import (
 )
 from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
+from tests.pipeline.documents import wicked_document
 from tests.runs import hit_document
 
 
@@ -57,6 +58,18 @@ def test_simulate_block__is_the_same_however_paths_are_cut() -> None:
     np.testing.assert_array_equal(whole.hits, cut.hits)
     np.testing.assert_array_equal(whole.joint, cut.joint)
     assert whole.hits[LIQUIDATION, 0, 1].any()
+
+
+def test_simulate_block__wicks_only_where_they_are_asked_for() -> None:
+    document, wicked = hit_document(), wicked_document()
+    bridge = counted(document, (0, 500))
+    document["model"] = wicked["model"]
+    np.testing.assert_array_equal(counted(document, (0, 500)).hits, bridge.hits)
+    document["simulation"]["monitoring"] = "wick"
+    wick = counted(document, (0, 500))
+    at_end = [counts.hits.sum(axis=-1) for counts in (bridge, wick)]
+    assert (at_end[1] >= at_end[0]).all()
+    assert at_end[1].sum() > at_end[0].sum()
 
 
 def test_simulate_block__is_the_same_however_accounts_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:

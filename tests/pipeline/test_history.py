@@ -124,6 +124,48 @@ def test_load_prices__refuses_bad_rows(tmp_path: Path, changed: dict[int, Row], 
         load_prices(write(tmp_path, rows), ["BTC", "ETH"])
 
 
+def ranged(path: Path, **changed: tuple[int, float | None]) -> Path:
+    """A file of one asset's bars with highs and lows, one value of a column changed."""
+    columns = {"close": [10.0, 11.0, 12.0], "high": [12.0, 12.0, 13.0], "low": [9.0, 11.0, 10.0]}
+    values: dict[str, list[float | None]] = {key: [*column] for key, column in columns.items()}
+    for key, (row, value) in changed.items():
+        values[key][row] = value
+    times = pa.array(hours(0, 1, 2), pa.timestamp("ms", "UTC"))
+    parquet.write_table(pa.table({"ts": times, "symbol": ["BTC"] * 3, **values}), path / "x.parquet")
+    return path / "x.parquet"
+
+
+def test_load_prices__highs_and_lows_where_there_are_both(tmp_path: Path) -> None:
+    prices = load_prices(ranged(tmp_path, high=(1, None)), ["BTC"])
+    assert prices.high is not None
+    assert prices.low is not None
+    np.testing.assert_array_equal(prices.high, [[12.0], [np.nan], [13.0]])
+    np.testing.assert_array_equal(prices.low, [[9.0], [11.0], [10.0]])
+    assert load_prices(write(tmp_path, GOOD), ["BTC"]).low is None
+    table = parquet.read_table(tmp_path / "x.parquet").drop_columns("high")
+    parquet.write_table(table, tmp_path / "lows.parquet")
+    assert load_prices(tmp_path / "lows.parquet", ["BTC"]).low is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"low": (1, 12.5)}, {"low": (0, 0.0)}, {"high": (2, 11.0)}, {"high": (2, np.inf)}, {"close": (0, 8.9)}],
+)
+def test_load_prices__refuses_bars_that_contradict_themselves(
+    tmp_path: Path, changed: dict[str, tuple[int, float]]
+) -> None:
+    ((row, _),) = changed.values()
+    with pytest.raises(DataError, match=rf"row {row + 1} .*\n.*low <= close <= high"):
+        load_prices(ranged(tmp_path, **changed), ["BTC"])
+
+
+def test_load_prices__refuses_highs_that_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("ts,symbol,close,high,low\n2024-03-01T00:00:00Z,BTC,5,up,4\n")
+    with pytest.raises(DataError, match="column high"):
+        load_prices(path, ["BTC"])
+
+
 def test_load_prices__reports_all_problems_at_once(tmp_path: Path) -> None:
     rows = [*GOOD]
     rows[1], rows[8] = ("BTC", 1, -1.0), ("ETH", 1, 7.0)

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import norm, poisson
 
-from kernels.structs import Market
+from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, Market
 from pipeline.lower_market import lower_market, lower_triangle, poisson_law, simulated_assets
 from pipeline.plan import Plan, plan_from_document
-from tests.pipeline.documents import small_document
+from tests.pipeline.documents import small_document, two_sided_jumps, wicked_document
 
 STEP = 1 / 8760  # an hour, in years
 CALM, CRISIS, BTC, ETH = 0, 1, 0, 1
@@ -295,6 +295,43 @@ def test_lower_market__jumps() -> None:
         np.array([[0.03, 0, 0, 0], [0.04 * 0.9, 0.04 * sqrt(1 - 0.81), 0, 0]])
     )
     assert not market.jump_loading[0, CALM].any()
+
+
+def test_lower_market__double_exponential_jumps() -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    market = lower_market(plan_from_document(document))
+    assert market.jump_sizes.tolist() == [[NORMAL, DOUBLE_EXPONENTIAL]] * len(market.drift)
+    np.testing.assert_array_equal(market.jump_sides[0, CRISIS], [[0.3, 0.03, 0.05], [0.4, 0.04, 0.07]])
+    assert not market.jump_sides[0, CALM].any()
+    assert not market.jump_mean.any()
+    root = market.jump_loading[0, CRISIS]
+    np.testing.assert_allclose(root @ root.T, [[1.0, 0.9], [0.9, 1.0]])
+    np.testing.assert_allclose(market.jump_law[0, CRISIS, :3], poisson.cdf([0, 1, 2], 12 * STEP))
+
+
+def test_lower_market__double_exponential_jumps_of_what_is_held() -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = two_sided_jumps() | {"correlation": 1}
+    document["accounts"] = document["accounts"][1:]
+    document["accounts"][0]["positions"] = [{"market": "ETH-USD", "size": 1, "entry": 3000}]
+    market = lower_market(plan_from_document(document))
+    np.testing.assert_array_equal(market.jump_sides[0, CRISIS], [[0.4, 0.04, 0.07]])
+    np.testing.assert_allclose(market.jump_loading[0, CRISIS], [[1.0, 0.0, 0.0, 0.0]])
+
+
+def test_lower_market__wicks_of_what_is_held() -> None:
+    document = wicked_document()
+    document["accounts"] = document["accounts"][1:]
+    document["accounts"][0]["positions"] = [{"market": "ETH-USD", "size": 1, "entry": 3000}]
+    document["model"]["regimes"]["crisis"]["wick"]["up"]["probability"]["ETH"] = 0
+    market = lower_market(plan_from_document(document))
+    assert market.number.tolist() == [1]  # the second of the model: it keeps its random numbers
+    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0]] * 2)
+    np.testing.assert_array_equal(market.wick_common, [[0.8, 0.6]] * 2)
+    assert market.wick_cut[0, 0, 0] == pytest.approx(norm.isf(0.4))
+    assert market.wick_cut[1, 1, 0] == 100.0
+    assert not lower_market(plan_from_document(small_document())).wick.any()
 
 
 def test_lower_market__no_jumps_no_funding_additive() -> None:

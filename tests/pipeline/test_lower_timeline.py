@@ -339,6 +339,24 @@ def test_halt__nobody_is_looked_at_until_its_end(monitoring: str) -> None:
     assert hours_at(80.0, shock(-0.2, "0h"), halt | {"at": "0h"}, monitoring=monitoring) == (4, None)
 
 
+def test_halt__a_wick_in_it_is_not_seen() -> None:
+    """Wicks in every step, deep enough to liquidate; prices end their steps near where they were."""
+    document = still_document({"effect": "halt", "at": "0h", "for": "4h"}, collateral=20.0)
+    regime = document["model"]["regimes"]["only"]
+    names = document["model"]["assets"]
+    way = {"common": 0.0, "probability": dict.fromkeys(names, 1.0), "tail": dict.fromkeys(names, 0.0)}
+    regime["wick"] = {
+        "down": way | {"scale": dict.fromkeys(names, 900.0)},
+        "up": way | {"scale": dict.fromkeys(names, 0.0)},
+    }
+    regime["volatility"] = dict.fromkeys(names, 0.2)  # 0.2 % an hour: a wick of 20 % takes 0.1 scales
+    document["simulation"]["monitoring"] = "wick"
+    hits = count(document).hits[LIQUIDATION, :, 0, 0]
+    assert hits[0, 0] > 32
+    assert hits[1, :4].tolist() == [0, 0, 0, 0]
+    assert hits[1, 4] > 32
+
+
 def test_halt__at_time_zero_puts_off_what_is_liquidatable() -> None:
     document = still_document(shock(-0.4, "0h"), {"effect": "halt", "for": "2h"}, collateral=20.0)
     assert not liquidatable_now(plan_from_document(document)).any()

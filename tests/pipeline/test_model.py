@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import PlanError
-from pipeline.model import MODELS, MarketModel, load_model, model_from_document
-from tests.pipeline.documents import small_document, spoil
+from pipeline.jumps import DoubleExponentialJumps
+from pipeline.model import MODELS, MarketModel, list_totals, load_model, model_from_document
+from tests.pipeline.documents import small_document, spoil, two_sided_jumps
 
 
 def document() -> dict[str, Any]:
@@ -139,3 +140,36 @@ def test_load_model__shipped(name: str) -> None:
     model = load_model(name)
     assert model.name == name
     assert model_from_document(model.document()) == model
+
+
+def test_total_drift_and_volatility__jumps_counted_in() -> None:
+    model = document()
+    crisis = model["regimes"]["crisis"]
+    found = model_from_document(model).regimes["crisis"]
+    assert found.total_drift() == pytest.approx({"BTC": -12 * 0.04, "ETH": -12 * 0.05})
+    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * (0.04**2 + 0.03**2)) ** 0.5)
+    crisis["jumps"] = two_sided_jumps()
+    found = model_from_document(model).regimes["crisis"]
+    assert found.total_drift()["ETH"] == pytest.approx(12 * (0.4 * 0.04 - 0.6 * 0.07))
+    square = 2 * (0.3 * 0.03**2 + 0.7 * 0.05**2)
+    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * square) ** 0.5)
+    calm = model_from_document(model).regimes["calm"]
+    assert (calm.total_drift(), calm.total_volatility()) == (calm.drift, calm.volatility)
+
+
+def test_list_totals__a_line_for_each_regime_with_jumps() -> None:
+    model = document()
+    model["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    assert list(list_totals(model_from_document(model))) == [
+        "regime crisis, drift and volatility a year with jumps: BTC -0.312 and 1.319, ETH -0.312 and 1.627"
+    ]
+
+
+def test_jumps__are_normal_unless_they_say_otherwise() -> None:
+    model = document()
+    said = model_from_document(model).document()["regimes"]["crisis"]["jumps"]
+    assert said["law"] == "normal"
+    model["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    jumps = model_from_document(model).regimes["crisis"].jumps
+    assert isinstance(jumps, DoubleExponentialJumps)
+    assert model_from_document(model_from_document(model).document()).regimes["crisis"].jumps == jumps

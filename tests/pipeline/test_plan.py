@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import Plan, json_schema, load_plan, plan_from_document
-from tests.pipeline.documents import small_document, spoil, tiered_document, tiered_venue
+from tests.pipeline.documents import (
+    small_document,
+    spoil,
+    tiered_document,
+    tiered_venue,
+    two_sided_jumps,
+    wick_document,
+    wicked_document,
+)
 
 REGIME = ("model", "regimes", "calm")
 MATRIX = (*REGIME, "correlation")
@@ -25,6 +33,7 @@ SHOCK = {"effect": "shock", "at": "0h"}
 POSITION = ("accounts", 1, "positions", 0)
 CRISIS = ("model", "regimes", "crisis")
 SIZE = ("volatility", "drift")
+WICK = wick_document()
 
 
 def refused(document: Any) -> list[Problem]:
@@ -102,6 +111,74 @@ def test_plan_from_document__price_of_unheld_asset_may_be_missing() -> None:
     assert plan.prices == {"BTC": 61_250.0}
 
 
+def test_plan_from_document__wicks_are_in_the_order_of_the_assets() -> None:
+    document = wicked_document()
+    down = document["model"]["regimes"]["calm"]["wick"]["down"]
+    down["scale"] = dict(reversed(down["scale"].items()))
+    plan = plan_from_document(document)
+    wick = plan.model.regimes["calm"].wick
+    assert wick is not None
+    assert list(wick.down.scale) == ["BTC", "ETH"]
+    assert plan_from_document(plan.document()) == plan
+
+
+def test_plan_from_document__wicks_want_the_step_of_the_model() -> None:
+    document = spoil(wicked_document(), ("simulation", "step"), "15m")
+    (problem,) = refused(document)
+    assert problem.where == "plan: simulation.monitoring"
+    assert "1h" in problem.expected
+    assert "15m" in problem.got
+    document["simulation"]["monitoring"] = "bridge"
+    assert plan_from_document(document).simulation.monitoring == "bridge"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("size",), 1, "known key"),
+        (("up",), ..., "add `up:`"),
+        (("up", "tail", "BTC"), ..., "add `BTC:`"),
+        (("down", "scale", "BTCC"), 1, "did you mean `BTC`?"),
+        (("down", "probability", "BTC"), 1.2, "at most 1"),
+        (("down", "scale", "BTC"), -1, "at least 0"),
+        (("down", "tail", "ETH"), 1.5, "at most 1"),
+        (("up", "common"), -0.1, "at least 0"),
+    ],
+)
+def test_plan_from_document__refuses_wicks(path: tuple[str, ...], value: Any, words: str) -> None:
+    document = spoil(wicked_document(), ("model", "regimes", "calm", "wick", *path), value)
+    (problem,) = refused(document)
+    assert problem.where == ".".join(("plan: model.regimes.calm.wick", *path))
+    assert words in problem.expected + problem.fix
+
+
+KOU = two_sided_jumps()
+
+
+def test_plan_from_document__double_exponential_jumps_are_complete_or_refused() -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = {"law": "double_exponential"}
+    with pytest.raises(PlanError) as caught:
+        plan_from_document(document)
+    found = [
+        problem.where.removeprefix("plan: model.regimes.crisis.jumps.") for problem in caught.value.problems
+    ]
+    assert sorted(found) == ["down_mean", "intensity", "up_mean", "up_probability"]
+
+
+def test_plan_from_document__too_many_double_exponential_jumps_in_a_step() -> None:
+    document = small_document() | {"scenarios": ["baseline"], "limits": []}
+    document["model"]["regimes"]["crisis"]["jumps"] = KOU | {"intensity": 1e5}
+    plan_from_document(document)
+    document["model"]["step"] = document["simulation"]["step"] = "2d"
+    document["simulation"]["horizons"] = ["2d"]
+    with pytest.raises(PlanError, match="at most 500 double-exponential jumps") as caught:
+        plan_from_document(document)
+    [problem] = caught.value.problems
+    assert problem.where == "plan: model.regimes.crisis.jumps.intensity"
+    assert problem.got == "547.9"
+
+
 REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     # path, value (... removes it), where the problem lies, words it must hold
     # unknown keys, and what later versions will know
@@ -117,7 +194,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("parameter_uncertainty",), True, "parameter_uncertainty", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies", "not supported yet"),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
-    ((*REGIME, "wick"), {"size": 1}, "model.regimes.calm.wick", "not supported yet"),
+    ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
+    (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
     (("venue", "rules"), "scan", "venue.rules", "`scan` is not supported yet"),
     (("scenarios", 1), "gas-spike", "scenarios[1]", "`gas-spike` is not supported yet"),
     ((*SCENARIO, "effects", 0, "effect"), "depth", "scenarios[2].effects[0].effect", "not supported yet"),
@@ -183,6 +261,15 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     ((*CRISIS, "tail"), 2, "model.regimes.crisis.tail", "above 2"),
     ((*CRISIS, "jumps", "intensity"), -1, "model.regimes.crisis.jumps.intensity", "at least 0"),
     ((*CRISIS, "jumps", "correlation"), 1.1, "model.regimes.crisis.jumps.correlation", "at most 1"),
+    ((*CRISIS, "jumps", "law"), "kou", "model.regimes.crisis.jumps.law", "normal, double_exponential"),
+    ((*CRISIS, "jumps", "law"), ["normal"], "model.regimes.crisis.jumps.law", "the name of a law"),
+    ((*CRISIS, "jumps"), 3, "model.regimes.crisis.jumps", "a mapping"),
+    ((*CRISIS, "jumps", "up_mean"), {"BTC": 1}, "crisis.jumps.up_mean", "law, intensity, correlation, mean"),
+    ((*CRISIS, "jumps"), KOU | {"mean": {"BTC": 1}}, "crisis.jumps.mean", "up_probability, up_mean"),
+    ((*CRISIS, "jumps"), KOU | {"up_mean": {"BTC": 1}}, "crisis.jumps.up_mean.ETH", "none for `ETH`"),
+    ((*CRISIS, "jumps"), KOU | {"down_mean": {"BTC": -0.1, "ETH": 0}}, "jumps.down_mean.BTC", "at least 0"),
+    ((*CRISIS, "jumps"), KOU | {"up_probability": {"BTC": 1.1, "ETH": 0}}, "up_probability.BTC", "at most 1"),
+    ((*CRISIS, "jumps"), KOU | {"correlation": [[1, 2], [2, 1]]}, "correlation[1][0]", "between -1 and 1"),
     ((*SCENARIO, "effects", 1, "multiply"), -1, "scenarios[2].effects[1].multiply.all", "at least 0"),
     ((*SCENARIO, "effects", 0, "at"), "30m", "scenarios[2].effects[0].at", "a multiple"),
     ((*SCENARIO, "effects", 0, "for"), "0h", "scenarios[2].effects[0].for", "above zero"),

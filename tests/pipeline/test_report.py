@@ -14,11 +14,12 @@ import pytest
 import xarray as xr
 
 from pipeline.cube import build_cube, encoding
-from pipeline.plan import Limit
+from pipeline.plan import Limit, plan_from_document
 from pipeline.report import render_report
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.verdict import judge_limits
 from tests.cubes import PROVENANCE, full_cube, plan_document, small_cube, small_plan, small_tallies
+from tests.pipeline.documents import small_document, two_sided_jumps
 
 WEEK = timedelta(days=7)
 LIMITS = [
@@ -238,6 +239,16 @@ def test_describe_model__regimes_as_columns() -> None:
         "volatility BTC": ("45.0 %", "130.0 %"),
         "volatility ETH": ("60.0 %", "160.0 %"),
     }
+
+
+def test_describe_model__jumps_and_what_they_add() -> None:
+    document = small_document()
+    document["model"]["regimes"]["crisis"]["jumps"] = two_sided_jumps()
+    rows = dict(describe_model(plan_from_document(document).document()["model"]).rows)
+    assert rows["jumps a year"] == ("none", "12, double exponential")
+    assert rows["volatility BTC"] == ("45.0 %", "130.0 %")
+    assert rows["drift BTC, with jumps"] == ("10.0 %", "−31.2 %")
+    assert rows["volatility BTC, with jumps"] == ("45.0 %", "131.9 %")
 
 
 def test_describe_model__start_and_calibration() -> None:

@@ -17,6 +17,7 @@ from kernels.structs import LANES, Draws, Floats, Key, Market, Step
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
 from pipeline.scenarios import SCENARIOS
+from tests.kernels.lowered import room_for
 from tests.pipeline.documents import small_document
 
 DATA = Path(os.environ.get("SEAWALL_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -45,32 +46,13 @@ def walk(
 
 def simulate_returns(market: Market, scenario: int, rounds: int = 20) -> Floats:
     """(paths, T, A) hourly log returns."""
-    loadings, regimes, assets, factors = market.loading.shape
-
-    def lanes(*shape: int) -> Floats:
-        return np.zeros((*shape, LANES))
-
-    draws = Draws(
-        *(lanes(4), lanes(factors), lanes(loadings, regimes, assets)),
-        *(lanes(factors), lanes(loadings, regimes, assets)),
-    )
-    whole = np.zeros(LANES, np.int64)
-    now = Step(
-        *(
-            np.ones(LANES),
-            whole.copy(),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-            lanes(assets),
-        )
-    )
+    draws, now = room_for(market)
+    still = np.zeros(LANES, np.int64)
     found = []
     for n in range(rounds):
-        closes = np.zeros((HOURS + 1, assets, LANES))
+        closes = np.zeros((HOURS + 1, market.spot.size, LANES))
         key = Key(np.uint64(5), np.uint64(n * LANES), np.uint64(0))
-        walk(market, scenario, key, draws, now, whole.copy(), closes)
+        walk(market, scenario, key, draws, now, still.copy(), closes)
         found.append(np.diff(np.log(closes), axis=0).transpose(2, 0, 1))
     return np.concatenate(found)
 

@@ -71,6 +71,14 @@ def test_load_bars__what_cannot_be_read_is_refused(tmp_path, kind):
         load_bars(tmp_path if kind != "no folder" else tmp_path / "none", ("BTC",))
 
 
+def test_prices__of_some_rows_and_assets_with_highs_and_lows():
+    bars = draw_bars(50, 1)
+    prices = bars.prices(10, 30, ("ETH",))
+    assert np.array_equal(prices.times, bars.times[10:30])
+    for found, panel in ((prices.close, bars.close), (prices.high, bars.high), (prices.low, bars.low)):
+        assert np.array_equal(found, panel[10:30, 1:])
+
+
 def test_bars_until__counts_bars_that_have_closed():
     bars = draw_bars(5, 1)
     assert bars.bars_until(datetime(2030, 1, 1, 2, tzinfo=UTC)) == 2

@@ -10,8 +10,10 @@ from pipeline.backtest.outcomes import find_hits, least_margin
 from pipeline.backtest.passages import first_passages, monitoring_of, passage_plan
 from pipeline.blocks import Block
 from pipeline.engine import simulate_block
+from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
 from tests.pipeline.backtest.markets import draw_bars, known_model
+from tests.pipeline.documents import wick_document
 
 BOOKS = (
     StandardBook("long", {"BTC": 0.5, "ETH": 0.5}),
@@ -74,3 +76,15 @@ def test_passage_plan__leverage_is_gross_notional_over_equity():
     assert sum(abs(p.size) for p in account.positions) == pytest.approx(account.collateral["USDC"])
     assert plan.venue.markets["BTC-USD"].maintenance_margin == MAINTENANCE
     assert plan.simulation.monitoring == monitoring_of(known_model()) == "bridge"
+
+
+def test_passage_plan__wicks_are_watched_where_the_model_has_them():
+    document = known_model().document()
+    for regime in document["regimes"].values():
+        regime["wick"] = wick_document()
+    wicked = MarketModel.model_validate(document)
+    assert passage_plan(wicked, BOOKS, LEVERAGES, HORIZONS, 10, 0).simulation.monitoring == "wick"
+    plain = first_passages(known_model(), BOOKS[:1], LEVERAGES, HORIZONS, 2_000, 7)
+    deeper = first_passages(wicked, BOOKS[:1], LEVERAGES, HORIZONS, 2_000, 7)
+    assert (deeper >= plain).all()
+    assert deeper.sum() > plain.sum()
