@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import math
 
-from kernels.elementary import exp, log
+from kernels.elementary import exp
+from kernels.extremes import could_reach, dip_of_log, find_depth, reaches
 from kernels.jit import hot, inlined
 from kernels.kinks import lift_at, turn_at
-from kernels.market import WILDEST, draw_jump_sum, draw_next_jump
+from kernels.leaps import least_at_leaps
+from kernels.market import draw_jump_sum, draw_next_jump
 from kernels.random import (
     SLOT_BRIDGE,
     SLOT_JUMP_PATH,
@@ -31,43 +33,19 @@ from kernels.random import (
     draw_normal_vector,
     draw_uniform,
 )
-from kernels.structs import Book, Floats, Key, Law, Market, Pieces, Step
-
-# -ln Phi(-x) <= LN2 + SLOPE x + x^2 / 2 for x >= 0: equal at 0, slope too, and the curvature is below 1.
-LN2 = math.log(2.0)
-SLOPE = math.sqrt(2.0 / math.pi)
+from kernels.structs import WEIGHT, Book, Floats, Key, Law, Market, Pieces, Step
 
 
-@inlined
-def could_reach(zeta: float, needed: float) -> bool:
-    """Whether -ln Phi(zeta) may be as large as needed, by a bound that costs no special function."""
-    x = -zeta if zeta < 0.0 else 0.0
-    return LN2 + x * (SLOPE + 0.5 * x) >= needed
-
-
-@inlined
-def find_depth(zeta: float) -> float:
-    """Return E = -ln Phi(zeta): a standard exponential, large where zeta is far below zero."""
-    tail = 0.5 * math.erfc(-zeta * math.sqrt(0.5))
-    return -math.log(tail) if tail > 0.0 else 0.5 * zeta * zeta
-
-
-@inlined
-def reaches(zeta: float, variance: float, reach: float, ratio: float) -> bool:
-    """Whether a log price bridge may get to log(reach) on its way to log(ratio), from 0."""
-    if reach <= 0.0:
-        return False
-    barrier = log(reach)
-    return could_reach(zeta, 2.0 * barrier * (barrier - log(ratio)) / variance)
-
-
-@inlined
-def dip_of_log(slope: float, ratio: float, variance: float, depth: float) -> float:
-    """Return the worst relative price change of a log price bridge from 0 to log(ratio), for that slope."""
-    side = 1.0 if slope > 0.0 else -1.0
-    move = log(ratio)
-    worst = side * 0.5 * (side * move - math.sqrt(move * move + 2.0 * variance * depth))
-    return exp(min(max(worst, -WILDEST), WILDEST)) - 1.0
+@hot
+def value_margin(book: Book, pool: int, mark: int, price: Floats, column: int) -> float:
+    """Return value less margin required of one pool at prices (A, columns)."""
+    value = 0.0
+    for n in range(book.start[pool], book.start[pool + 1]):
+        here = price[book.asset[n], column]
+        value += (book.size[n] - book.requirement[mark, n]) * here
+        if book.kinks.present[pool]:
+            value -= lift_at(book.kinks, mark, n, here)
+    return value
 
 
 @inlined
@@ -85,14 +63,15 @@ def dip_between(
     margin: float,
     finish: float,
     threshold: float,
-    weighted: Floats,
+    room: Floats,
 ) -> float:
     """Return the least X of one pool over one piece of a step, if that is below the threshold.
 
     start, end (A, columns) prices at the ends; noise (A, columns) the common normals times the loading;
-    length the piece's share of the step; margin and finish X at the ends; weighted (N,) scratch. On one asset
-    the law is that of the log price, unless the slope of a requirement is another at the other end. Where the
-    threshold is not reached, any number at or above it may come back: what happens above it is never needed.
+    length the piece's share of the step; margin and finish X at the ends; room (ROOM, N) scratch. On one
+    asset the law is that of the log price, unless the slope of a requirement is another at the other end.
+    Where the threshold is not reached, any number at or above it may come back: what happens above it is
+    never needed. Where a price gets to a jump of initial margin, see `leaps`.
     """
     covariance = market.covariance[market.loading_of_set[law.parameters], law.regime]
     lowest = min(margin, finish)
@@ -100,6 +79,10 @@ def dip_between(
     first, last = book.start[pool], book.start[pool + 1]
     kinked = book.kinks.present[pool]
     only = book.only_asset[pool]
+    if book.kinks.leaps[pool]:
+        least = least_at_leaps(market, book, pool, mark, law, start, end, noise, column, length, room)
+        if least < math.inf:
+            return min(lowest, margin - value_margin(book, pool, mark, start, column) + least)
     straight = only < 0 or market.additive != 0
     variance = 0.0
     projection = 0.0
@@ -114,12 +97,12 @@ def dip_between(
             before = turn_at(book.kinks, mark, n, start[a, column])
             straight = straight or before != turn_at(book.kinks, mark, n, end[a, column])
         slope += net
-        weighted[n - first] = net * scale
-        projection += weighted[n - first] * noise[a, column]
-        other = 0.5 * weighted[n - first] * covariance[a, a]
+        room[WEIGHT, n - first] = net * scale
+        projection += room[WEIGHT, n - first] * noise[a, column]
+        other = 0.5 * room[WEIGHT, n - first] * covariance[a, a]
         for m in range(first, n):
-            other += weighted[m - first] * covariance[a, book.asset[m]]
-        variance += 2.0 * weighted[n - first] * other
+            other += room[WEIGHT, m - first] * covariance[a, book.asset[m]]
+        variance += 2.0 * room[WEIGHT, n - first] * other
     if variance <= 0.0:
         return lowest
     zeta = projection / math.sqrt(variance)
@@ -138,18 +121,6 @@ def dip_between(
         return lowest
     apart = margin - finish
     return min(lowest, 0.5 * (margin + finish - math.sqrt(apart * apart + 2.0 * variance * find_depth(zeta))))
-
-
-@hot
-def value_margin(book: Book, pool: int, mark: int, price: Floats, column: int) -> float:
-    """Return value less margin required of one pool at prices (A, columns)."""
-    value = 0.0
-    for n in range(book.start[pool], book.start[pool + 1]):
-        here = price[book.asset[n], column]
-        value += (book.size[n] - book.requirement[mark, n]) * here
-        if book.kinks.present[pool]:
-            value -= lift_at(book.kinks, mark, n, here)
-    return value
 
 
 @hot
@@ -243,7 +214,7 @@ def dip_with_jumps(
             here,
             there,
             threshold,
-            pieces.weighted,
+            pieces.room,
         )
         lowest = min(lowest, low)
     return lowest

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.bridge import LN2, SLOPE, dip_between, dip_with_jumps
+from kernels.bridge import dip_between, dip_with_jumps
+from kernels.flags import bound_spread, find_reach, flag_at_close, flag_at_leaps, flag_in_bridge, project_dips
 from kernels.hits import record_hits
 from kernels.jit import inlined
-from kernels.kinks import add_kinks, find_extent, project_kinks, widen_spread
+from kernels.kinks import add_kinks, find_extent
 from kernels.structs import (
-    BANKRUPTCY,
-    BEND,
-    DIP,
     FUNDING,
     LANES,
     LIQUIDATION,
@@ -25,9 +23,7 @@ from kernels.structs import (
     MARKS,
     NEXT,
     PAID,
-    RATIO,
     REQUIRED,
-    SPREAD,
     STANDING,
     THROUGHOUT,
     TURN,
@@ -38,7 +34,6 @@ from kernels.structs import (
     Desk,
     Draws,
     Floats,
-    Integers,
     Key,
     Law,
     Market,
@@ -47,7 +42,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
-from kernels.wicks import dip_in_wicks, flag_in_wick
+from kernels.wicks import dip_in_wicks, flag_in_wick, widen_reach
 
 
 @inlined
@@ -94,130 +89,6 @@ def charge_funding(
 
 
 @inlined
-def project_dips(book: Book, pool: int, price: Floats, now: Step, desk: Desk) -> None:
-    """Fill what the bridge's common normals mean for a pool: their sum over its sensitivities."""
-    table = desk.table
-    for v in range(LANES):
-        table[DIP + BANKRUPTCY, v] = 0.0
-        table[DIP + MARGIN_CALL, v] = 0.0
-        table[DIP + LIQUIDATION, v] = 0.0
-    for n in range(book.start[pool], book.start[pool + 1], 2):
-        first, second = now.dip[book.asset[n]], now.dip[book.asset[n + 1]]
-        size, other_size = book.size[n], book.size[n + 1]
-        initial = size - book.requirement[MARGIN_CALL, n]
-        other_initial = other_size - book.requirement[MARGIN_CALL, n + 1]
-        maintenance = size - book.requirement[LIQUIDATION, n]
-        other = other_size - book.requirement[LIQUIDATION, n + 1]
-        for v in range(LANES):
-            table[DIP + BANKRUPTCY, v] += size * first[v] + other_size * second[v]
-            table[DIP + MARGIN_CALL, v] += initial * first[v] + other_initial * second[v]
-            table[DIP + LIQUIDATION, v] += maintenance * first[v] + other * second[v]
-    if book.kinks.present[pool]:
-        project_kinks(book, pool, price, now, desk.extent, desk.turn, table)
-
-
-@inlined
-def bound_spread(
-    market: Market,
-    book: Book,
-    pool: int,
-    known: Floats,
-    regime: Integers,
-    price: Floats,
-    now: Step,
-    desk: Desk,
-) -> None:
-    """Fill a bound on the standard deviation of X over the step, for every mark.
-
-    The exact figure at today's prices (known, by regime), scaled by how the book's prices moved together,
-    plus what each price moved apart from the others and what the requirement adds, as if none of that were
-    diversified. Infinite where there was a jump, so that the bridge looks there whatever the distance.
-    """
-    table = desk.table
-    today = book.initial[pool]
-    scaled = today > 0.0 and market.additive == 0  # additive moves are in today's prices for good
-    for v in range(LANES):
-        table[RATIO, v] = table[REQUIRED + MARGIN_CALL, v] / today if scaled else 1.0
-        table[SPREAD, v] = table[RATIO, v] * now.weight[v] * known[regime[v]]
-    for n in range(book.start[pool], book.start[pool + 1]):
-        a = book.asset[n]
-        size = abs(book.size[n])
-        requirement = book.requirement[MARGIN_CALL, n]
-        spot = market.spot[a]
-        price_of, before, volatility = price[a], now.before[a], now.spread[a]
-        if market.additive:
-            for v in range(LANES):
-                table[SPREAD, v] += requirement * spot * volatility[v]
-        else:
-            for v in range(LANES):
-                middle = 0.5 * (before[v] + price_of[v])
-                apart = size * abs(middle - table[RATIO, v] * spot) + requirement * middle
-                table[SPREAD, v] += apart * volatility[v]
-    if book.kinks.present[pool]:
-        widen_spread(market, book, pool, price, now, desk.extent, desk.turn, table)
-    only = book.only_asset[pool]
-    for v in range(LANES):
-        table[BEND, v] = 0.0
-    if only >= 0 and market.additive == 0:
-        for v in range(LANES):
-            table[BEND, v] = 0.5 / (1.0 + now.before[only, v] / price[only, v])
-    if market.has_jumps:
-        for v in range(LANES):
-            if now.jumps[v] > 0:
-                table[SPREAD, v] = np.inf
-
-
-@inlined
-def flag_at_close(base: float, state: Floats, table: Floats, flag: Integers) -> int:
-    """Flag, a bit a mark, the lanes where X at the step's end is below the threshold next in line.
-
-    Returns zero if there are none.
-    """
-    count = 0
-    for v in range(LANES):
-        held = table[VALUE, v] - base - state[PAID, v]
-        paid = table[FUNDING, v]
-        called = (held - table[REQUIRED + MARGIN_CALL, v]) - paid < state[NEXT + MARGIN_CALL, v]
-        liquidated = (held - table[REQUIRED + LIQUIDATION, v]) - paid < state[NEXT + LIQUIDATION, v]
-        bankrupt = held - paid < state[NEXT + BANKRUPTCY, v]
-        flag[v] = int(called) + 2 * int(liquidated) + 4 * int(bankrupt)
-        count += flag[v]
-    return count
-
-
-@inlined
-def flag_in_bridge(base: float, slope_row: int, state: Floats, table: Floats, flag: Integers) -> int:
-    """Flag, a bit a mark, the lanes where X may have been below the threshold next in line within the step.
-
-    Returns zero if there are none. A bridge from a to b with standard deviation s gets to n iff
-    -ln Phi(zeta) >= 2 (a - n)(b - n) / s^2, with zeta the dip over s. Times s^2, the bound of `could_reach`
-    grows with s, so a bound on s serves. A pool on one asset follows the log price, in which a long's
-    barrier is farther than in the price, and a short's nearer: by ln(1 + x) >= 2 x / (2 + x), no nearer than
-    by the factor 1 / bend^2 on the product of the two distances, with bend = 1 + (mean distance of X from n)
-    / (2 |slope| x middle price). slope_row is where each mark's slope times price lies: REQUIRED or TURN.
-    """
-    count = 0
-    for v in range(LANES):
-        flag[v] = 0
-    for mark in range(MARKS):
-        bit = 1 << mark
-        for v in range(LANES):
-            finish = (table[VALUE, v] - base - state[PAID, v]) - table[REQUIRED + mark, v]
-            gap = finish - state[NEXT + mark, v]
-            above = state[STANDING + mark, v] - state[NEXT + mark, v]
-            needed = 2.0 * above * gap
-            short = table[slope_row + mark, v] - table[VALUE, v]
-            bend = 1.0 + (table[BEND, v] * min(above + gap, 1e60) / short if short > 0.0 else 0.0)
-            deep = max(-table[DIP + mark, v], 0.0)
-            reach = table[SPREAD, v] * (LN2 * table[SPREAD, v] + SLOPE * deep) + 0.5 * deep * deep
-            below = finish - table[FUNDING, v] < state[NEXT + mark, v]
-            flag[v] += bit * (int(reach * bend * bend >= needed) | int(below))
-    for v in range(LANES):
-        count += flag[v]
-    return count
-
-
-@inlined
 def screen_lane(
     market: Market,
     book: Book,
@@ -240,7 +111,8 @@ def screen_lane(
     margin, threshold = state[STANDING + mark, lane], state[NEXT + mark, lane]
     held = table[VALUE, lane] - book.base[pool] - state[PAID, lane]
     finish = held - table[REQUIRED + mark, lane]
-    lowest = finish - table[FUNDING, lane]
+    paid = table[FUNDING, lane]
+    lowest = finish - paid
     if bridge:
         parameters = market.parameters[scenario, np.int64(key.step)]
         regime = standing.regime[market.leader[scenario], lane]
@@ -267,7 +139,7 @@ def screen_lane(
                 margin,
                 finish,
                 threshold,
-                pieces.weighted,
+                pieces.room,
             )
         lowest = min(lowest, dip)
         if clock.wick:
@@ -276,6 +148,9 @@ def screen_lane(
     if lowest < threshold:
         horizon = clock.seen[scenario, np.int64(key.step)]
         record_hits(book, scenario, pool, mark, lane, lowest, horizon, standing, tally)
+        if mark == LIQUIDATION and book.kinks.leaps[pool] and lowest < min(margin, finish - paid):
+            # liquidated in between by one straight line: called, whatever the other one says
+            record_hits(book, scenario, pool, MARGIN_CALL, lane, lowest, horizon, standing, tally)
 
 
 @inlined
@@ -303,6 +178,10 @@ def screen_step(
     bridge = int(clock.bridge and watch == THROUGHOUT)
     if book.kinks.floor.shape[0] > 0:
         find_extent(now.before, price, desk.extent)
+        if bridge and book.kinks.leaps.any():
+            find_reach(market, price, now, desk.reach)
+            if clock.wick:
+                widen_reach(market, price, now, desk.reach)
     for pool in range(book.base.shape[0]):
         base = book.base[pool]
         state = standing.pool[scenario, pool]
@@ -313,8 +192,10 @@ def screen_step(
             bound_spread(market, book, pool, book.spread[pool, loading], regime, price, now, desk)
             slope_row = TURN if book.kinks.present[pool] else REQUIRED
             flagged = flag_in_bridge(base, slope_row, state, table, flag)
+            if book.kinks.leaps[pool]:
+                flagged = flag_at_leaps(market, book, pool, price, now, state, desk.reach, flag)
             if clock.wick:
-                flagged = flag_in_wick(market, book, pool, price, now, state, table, flag)
+                flagged = flag_in_wick(market, book, pool, price, now, state, desk)
         else:
             flagged = flag_at_close(base, state, table, flag)
         if flagged > 0 and watch != UNSEEN:

@@ -40,6 +40,7 @@ from kernels.structs import (
     MARKS,
     NEXT,
     PAID,
+    ROOM,
     ROWS,
     THROUGHOUT,
     WAYS,
@@ -327,14 +328,21 @@ def simulate_paths(
         integer_lanes(scenarios, tally.last_pool.shape[1], MARKS, leverages),
         integer_lanes(scenarios, groups, tally.hits.shape[4], leverages),
     )
-    desk = Desk(lanes(ROWS), integer_lanes(), lanes(2, leverages), lanes(), np.zeros((2, 2, assets)))
+    desk = Desk(
+        lanes(ROWS),
+        integer_lanes(),
+        lanes(2, leverages),
+        lanes(),
+        np.zeros((2, 2, assets)),
+        np.zeros((2, assets)),
+    )
     pieces = Pieces(
         np.zeros((assets, most_jumps)),
         np.zeros((assets, most_jumps)),
         np.zeros(most_jumps),
         np.zeros(factors),
         np.zeros((assets, most_jumps)),
-        np.zeros(book.asset.shape[0]),
+        np.zeros((ROOM, book.asset.shape[0])),
         np.zeros((3, assets)),
     )
     walk_paths(

@@ -106,6 +106,7 @@ class Kinks(NamedTuple):
     floor: Floats  # (kinks,)
     lift: Floats  # (kinks, 3) a, b, c
     present: Integers  # (R,) 1 where some position of the pool has any
+    leaps: Integers  # (R,) 1 where some initial margin of the pool jumps, and no requirement curves
 
 
 class Book(NamedTuple):
@@ -171,8 +172,15 @@ class Pieces(NamedTuple):
     lengths: Floats  # (M,) shares of the step
     normal: Floats  # (F,)
     noise: Floats  # (A, M) the common normals of each piece times the loading
-    weighted: Floats  # (N,) a pool's sensitivity to each position's asset
+    room: Floats  # (ROOM, N) to compute one pool in, a column a position
     rest: Floats  # (3, A) diffusion and jumps still to come, and the next jump
+
+
+# Rows of Pieces.room.
+WEIGHT = 0  # sensitivity to the position's asset
+LOW, HIGH = 1, 2  # the range its price went through
+PLACE = 3  # its price at some moment
+ROOM = 4
 
 
 class Clock(NamedTuple):
@@ -256,7 +264,10 @@ class Desk(NamedTuple):
     money: Floats  # (2, L, LANES) a group's equity and shortfall
     turn: Floats  # (LANES,) what kinks add to a slope
     extent: Floats  # (2, 2, A) least and greatest price over the lanes: at the step's end, in its middle
+    reach: Floats  # (2, A) the lowest and highest price that any lane may get to within the step
 
+
+LOWEST, HIGHEST = 0, 1  # of Desk.reach
 
 # Rows of Desk.table.
 REQUIRED = 0  # + mark: margin required; nothing for bankruptcy

@@ -300,7 +300,14 @@ def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
         floor=checked(floor, np.float64, (len(floor),), "floor"),
         lift=checked(np.array(lift, np.float64).reshape(-1, 3), np.float64, (len(floor), 3), "lift"),
         present=np.array(present, np.int64),
+        leaps=np.array([_leaps(legs[span]) for span in spans], np.int64),
     )
+
+
+def _leaps(legs: list[Leg]) -> bool:
+    """Whether some initial margin jumps, and no requirement curves: brackets of notional."""
+    kinks = [kink for leg in legs for kink in (*leg.initial.kinks, *leg.maintenance.kinks)]
+    return any(kink.jump != 0 for kink in kinks) and not any(kink.curve for kink in kinks)
 
 
 def _expanded(kink: Kink) -> Floats:

@@ -76,21 +76,40 @@ def _scaled(base: float, interest: Interest | None, price: float) -> float:
     return base + (1.0 - base) * min(max((coins * price - lower) / (upper - lower), 0.0), 1.0)
 
 
+def edges(position: Position, mark: int, leverages: Floats) -> list[Floats]:
+    """Prices, by leverage, above which a requirement has another formula: of brackets and plain kinks."""
+    if not position.size or mark == BANKRUPTCY:
+        return []
+    gross = leverages * abs(position.size)
+    if position.brackets:
+        return [bracket.above / gross for bracket in position.brackets[1:]]
+    return [np.full(leverages.size, kink.floor) for kink in position.kinks[mark]]
+
+
+def leaps(pool: Pool) -> bool:
+    """Whether some initial margin jumps at an edge, and no requirement curves."""
+    held = [p for p in pool.positions if p.size]
+    if any(p.interest is not None or any(k.curve for kinks in p.kinks for k in kinks) for p in held):
+        return False
+    return any(
+        len({max(bracket.initial, p.chosen) for bracket in p.brackets}) > 1
+        or any(k.jump for k in p.kinks[MARGIN_CALL])
+        for p in held
+    )
+
+
 def near_edge(pool: Pool, price: Floats, leverages: Floats, tolerance: float) -> Flags:
     """(leverage,): whether some requirement changes its formula within that share of a price."""
     near = np.zeros(leverages.size, np.bool_)
     for p in pool.positions:
         here = price[p.asset]
-        edges: list[Floats] = [
-            bracket.above / (leverages * abs(p.size)) for bracket in p.brackets[1:] if p.size
-        ]
-        edges += [np.array([kink.floor]) for kinks in p.kinks for kink in kinks]
+        found = edges(p, MARGIN_CALL, leverages) + edges(p, LIQUIDATION, leverages)
         if p.interest is not None:
             coins, lower, upper = p.interest
             chosen = (max(p.chosen, p.initial) - p.initial) / (1.0 - p.initial)
-            edges.append(np.array([(lower + chosen * (upper - lower)) / coins]))
-            edges.append(np.array([upper / coins]))
-        for edge in edges:
+            found.append(np.array([(lower + chosen * (upper - lower)) / coins]))
+            found.append(np.array([upper / coins]))
+        for edge in found:
             near |= np.abs(here - edge) < tolerance * here
     return near
 

@@ -19,11 +19,15 @@ from scipy.stats import chi2, expon, genpareto, norm, poisson
 
 from tests.kernels.problems import Excess, Pool, Problem, Rates, Regime, Scenario
 from tests.margin_oracle import (
+    BANKRUPTCY,
     LIQUIDATION,
+    MARGIN_CALL,
     MARKS,
     can_be_liquidated,
+    edges,
     excess,
     hold,
+    leaps,
     near_edge,
     sensitivity,
 )
@@ -304,10 +308,17 @@ def dip_between(
     The excess is a straight line in the prices over the piece, with each requirement's slope taken at the
     middle price of the piece, kinked or not. Where the pool depends on one asset, and no requirement has
     another slope at the other end, the law is that of the log price, and the excess a line in the price.
+    Where initial margin jumps it is `least_in_range`, or `least_at_moments` if a price gets to an edge.
     """
+    held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
+    if leaps(pool) and len(held) == 1 and mark != BANKRUPTCY:
+        return least_in_range(problem, pool, mark, regime, weight, place, piece, paid, leverages)
     at_start = excess(problem, pool, mark, piece.start, paid, leverages)
     at_end = excess(problem, pool, mark, piece.end, paid, leverages)
     lowest = np.minimum(at_start, at_end)
+    moments = np.full(leverages.size, np.inf)
+    if leaps(pool) and mark == MARGIN_CALL:
+        moments = least_at_moments(problem, pool, regime, weight, place, piece, paid, leverages)
     middle = 0.5 * (piece.start + piece.end)
     direction = sensitivity(problem, pool, mark, middle, leverages)
     root = load_step(problem, regime)
@@ -316,7 +327,6 @@ def dip_between(
     moves = variance > 0.0
     sd = np.sqrt(np.where(moves, variance, 1.0))
     depth = -log_ndtr(risk @ draw_normal_vector(place, piece.slot, root.shape[1]) / sd)
-    held = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
     swing = np.sqrt((at_start - at_end) ** 2 + 2.0 * variance * weight**2 * piece.length * depth)
     dip = 0.5 * (at_start + at_end - swing)
     if len(held) == 1 and not problem.additive:
@@ -330,7 +340,128 @@ def dip_between(
             != sensitivity(problem, pool, mark, piece.end, leverages)
         ).any(axis=1)
         dip = np.where(bent, dip, of_log)
-    return np.where(moves, np.minimum(lowest, dip), lowest)
+    dip = np.where(moves, dip, lowest)
+    lowest = np.minimum(lowest, np.where(moments < np.inf, moments, dip))
+    if leaps(pool) and mark == MARGIN_CALL and can_be_liquidated(pool):
+        # another line may say that the pool is liquidated: then it has been called
+        liquidation = dip_between(problem, pool, LIQUIDATION, regime, weight, place, piece, paid, leverages)
+        lowest = np.minimum(lowest, liquidation)
+    return lowest
+
+
+def find_ranges(
+    problem: Problem, regime: Regime, weight: float, place: Place, piece: Piece
+) -> tuple[Floats, Floats]:
+    """The least and greatest price of each asset within a piece: the exact law of a bridge's extremes."""
+    root = load_step(problem, regime)
+    noise = root @ draw_normal_vector(place, piece.slot, root.shape[1])
+    sd = np.sqrt((root**2).sum(axis=1))
+    zeta = noise / np.where(sd > 0.0, sd, 1.0)
+    move = (piece.end - piece.start) / problem.spot if problem.additive else np.log(piece.end / piece.start)
+    low, high = (
+        0.5
+        * (move + side * np.sqrt(move**2 - 2.0 * (sd * weight) ** 2 * piece.length * log_ndtr(-side * zeta)))
+        for side in (-1.0, 1.0)
+    )
+    return move_prices(problem, piece.start, low), move_prices(problem, piece.start, high)
+
+
+def least_in_range(
+    problem: Problem,
+    pool: Pool,
+    mark: int,
+    regime: Regime,
+    weight: float,
+    place: Place,
+    piece: Piece,
+    paid: float,
+    leverages: Floats,
+) -> Floats:
+    """The least excess over all prices that a pool's one asset had: at an end, or a hair beyond an edge."""
+    (a,) = {p.asset for p in pool.positions} | {coin.asset for coin in pool.coins}
+    low, high = (prices[a] for prices in find_ranges(problem, regime, weight, place, piece))
+    lowest = np.full(leverages.size, np.inf)
+    for j, leverage in enumerate(leverages):
+        inside = [edge[0] for p in pool.positions for edge in edges(p, mark, np.array([leverage]))]
+        for at in [low, high, *(edge * (1.0 + 1e-14) for edge in inside if low < edge < high)]:
+            price = piece.start.copy()
+            price[a] = at
+            value = excess(problem, pool, mark, price, paid, np.array([leverage]))[0]
+            lowest[j] = min(lowest[j], value)
+    return lowest
+
+
+def least_at_moments(
+    problem: Problem,
+    pool: Pool,
+    regime: Regime,
+    weight: float,
+    place: Place,
+    piece: Piece,
+    paid: float,
+    leverages: Floats,
+) -> Floats:
+    """The least excess over initial margin as a price passes an edge, or at the dip; infinite if none does.
+
+    Prices as they are then: the mean of their bridges at that time given the price, or given the weighted sum
+    of returns at the dip, and a normal for the rest, within the range that each price has.
+    """
+    lows, highs = find_ranges(problem, regime, weight, place, piece)
+    root = load_step(problem, regime)
+    normals = draw_normal_vector(place, piece.slot, root.shape[1])
+    start, end, low, high = (_position(problem, p) for p in (piece.start, piece.end, lows, highs))
+    middle = 0.5 * (piece.start + piece.end)
+
+    def value_at(
+        direction: Floats, level: float, time: float, leverage: Floats, fixed: dict[int, float]
+    ) -> float:
+        line = start + time * (end - start)
+        across = root  # what the normals say of each price that they do not say of the sum
+        if (sd := float(np.linalg.norm(direction @ root))) > 0.0:
+            slopes = root @ (direction @ root) / sd**2
+            line = line + slopes * (level - float(direction @ line))
+            across = root - np.outer(slopes, direction @ root)
+        line = line + weight * math.sqrt(piece.length * time * (1.0 - time)) * across @ normals
+        line = np.clip(line, low, high)
+        price = problem.spot * line if problem.additive else np.exp(line)
+        for a, exactly in fixed.items():
+            price[a] = exactly
+        return float(excess(problem, pool, MARGIN_CALL, price, paid, leverage)[0])
+
+    lowest = np.full(leverages.size, np.inf)
+    for j in range(leverages.size):
+        leverage = leverages[[j]]
+        for p in pool.positions:
+            a = p.asset
+            for edge in (found[0] for found in edges(p, MARGIN_CALL, leverage)):
+                if not lows[a] < edge < highs[a]:
+                    continue
+                at = float(_position(problem, np.full(problem.spot.size, edge))[a])
+                out, back = abs(at - start[a]), abs(at - end[a])
+                way = out + back
+                if (at - start[a]) * (at - end[a]) > 0.0:
+                    extreme = high[a] if at > start[a] else low[a]
+                    way = abs(extreme - start[a]) + abs(extreme - end[a])
+                unit = np.eye(problem.spot.size)[a]
+                for time in (out / way, 1.0 - back / way):
+                    value = value_at(unit, at, time, leverage, {a: edge * (1.0 + 1e-14)})
+                    lowest[j] = min(lowest[j], value)
+        if lowest[j] < np.inf:
+            direction = sensitivity(problem, pool, MARGIN_CALL, middle, leverage)[0]
+            direction = direction * (problem.spot if problem.additive else middle)
+            sd, move = float(np.linalg.norm(direction @ root)), float(direction @ (end - start))
+            if sd > 0.0:
+                depth = -float(log_ndtr(direction @ root @ normals / sd))
+                fall = 0.5 * (move - math.sqrt(move**2 + 2.0 * (sd * weight) ** 2 * piece.length * depth))
+                time = abs(fall) / (abs(fall) + abs(fall - move))
+                value = value_at(direction, float(direction @ start) + fall, time, leverage, {})
+                lowest[j] = min(lowest[j], value)
+    return lowest
+
+
+def _position(problem: Problem, price: Floats) -> Floats:
+    """Where prices are on the scale on which they are Brownian."""
+    return price / problem.spot if problem.additive else np.log(price)
 
 
 def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
@@ -352,6 +483,24 @@ def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way
     excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
     deep = np.array(list(excesses)) * weight * regime.volatility * math.sqrt(problem.step_years)
     return np.asarray(deep if way == 1 else -deep)[problem.spot_of]
+
+
+def least_on_way(
+    problem: Problem, pool: Pool, start: Floats, end: Floats, paid: float, leverages: Floats
+) -> Floats:
+    """The least excess over initial margin a hair beyond the edges that prices pass on a straight line."""
+    lowest = np.full(leverages.size, np.inf)
+    for j in range(leverages.size):
+        for p in pool.positions:
+            low, high = sorted((start[p.asset], end[p.asset]))
+            for edge in (found[j] for found in edges(p, MARGIN_CALL, leverages)):
+                if low < edge < high:
+                    share = (edge - start[p.asset]) / (end[p.asset] - start[p.asset])
+                    price = start + share * (end - start)
+                    price[p.asset] = edge * (1.0 + 1e-14)
+                    value = excess(problem, pool, MARGIN_CALL, price, paid, leverages[[j]])[0]
+                    lowest[j] = min(lowest[j], value)
+    return lowest
 
 
 def simulate_path(problem: Problem, seed: int, path: int, tolerance: float) -> Passage:
@@ -440,7 +589,9 @@ class _Walk:
         rates = self._find_rates(regime, place)
         for r, (_, pool) in enumerate(self.pools):
             for piece in pieces:
-                ends = (piece.start, piece.end, 0.5 * (piece.start + piece.end))
+                ends = [piece.start, piece.end, 0.5 * (piece.start + piece.end)]
+                if leaps(pool):
+                    ends += find_ranges(problem, regime, weight, place, piece)
                 near = np.any([near_edge(pool, end, self.leverages, self.tolerance) for end in ends], axis=0)
                 for mark in range(MARKS):
                     dip = dip_between(
@@ -459,7 +610,7 @@ class _Walk:
     def _judge_wicks(
         self, r: int, pool: Pool, regime: Regime, weight: float, place: Place, ends: tuple[Floats, Floats]
     ) -> None:
-        """All prices at their wicks together, down and up, off either end of the step."""
+        """All prices at their wicks together, down and up, off either end of the step, or on the way."""
         held = [p.asset for p in pool.positions] + [coin.asset for coin in pool.coins]
         for way in (0, 1):
             wick = find_wick(self.problem, regime, weight, place, way)
@@ -468,6 +619,9 @@ class _Walk:
                 near = near_edge(pool, price, self.leverages, self.tolerance)
                 for mark in range(MARKS):
                     value = excess(self.problem, pool, mark, price, self.paid[r], self.leverages)
+                    if mark == MARGIN_CALL and leaps(pool):
+                        on_way = least_on_way(self.problem, pool, end, price, self.paid[r], self.leverages)
+                        value = np.minimum(value, on_way)
                     self._judge(r, mark, value, near)
 
     def _move_basis(self, regime: Regime, place: Place, weight: float, move: Floats) -> Floats:

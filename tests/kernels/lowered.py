@@ -460,7 +460,14 @@ def _lower_kinks(legs: list[Leg], spans: list[slice]) -> Kinks:
             [int(any(leg.initial.kinks or leg.maintenance.kinks for leg in legs[span])) for span in spans],
             np.int64,
         ),
+        leaps=np.array([int(_leaps(legs[span])) for span in spans], np.int64),
     )
+
+
+def _leaps(legs: list[Leg]) -> bool:
+    """Whether initial margin jumps somewhere and nothing curves."""
+    kinks = [kink for leg in legs for kink in leg.initial.kinks + leg.maintenance.kinks]
+    return any(k.jump for leg in legs for k in leg.initial.kinks) and not any(k.curve for k in kinks)
 
 
 def _thresholds(problem: Problem, rows: list[Row]) -> tuple[Floats, Any]:

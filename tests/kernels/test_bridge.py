@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 from scipy.stats import kstest
 
-from kernels.bridge import could_reach, dip_between, find_depth, split_step
+from kernels.bridge import dip_between, split_step
 from kernels.market import draw_jump_sum
-from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, Key, Law, Pieces
+from kernels.structs import BANKRUPTCY, LANES, LIQUIDATION, MARGIN_CALL, ROOM, Key, Law, Pieces
 from tests import margin_oracle, oracle
 from tests.kernels.double_exponential import Process, above_at, above_by
 from tests.kernels.lowered import lower_problem, run_problem, step_of
@@ -75,7 +75,7 @@ def room_for(problem: Problem) -> Pieces:
         np.zeros(most),
         np.zeros(factors),
         by_piece[2],
-        np.zeros(positions),
+        np.zeros((ROOM, positions)),
         np.zeros((3, assets)),
     )
 
@@ -86,7 +86,7 @@ def draw_dips(problem: Problem, account: int, weight: float, length: float, draw
     rng = np.random.default_rng(5)
     scale = np.diag(weight * math.sqrt(length) * np.ones(market.loading.shape[3]))
     rows = []
-    weighted = room_for(problem).weighted
+    room = room_for(problem).room
     held = slice(book.start[account], book.start[account + 1])
     net = book.size[held] - book.requirement[LIQUIDATION, held]
     for _ in range(draws):
@@ -110,28 +110,10 @@ def draw_dips(problem: Problem, account: int, weight: float, length: float, draw
             start_margin,
             margin,
             1e9,
-            weighted,
+            room,
         )
         rows.append((start_margin, margin, low, *end))
     return tuple(np.array(rows).T)
-
-
-def test_could_reach__is_a_bound_for_every_zeta() -> None:
-    zeta = np.concatenate([np.linspace(-38.0, 9.0, sample(20_000, 2000)), -np.logspace(-12, 1, 300), [0.0]])
-    for z in zeta:
-        needed = -float(log_ndtr(z))
-        assert could_reach(z, needed * (1.0 - 4e-16))
-    # and not a useless one: a tenth more in the tail and it says no
-    assert not could_reach(-3.0, 1.2 * -float(log_ndtr(-3.0)))
-    assert not could_reach(2.0, 0.7)
-
-
-def test_find_depth__minus_log_of_the_normal_law() -> None:
-    zeta = np.linspace(-37.0, 3.0, 500)
-    got = np.array([find_depth(z) for z in zeta])
-    np.testing.assert_allclose(got, -log_ndtr(zeta), rtol=1e-12)
-    assert find_depth(9.0) == pytest.approx(0.0, abs=1e-15)
-    assert 700.0 < find_depth(-39.0) < 800.0  # where erfc underflows
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])

@@ -38,7 +38,7 @@ def two_positions(*terms: tuple[float, float, float, float]) -> Kinks:
     """The first position has none; the second has those, of initial margin."""
     start = np.array([[0, 0, len(terms)], [len(terms)] * 3])
     floor = np.array([term[0] for term in terms], np.float64)
-    return Kinks(start, floor, lifts(terms), np.ones(1, np.int64))
+    return Kinks(start, floor, lifts(terms), np.ones(1, np.int64), np.zeros(1, np.int64))
 
 
 def with_accounts(problem: Problem, **changes: Any) -> Problem:

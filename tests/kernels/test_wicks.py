@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto, kstest, norm
 
-from kernels.structs import BANKRUPTCY, DOWN, LANES, LIQUIDATION, UP, WAYS, Floats, Key
-from kernels.wicks import draw_wick_normals, find_excess, find_excesses, stretch_wicks
+from kernels.structs import BANKRUPTCY, DOWN, LANES, LIQUIDATION, MARGIN_CALL, UP, WAYS, Floats, Key
+from kernels.wicks import draw_wick_normals, find_excess, find_excesses, least_on_way, stretch_wicks
 from tests import oracle
 from tests.kernels.lowered import lower_problem, room_for, run_problem
 from tests.kernels.problems import (
     HOUR,
     Account,
+    Bracket,
     Excess,
     Position,
     Problem,
@@ -210,3 +211,60 @@ def test_simulate_paths__depth_of_a_wick_is_in_standard_deviations_of_the_step()
         count = run_problem(wicked(problem, 0.3, scale), 4, 0, paths).hits[BANKRUPTCY, 0, 0, 0, 0]
         p = 0.3 * math.exp(math.log(0.97) / 0.03)
         assert abs(count - paths * p) < 5.0 * math.sqrt(paths * p * (1.0 - p)) + 0.02 * paths * p
+
+
+# Initial margin of 5 % below 100 of notional, 10 % above: a jump of 5.
+TIERS = Bracket(0.0, 0.05, 0.025), Bracket(100.0, 0.1, 0.05)
+
+
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize(
+    ("size", "collateral", "way"),
+    [
+        (0.985, 8.0, UP),  # called at the edge, and safe again from 102.1 on
+        (-0.985, 8.0, UP),  # from the edge on
+        (1.01, 10.5, DOWN),  # called at 99.5, above the edge, and safe again below that
+    ],
+    ids=["long-rises", "short-rises", "long-falls"],
+)
+def test_simulate_paths__a_wick_that_gets_to_an_edge_is_a_margin_call(
+    size: float, collateral: float, way: int, additive: bool
+) -> None:
+    """P(called in one step) of a still price: that of a wick to where the jump cannot be paid for."""
+    account = Account(collateral, (Position(0, size, brackets=TIERS),))
+    problem = simple_problem((account,), volatility=0.001, horizons=(1,), additive=additive)
+    law = alike(1, 0.3, 0.03 / (0.001 * math.sqrt(HOUR)))  # -ln 0.97 is about one scale away
+    still = alike(1, 0.0, 1.0)
+    problem = with_wicks(problem, lambda _, side: law if side == way else still)
+    paths = sample(100_000, 640)
+    count = run_problem(problem, 6, 0, paths).hits[MARGIN_CALL, 0, 0, 0, 0]
+    barrier = (collateral - 100.0 * size) / (-0.9 * size) if way == DOWN else 100.0 / abs(size)
+    deep = abs(barrier / 100.0 - 1.0 if additive else math.log(barrier / 100.0))
+    p = 0.3 * math.exp(-deep / 0.03)
+    assert abs(count - paths * p) < 5.0 * math.sqrt(paths * p * (1.0 - p))
+
+
+def test_least_on_way__each_edge_with_the_other_price_where_it_is_then() -> None:
+    """Prices rise from 100 by 4 and 8 %: the edges at 102 and 103 lie half and 3/8 of the way."""
+    first, second = 100.0 / 102.0, 100.0 / 103.0
+    positions = Position(0, first, brackets=TIERS), Position(1, -second, brackets=TIERS)
+    problem = simple_problem((Account(20.0, positions),), volatility=[0.5, 0.5])
+    market, book, _ = lower_problem(problem)
+    price, shift = np.full((2, LANES), 100.0), np.zeros((2, LANES))
+
+    def value(one: float, two: float, rate: float, other: float) -> float:
+        return first * one - second * two - rate * first * one - other * second * two
+
+    assert least_on_way(market, book, 0, price, shift, 3) == math.inf
+    shift[:, 3] = 0.04, 0.02
+    assert least_on_way(market, book, 0, price, shift, 3) == pytest.approx(value(102.0, 101.0, 0.1, 0.05))
+    assert least_on_way(market, book, 0, price, shift, 4) == math.inf
+    shift[:, 3] = 0.04, 0.08
+    at_first, at_second = value(102.0, 104.0, 0.1, 0.1), value(101.5, 103.0, 0.05, 0.1)
+    assert at_first < at_second
+    assert least_on_way(market, book, 0, price, shift, 3) == pytest.approx(at_first)
+    shift[:, 3] = 0.0, 0.08
+    assert least_on_way(market, book, 0, price, shift, 3) == pytest.approx(value(100.0, 103.0, 0.05, 0.1))
+    price[:], shift[:, 3] = 104.0, (-0.04, -0.04)  # from above: while it still lies beyond
+    at_first, at_second = value(102.0, 102.0, 0.1, 0.05), value(103.0, 103.0, 0.1, 0.1)
+    assert least_on_way(market, book, 0, price, shift, 3) == pytest.approx(min(at_first, at_second))

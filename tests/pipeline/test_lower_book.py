@@ -60,6 +60,35 @@ def test_lower_book__positions_and_requirements() -> None:
     assert book.only_asset.tolist() == [-1, 0]
 
 
+@pytest.mark.parametrize(
+    ("venue", "leverage", "leaps"),
+    [
+        ("binance-um-2026-09", None, 1),
+        (
+            "binance-um-2026-09",
+            1,
+            0,
+        ),  # all of the notional is backed in every bracket: only maintenance bends
+        ("dydx-v4-2026-03", None, 0),
+    ],
+)
+def test_lower_book__where_initial_margin_jumps(venue: str, leverage: float | None, leaps: int) -> None:
+    document = small_document()
+    document["venue"] = venue
+    quote, market = ("USDT", "BTCUSDT") if leaps or leverage else ("USDC", "BTC-USD")
+    account: dict[str, Any] = {
+        "name": "one",
+        "collateral": {quote: 1e6},
+        "positions": [{"market": market, "size": 10, "entry": 61_000}],
+    }
+    if leverage is not None:
+        account["positions"][0]["leverage"] = leverage
+    document["accounts"] = [account]
+    document["limits"] = []
+    _, book = lowered(plan_from_document(document))
+    assert set(book.kinks.leaps.tolist()) == {leaps}
+
+
 def test_lower_book__spread_is_the_books_own_volatility() -> None:
     market, book = lowered(plan_from_document(small_document()))
     long, short, root = 4 * 61_250 * 0.45, -70 * 3_020 * 0.6, np.sqrt(1 / 8760)
