@@ -197,10 +197,14 @@ def _document(
 
 
 def _draw(document: dict[str, Any]) -> dict[str, Any]:
-    """What a draw keeps of a model as plain data."""
+    """What a draw keeps of a model as plain data: how funding moves about its levels stays the model's."""
     law = {key: value for key, value in document["filtered"].items() if key != "as_of"}
-    kept = {key: document[key] for key in ("regimes", "transitions", "levels") if key in document}
-    return kept | {"filtered": law}
+    kept = {key: document[key] for key in ("transitions", "levels") if key in document}
+    regimes = {
+        name: {key: value for key, value in regime.items() if key != "funding_process"}
+        for name, regime in document["regimes"].items()
+    }
+    return {"regimes": regimes} | kept | {"filtered": law}
 
 
 def shrink_drifts(drifts: Floats, errors: Floats, law: Floats) -> Floats:

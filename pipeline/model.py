@@ -156,7 +156,7 @@ class Filtered(Part):
 
 
 class DrawnRegime(Part):
-    """The figures of a regime that a draw has of its own; jumps and wicks are the model's."""
+    """The figures of a regime that a draw has of its own; all else is the model's."""
 
     volatility: dict[str, Volatility]
     drift: dict[str, Rate] = Field(default={})
