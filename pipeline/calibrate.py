@@ -40,7 +40,7 @@ REGIME_NAMES = {
 }
 LEVEL_NAMES = {2: ("low", "high"), 3: ("low", "usual", "high"), 4: ("low", "usual", "high", "extreme")}
 MOST_LEVELS = max(LEVEL_NAMES)
-SHORTEST_LEVEL = timedelta(days=7)  # levels are for what regimes of hours forget: how loud this month is
+SHORTEST_LEVEL = timedelta(days=3)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
 DRIFT_PRIOR = 0.5  # annualised: what mean drifts of assets are like before the window has been looked at
 METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"

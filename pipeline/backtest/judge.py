@@ -51,7 +51,7 @@ class Settings:
     refit: timedelta = REFIT
     window: timedelta = WINDOW
     spacing: timedelta = SPACING
-    regimes: int = 4
+    regimes: int = 2  # beside four levels more of them forecast worse: docs/backtest.md
     paths: int = 16_384
     repeats: int = 5
     seed: int = 0

@@ -226,7 +226,7 @@ def test_calibrate__levels_from_a_year_on() -> None:
     # two is all there is: each further one dies out, or splits one of them
     assert set(model.levels.scale) <= {"low", "usual", "high", "extreme"}
     assert model.stationary_variance() == pytest.approx(1.0, abs=0.01)  # chains are rounded
-    assert np.diag(model.level_matrix()).min() >= 1.0 - 1.0 / 168 - 1e-5
+    assert np.diag(model.level_matrix()).min() >= 1.0 - 1.0 / 72 - 1e-5
     now = math.sqrt(float(model.initial_variance()[0])) * model.regimes["market"].volatility["BTC"]
     assert now == pytest.approx(0.8, rel=0.05)
     assert MarketModel.model_validate(model.document()) == model
