@@ -22,7 +22,7 @@ from pipeline.dydx.funding import index_delta, settle
 from pipeline.dydx.market import Market
 from pipeline.dydx.risk import account_risk
 from pipeline.dydx.tier import Tier
-from pipeline.dydx.units import MILLION
+from pipeline.dydx.units import MILLION, clamp
 from pipeline.engine import liquidatable_now, simulate_block
 from pipeline.plan import plan_from_document
 from tests.pipeline.dydx.tolerances import Span, gross_of, rounded, tolerance_of
@@ -42,6 +42,7 @@ NOTHING = Span(Fraction(0), Fraction(0))
 TIE = Fraction(1, 10**12)  # of notional and equity: how far below equality the kernel looks
 YEAR_H = 8_760
 RATE_PERIODS = YEAR_H // 8  # eight hours each
+CLAMP_FACTOR = 6 * MILLION  # of the chain's genesis: funding_rate_clamp_factor_ppm
 
 
 class Instant(NamedTuple):
@@ -226,13 +227,15 @@ def funded(markets: Markets, rates_ppm: Mapping[int, int], hours: int) -> Market
 def test_simulate_block__funding_is_the_chains_but_for_its_quantum(twin, random, hours) -> None:
     pool = settle(twin.pools[0], twin.markets)[0]
     twin = dataclasses.replace(twin, pools=(pool,))
-    rates = {i: random.choice((0, 1, 125, random.randint(-100_000, 100_000))) for i in twin.markets}
+    asked = {i: random.choice((0, 1, 125, random.randint(-100_000, 100_000))) for i in twin.markets}
+    bounds = {i: market.tier.funding_clamp_ppm(CLAMP_FACTOR) for i, market in twin.markets.items()}
+    rates = {i: clamp(rate, -bounds[i], bounds[i]) for i, rate in asked.items()}
     later = funded(twin.markets, rates, hours)
     added = funding_span(rates, pool, hours)
     edges = edges_of(twin, later, added)
     document = document_of(twin)
     document["simulation"]["horizons"] = [f"{hours}h"]
-    annual = {asset_of(i): rate / MILLION * RATE_PERIODS for i, rate in rates.items()}
+    annual = {asset_of(i): rate / MILLION * RATE_PERIODS for i, rate in asked.items()}
     document["model"]["regimes"]["only"]["funding"] = annual
     hits = hits_of(document, twin, [pool for _, _, pool in edges])
     for n, (mark, expected, edge) in enumerate(edges):
