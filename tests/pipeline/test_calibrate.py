@@ -6,7 +6,7 @@ import json
 import math
 import os
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -377,6 +377,9 @@ def arrays(model: MarketModel) -> tuple[NDArray[np.float64], ...]:
     )
 
 
+WINDOW_START = datetime(2023, 1, 1, tzinfo=UTC)
+
+
 @pytest.fixture(scope="module")
 def shipped() -> MarketModel:
     return load_model("crypto-majors")
@@ -402,7 +405,7 @@ def test_crypto_majors__number_of_regimes_by_held_out_likelihood(shipped: Market
 
 @needs_data
 def test_crypto_majors__more_likely_than_one_gaussian(shipped: MarketModel) -> None:
-    returns = load_prices(DATA / "perp_1h.parquet", shipped.assets).log_returns()
+    returns = load_prices(DATA / "perp_1h.parquet", shipped.assets, WINDOW_START).log_returns()
     gaussian = (
         np.ones(1),
         np.ones((1, 1)),
@@ -422,7 +425,7 @@ def test_crypto_majors__more_likely_than_one_gaussian(shipped: MarketModel) -> N
 @needs_data
 @pytest.mark.slow
 def test_crypto_majors__refit_gives_the_shipped_figures(shipped: MarketModel) -> None:
-    prices = load_prices(DATA / "perp_1h.parquet", shipped.assets)
+    prices = load_prices(DATA / "perp_1h.parquet", shipped.assets, WINDOW_START)
     funding = load_funding(DATA / "funding.parquet", shipped.assets)
     refit = calibrate(prices, funding, len(shipped.regimes), seed=7, name=shipped.name)
     for name, regime in shipped.regimes.items():
