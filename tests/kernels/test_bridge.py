@@ -268,7 +268,7 @@ def test_split_step__double_exponential_jumps_are_those_of_the_sum(jumps: int) -
         split_step(market, law, key, now, price, 0, pieces)
         leaps = np.log(pieces.starts[:, 1 : jumps + 1] / pieces.ends[:, :jumps]).T
         place = oracle.Place(1, path, 2)
-        want = [oracle.find_jump(problem.sets[0][0], place, i) for i in range(jumps)]
+        want = [oracle.find_jump(problem, problem.sets[0][0], place, i) for i in range(jumps)]
         np.testing.assert_allclose(leaps, want, atol=1e-12)
         np.testing.assert_allclose(jump_sum, np.sum(want, axis=0), atol=1e-12)
 

@@ -34,6 +34,7 @@ def one_account(account: Account) -> tuple[Book, Standing, Tally]:
     standing = Standing(
         np.zeros((1, 1, lanes)),
         np.zeros((1, lanes), np.int64),
+        np.zeros(lanes, np.int64),
         np.zeros((1, 0, lanes)),
         np.zeros((1, 0, lanes)),
         np.zeros((1, pools, NEXT + MARKS, lanes)),
