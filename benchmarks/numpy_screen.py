@@ -50,7 +50,7 @@ def _screen_batch(
     regime: Integers = np.zeros(paths, np.int64)
     move = np.empty((assets, paths))
     for step in range(clock.steps):
-        law = market.initial[None, :] if step == 0 else market.transitions[regime]
+        law = market.initial if step == 0 else market.transitions[regime]
         regime = (rng.random(paths)[:, None] > law[:, :-1]).sum(axis=1)
         normal = rng.standard_normal((assets, paths))
         for k, nu in enumerate(tails):
