@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.panel import read_panel
-from pipeline.regime_climb import Shortest, expect
+from pipeline.regime_climb import FREE, Shortest, expect
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ def choose_regimes(
     seed: int = 0,
     starts: int = 4,
     folds: int = 5,
-    shortest: Shortest = Shortest(),  # noqa: B008
+    shortest: Shortest = FREE,
     levels: int = 1,
     progress: Progress | None = None,
 ) -> RegimeChoice:

@@ -55,6 +55,9 @@ class Shortest:
     level: float = 1.0
 
 
+FREE = Shortest()
+
+
 @dataclass(frozen=True)
 class Expectation:
     """What the returns say of the states, given figures.

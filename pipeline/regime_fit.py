@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.chain import stationary_law
 from pipeline.errors import DataError, Problem
 from pipeline.panel import Panel, read_panel
-from pipeline.regime_climb import Climb, Figures, Shortest, climb, expect
+from pipeline.regime_climb import FREE, Climb, Figures, Shortest, climb, expect
 from pipeline.regime_start import draw_start
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ def fit_regimes(
     regimes: int,
     seed: int,
     starts: int = 4,
-    shortest: Shortest = Shortest(),  # noqa: B008
+    shortest: Shortest = FREE,
     levels: int = 1,
     progress: Progress | None = None,
 ) -> RegimeFit:
