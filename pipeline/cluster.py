@@ -54,7 +54,9 @@ def open_cluster(cluster: str) -> Iterator[Client]:
     Raises InputError for a name that is none of these, or a scheduler that does not answer.
     """
     check_cluster(cluster)
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read when distributed is imported
+    # Read when distributed is imported. What goes wrong comes back as an exception; the errors that workers
+    # log beside it are of heartbeats cut off while the cluster ends.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     from distributed import Client, LocalCluster
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
