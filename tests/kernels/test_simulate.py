@@ -144,7 +144,7 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -
     problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
-    paths = 20 if COMPILED else 2
+    paths = 40 if COMPILED else 2
     doubtful = hit = cells = 0
     for path in range(2**32 - 1, 2**32 - 1 + paths):  # both words of the path's number take part
         tally = run_lowered(market, book, clock, SEED, path, 1, len(problem.horizons))

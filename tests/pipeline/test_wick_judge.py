@@ -183,7 +183,8 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
     return total
 
 
-def judge() -> Judgement:
+@pytest.fixture(scope="module")
+def found() -> Judgement:
     """Everything."""
     hourly = load_prices(DATA / "perp_1h.parquet", ASSETS, START)
     quarters = load_prices(DATA / "perp_15m.parquet", ASSETS, START)
@@ -210,8 +211,7 @@ def judge() -> Judgement:
 @pytest.mark.skipif(
     not (DATA / "perp_15m.parquet").exists(), reason=f"no market history in {DATA} (SEAWALL_DATA)"
 )
-def test_monitoring_wick__finds_what_quarter_hours_show() -> None:
-    found = judge()
+def test_monitoring_wick__finds_what_quarter_hours_show(found: Judgement) -> None:
     head = ("real closes", "real 15 min", "95 %", "close", "bridge", "wick", "off", "on real closes", "off")
     print("\n| percent | " + " | ".join(head) + " |\n" + "|---" * (len(head) + 1) + "|")
     for name, (_, levels) in BOOKS.items():
@@ -230,7 +230,24 @@ def test_monitoring_wick__finds_what_quarter_hours_show() -> None:
     assert (np.abs(long - real) < np.abs(found.bridge["long"] - real)).all()
     # the long-short book comes out too high, as its closes do: docs/calibration.md
     assert (np.abs(found.wick["long-short"] / found.real_lows["long-short"] - 1.0)[2:] < 0.3).all()
-    # on the closes that were, wicks are judged apart from the model's closes
-    for name, least in (("long", [0.2, 0.15, 0.15]), ("long-short", [0.15, 0.15, 0.15])):
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (DATA / "perp_15m.parquet").exists(), reason=f"no market history in {DATA} (SEAWALL_DATA)"
+)
+@pytest.mark.xfail(reason="the model's own closes of hedged books are too wild: +20 %; docs/calibration.md")
+def test_monitoring_wick__the_long_short_book_is_within_15_percent(found: Judgement) -> None:
+    off = found.wick["long-short"] / found.real_lows["long-short"] - 1.0
+    assert (np.abs(off)[2:] < 0.15).all(), off
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (DATA / "perp_15m.parquet").exists(), reason=f"no market history in {DATA} (SEAWALL_DATA)"
+)
+@pytest.mark.xfail(reason="on the closes that were, the long book at 10x is 19 % low; docs/calibration.md")
+def test_monitoring_wick__on_real_closes_is_within_15_percent(found: Judgement) -> None:
+    for name in BOOKS:
         off = found.wick_on_real_closes[name][1:] / found.real_lows[name][1:] - 1.0
-        assert (np.abs(off) < least).all(), (name, off)
+        assert (np.abs(off) < 0.15).all(), (name, off)
