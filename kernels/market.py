@@ -16,16 +16,17 @@ import numpy as np
 from kernels.elementary import exp
 from kernels.jit import hot, inlined
 from kernels.random import (
+    JUMPS,
+    LEVEL,
+    MIXING,
+    REGIME,
     SLOT_BRIDGE,
     SLOT_FACTORS,
     SLOT_JUMP_SIZE,
     SLOT_JUMP_SPLIT,
-    SLOT_JUMPS,
-    SLOT_LEVEL,
-    SLOT_REGIME,
+    draw_normal_lanes,
     draw_normal_vector,
-    draw_normals,
-    draw_uniforms,
+    draw_step_uniforms,
 )
 from kernels.structs import DOUBLE_EXPONENTIAL, LANES, Draws, Floats, Integers, Key, Law, Market, Step
 
@@ -40,22 +41,6 @@ _WITHIN = np.int64((1 << (52 - CELL_BITS)) - 1)
 _CELL_WIDTH = 2.0 ** -(52 - CELL_BITS)
 # A log return of one step is cut here, at a factor of 1e43: the heaviest tails would overflow float64.
 WILDEST = 100.0
-
-
-@inlined
-def draw_uniform_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
-    """Fill two arrays (LANES,) with the uniforms of a slot, from the path in the key onward."""
-    for v in range(LANES):
-        lane = Key(key.seed, key.path + np.uint64(v), key.step)
-        first[v], second[v] = draw_uniforms(lane, slot)
-
-
-@inlined
-def draw_normal_lanes(key: Key, slot: int, first: Floats, second: Floats) -> None:
-    """Fill two arrays (LANES,) with the standard normals of a slot, from the path in the key onward."""
-    for v in range(LANES):
-        lane = Key(key.seed, key.path + np.uint64(v), key.step)
-        first[v], second[v] = draw_normals(lane, slot)
 
 
 @inlined
@@ -74,8 +59,8 @@ def combine_factors(loading: Floats, depth: int, factor: Floats, noise: Floats) 
 @hot
 def draw_noise(market: Market, key: Key, slot: int, factor: Floats, noise: Floats) -> None:
     """Fill factor (F, LANES) with the normals of a slot, noise (D, K, A, LANES) with loading x factor."""
-    for j in range(0, factor.shape[0], 2):
-        draw_normal_lanes(key, slot + j // 2, factor[j], factor[j + 1])
+    for j in range(0, factor.shape[0], 4):
+        draw_normal_lanes(key, slot + j // 4, factor[j : j + 4])
     for d in range(noise.shape[0]):
         if market.in_use[np.int64(key.step), d]:
             for k in range(noise.shape[1]):
@@ -89,13 +74,10 @@ def draw_step(market: Market, key: Key, bridge: int, draws: Draws) -> None:
 
     Regime and mixing belong to the model's step, so they stay as they are inside it.
     """
-    step = np.int64(key.step)
-    if step % market.substeps == 0:
-        draw_uniform_lanes(key, SLOT_REGIME, draws.uniform[0], draws.uniform[1])
-        if market.level_scale.shape[0] > 1:
-            draw_uniform_lanes(key, SLOT_LEVEL, draws.uniform[4], draws.uniform[5])
-    if market.has_jumps:
-        draw_uniform_lanes(key, SLOT_JUMPS, draws.uniform[2], draws.uniform[3])
+    if np.int64(key.step) % market.substeps == 0:
+        draw_step_uniforms(key, REGIME, draws.uniform)
+    elif market.has_jumps:
+        draw_step_uniforms(key, JUMPS, draws.uniform)
     draw_noise(market, key, SLOT_FACTORS, draws.factor, draws.noise)
     if bridge:
         draw_noise(market, key, SLOT_BRIDGE, draws.dip_factor, draws.dip_noise)
@@ -109,13 +91,13 @@ def switch_levels(market: Market, step: int, uniform: Floats, level: Integers) -
         for v in range(LANES):
             m = 0
             for c in range(last):
-                m += int(uniform[4, v] > market.level_initial[c])
+                m += int(uniform[LEVEL, v] > market.level_initial[c])
             level[v] = m
     elif step % market.substeps == 0:
         for v in range(LANES):
             m = 0
             for c in range(last):
-                m += int(uniform[4, v] > market.level_transitions[level[v], c])
+                m += int(uniform[LEVEL, v] > market.level_transitions[level[v], c])
             level[v] = m
 
 
@@ -132,13 +114,13 @@ def switch_regimes(
         for v in range(LANES):
             k = 0
             for c in range(last):
-                k += int(uniform[0, v] > market.initial[level[v], c])
+                k += int(uniform[REGIME, v] > market.initial[level[v], c])
             regime[v] = k
     elif step % market.substeps == 0:
         for v in range(LANES):
             k = 0
             for c in range(last):
-                k += int(uniform[0, v] > market.transitions[regime[v], c])
+                k += int(uniform[REGIME, v] > market.transitions[regime[v], c])
             regime[v] = k
 
 
@@ -159,7 +141,7 @@ def mix_tails(
     """weight (LANES,): the t-mixing number shared by all assets, times the scale of its level."""
     for v in range(LANES):
         table = market.mixing[parameters, regime[v]]
-        weight[v] = read_mixing(market.mixing_tables[table], uniform[1, v]) if table >= 0 else 1.0
+        weight[v] = read_mixing(market.mixing_tables[table], uniform[MIXING, v]) if table >= 0 else 1.0
     if market.level_scale.shape[0] > 1:
         for v in range(LANES):
             weight[v] *= market.level_scale[level[v]]
@@ -173,7 +155,7 @@ def count_jumps(market: Market, parameters: int, regime: Integers, uniform: Floa
     for v in range(LANES):
         law = market.jump_law[parameters, regime[v]]
         n = 0
-        while n < most and uniform[2, v] > law[n]:
+        while n < most and uniform[JUMPS, v] > law[n]:
             n += 1
         jumps[v] = n
         lanes += n > 0

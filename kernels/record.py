@@ -98,7 +98,7 @@ def record_lanes(
         if market.shock[0, step] >= 0:
             apply_shock(market, market.shock[0, step], price)
         if market.event[0, step] >= 0:
-            apply_event(market, market.event[0, step], key, price)
+            apply_event(market, market.event[0, step], key, draws.event_normal, price)
         if market.replay[0, step] >= 0:
             add_returns(market.replays[market.replay[0, step]], now.move)
         move_prices(market, now, price)
@@ -137,10 +137,11 @@ def record_paths(seed: int, first_path: int, steps: int, market: Market, implied
     )
     noise = lanes(2, loadings, regimes, assets)
     draws = Draws(
-        *(lanes(6), lanes(factors), noise[0], lanes(factors), noise[1]),
+        *(lanes(4), lanes(factors), noise[0], lanes(factors), noise[1]),
         *(lanes(WAYS), lanes(WAYS, assets), lanes(0, WAYS, assets)),
         lanes(2, room_for_normals(market.funding_law)),
         lanes(room_for_normals(market.basis_law)),
+        lanes(2),
     )
     before, move, spread, carry, dip, rate = lanes(6, assets)
     now = Step(

@@ -12,27 +12,26 @@ from __future__ import annotations
 import math
 
 from kernels.jit import hot
-from kernels.market import draw_normal_lanes
+from kernels.random import draw_normal_lanes
 from kernels.structs import LANES, Floats, Integers, Key, Market, Reverting
 
 START = 1 << 20  # beyond a state's first slot: where what it starts from is drawn
-OWN = 2  # the first row of normals that belongs to an asset
+OWN = 4  # the first row of normals that belongs to an asset
 
 
 def room_for_normals(law: Reverting) -> int:
     """The rows that `draw_reverting` fills."""
-    return OWN + 2 * (1 + int(law.column.max(initial=-1)) // 2)
+    return OWN + 4 * (1 + int(law.column.max(initial=-1)) // 4)
 
 
 @hot
 def draw_reverting(law: Reverting, key: Key, slot: int, normal: Floats) -> None:
-    """Fill normal (OWN + columns, LANES): common to all assets, spare, then those of the assets simulated."""
-    draw_normal_lanes(key, slot, normal[0], normal[1])
+    """Fill normal (OWN + columns, LANES): common to all assets, three spare, then the assets' own."""
+    draw_normal_lanes(key, slot, normal)
     for b in range(law.column.shape[0]):
-        pair = law.column[b] // 2
-        if b == 0 or law.column[b - 1] // 2 != pair:
-            j = OWN + 2 * pair
-            draw_normal_lanes(key, slot + 1 + pair, normal[j], normal[j + 1])
+        four = law.column[b] // 4
+        if b == 0 or law.column[b - 1] // 4 != four:
+            draw_normal_lanes(key, slot + 1 + four, normal[OWN + 4 * four :])
 
 
 @hot

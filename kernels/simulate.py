@@ -25,7 +25,7 @@ from kernels.market import (
     switch_levels,
     switch_regimes,
 )
-from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normals, draw_uniforms
+from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.reverting import (
     START,
     draw_reverting,
@@ -85,13 +85,17 @@ def apply_shock(market: Market, shock: int, price: Floats) -> None:
 
 
 @hot
-def apply_event(market: Market, event: int, key: Key, price: Floats) -> None:
-    """Multiply prices (A, LANES) by an event's factors: each path draws its sign and its size."""
+def apply_event(market: Market, event: int, key: Key, normal: Floats, price: Floats) -> None:
+    """Multiply prices (A, LANES) by an event's factors: each path draws its sign and its size.
+
+    normal (2, LANES) is room to draw in.
+    """
     up_probability, spread = market.event_law[event, 0], market.event_law[event, 1]
+    draw_normal_pair(key, SLOT_EVENT + 1, normal[0], normal[1])
     for v in range(LANES):
         lane = Key(key.seed, key.path + np.uint64(v), key.step)
         side = 0 if draw_uniforms(lane, SLOT_EVENT)[0] < up_probability else 1
-        size = exp(spread * draw_normals(lane, SLOT_EVENT + 1)[0] - 0.5 * spread * spread)
+        size = exp(spread * normal[0, v] - 0.5 * spread * spread)
         for a in range(price.shape[0]):
             move = size * market.events[event, side, a]
             price[a, v] *= exp(min(max(move, -WILDEST), WILDEST))
@@ -255,7 +259,7 @@ def walk_paths(
                     if shock >= 0:
                         apply_shock(market, shock, price)
                     if event >= 0:
-                        apply_event(market, event, key, price)
+                        apply_event(market, event, key, draws.event_normal, price)
                     if cash >= 0:
                         change_cash(book, cash, standing.pool[s])
                     watched = int(clock.bridge and clock.watch[s, step] == THROUGHOUT)
@@ -353,7 +357,7 @@ def simulate_paths(
         book,
         clock,
         Draws(
-            lanes(6),
+            lanes(4),
             lanes(factors),
             lanes(loadings, regimes, assets),
             lanes(factors),
@@ -363,6 +367,7 @@ def simulate_paths(
             lanes(scenarios if clock.wick else 0, WAYS, assets),
             lanes(2, room_for_normals(market.funding_law)),
             lanes(room_for_normals(market.basis_law)),
+            lanes(2),
         ),
         now,
         standing,

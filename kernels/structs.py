@@ -207,7 +207,7 @@ class Tally(NamedTuple):
 class Draws(NamedTuple):
     """What all scenarios share in a step."""
 
-    uniform: Floats  # (6, LANES) regime, t-mixing, number of jumps, spare, level, spare
+    uniform: Floats  # (4, LANES) for the next regime, t-mixing, the next level, the number of jumps
     factor: Floats  # (F, LANES) standard normals
     noise: Floats  # (D, K, A, LANES) loading times factors
     dip_factor: Floats  # (F, LANES) standard normals for what happens between the ends of a step
@@ -217,6 +217,7 @@ class Draws(NamedTuple):
     excess: Floats  # (S, WAYS, A, LANES) of wicks, for the scenarios that others share their regimes with
     funding_normal: Floats  # (2, rows, LANES) of the step, of the start: see `kernels.reverting`
     basis_normal: Floats  # (rows, LANES) of the start
+    event_normal: Floats  # (2, LANES) the size of an event, and a spare one
 
 
 class Step(NamedTuple):

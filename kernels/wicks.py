@@ -20,8 +20,8 @@ import numpy as np
 from kernels.jit import hot, inlined
 from kernels.kinks import lift_at, turn_lanes
 from kernels.leaps import BEYOND
-from kernels.market import WILDEST, draw_normal_lanes
-from kernels.random import SLOT_WICK
+from kernels.market import WILDEST
+from kernels.random import SLOT_WICK, draw_normal_pair
 from kernels.structs import (
     BANKRUPTCY,
     DOWN,
@@ -60,9 +60,9 @@ def find_excess(normal: float, probability: float, scale: float, tail: float) ->
 @inlined
 def draw_wick_normals(market: Market, key: Key, common: Floats, own: Floats) -> None:
     """Fill common (WAYS, LANES) and own (WAYS, A, LANES) with the normals of a step's wicks."""
-    draw_normal_lanes(key, SLOT_WICK, common[0], common[1])
+    draw_normal_pair(key, SLOT_WICK, common[0], common[1])
     for a in range(own.shape[1]):
-        draw_normal_lanes(key, SLOT_WICK + 1 + market.number[a], own[0, a], own[1, a])
+        draw_normal_pair(key, SLOT_WICK + 1 + market.number[a], own[0, a], own[1, a])
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""What the kernels compute, written again from the formulae: plain loops, no compiled code, nothing shared.
+"""What the kernels compute, written again from the formulae: plain loops, nothing shared but the normals.
 
 Every function bears the name of the kernel it doubles. Each leverage is valued by itself: no thresholds, no
 ranks, no lanes, no tables. Where a decision (equity below the requirement) is closer to its edge than
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 from scipy.stats import chi2, expon, genpareto, norm, poisson
 
+from kernels.random import draw_normal_vector as draw_normal_vector_of_kernels
+from kernels.structs import Key
 from tests.kernels.problems import Excess, Pool, Problem, Rates, Regime, Scenario
 from tests.margin_oracle import (
     BANKRUPTCY,
@@ -38,7 +40,8 @@ Horizons = NDArray[np.int64]
 Words = tuple[int, int, int, int]
 
 # Which slot of a (path, step) each number has: the contract that keeps results comparable between versions.
-REGIME, JUMPS, LEVEL, FACTORS, JUMP_SIZE = 0, 1, 2, 1 << 8, 1 << 16
+STEP, FACTORS, JUMP_SIZE = 0, 1 << 8, 1 << 16
+REGIME, MIXING, LEVEL, JUMPS = 0, 1, 2, 3  # which of the four uniforms of a step
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
 WICK = 1 << 24
 FUNDING, FUNDING_START, BASIS_START = 1 << 27, (1 << 27) + (1 << 20), (1 << 28) + (1 << 20)
@@ -83,17 +86,10 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
     return x0, x1, x2, x3
 
 
-def invert_philox(words: Words, key: tuple[int, int]) -> Words:
-    """The counter whose block is these words: each round is a bijection, its multipliers being odd."""
-    inverse0, inverse1 = pow(0xD2511F53, -1, 2**32), pow(0xCD9E8D57, -1, 2**32)
-    k0, k1 = key
-    x0, x1, x2, x3 = words
-    for i in reversed(range(10)):
-        r0, r1 = (k0 + i * 0x9E3779B9) % 2**32, (k1 + i * 0xBB67AE85) % 2**32
-        before0, before2 = x3 * inverse0 % 2**32, x1 * inverse1 % 2**32
-        high0, high1 = 0xD2511F53 * before0 >> 32, 0xCD9E8D57 * before2 >> 32
-        x0, x1, x2, x3 = before0, x0 ^ high1 ^ r0, before2, x2 ^ high0 ^ r1
-    return x0, x1, x2, x3
+def philox_at(place: Place, slot: int) -> Words:
+    """The words of a slot: the key is the seed, the counter (path low, path high, step, slot)."""
+    counter = (place.path % 2**32, place.path >> 32, place.step, slot)
+    return philox(counter, (place.seed % 2**32, place.seed >> 32))
 
 
 def uniform_of_words(low: int, high: int) -> float:
@@ -103,29 +99,62 @@ def uniform_of_words(low: int, high: int) -> float:
 
 @lru_cache(maxsize=1 << 15)
 def draw_uniforms(place: Place, slot: int) -> tuple[float, float]:
-    """Two uniforms: the key is the seed, the counter (path low, path high, step, slot)."""
-    counter = (place.path % 2**32, place.path >> 32, place.step, slot)
-    words = philox(counter, (place.seed % 2**32, place.seed >> 32))
+    """Two uniforms of 52 bits."""
+    words = philox_at(place, slot)
     return uniform_of_words(*words[:2]), uniform_of_words(*words[2:])
 
 
-def draw_normals(place: Place, slot: int) -> tuple[float, float]:
-    """Box and Muller (1958)."""
-    u, turn = draw_uniforms(place, slot)
-    radius = np.sqrt(-2.0 * np.log(u))
-    return float(radius * np.cos(2.0 * np.pi * turn)), float(radius * np.sin(2.0 * np.pi * turn))
+def fine_uniform(word: int, other: int) -> float:
+    """The middle of one of 2**42 equal cells of (0, 1): the other word's lower ten bits split those of one."""
+    return ((word << 10 | other % 1024) + 0.5) / 2.0**42
+
+
+@lru_cache(maxsize=1 << 15)
+def draw_step_uniforms(place: Place) -> tuple[float, float, float, float]:
+    """For the next regime, t-mixing, the next level, the number of jumps."""
+    w0, w1, w2, w3 = philox_at(place, STEP)
+    regime, level, jumps = (((word >> 1) + 0.5) / 2.0**31 for word in (w0, w2, w3))
+    return regime, fine_uniform(w1, w0), level, jumps
+
+
+def normals_of_words(radius: int, turn: int) -> tuple[float, float]:
+    """Box and Muller (1958): the turn's upper two bits are signs and order, the others an angle."""
+    r = math.sqrt(-2.0 * math.log(fine_uniform(radius, turn)))
+    within = turn % 2**30
+    angle = (within - 2**30 if within >= 2**29 else within) / 2**30 * math.pi / 2.0
+    first, second = r * math.cos(angle), r * math.sin(angle)
+    if turn >> 30 & 1:
+        first, second = second, first
+    return (-first, -second) if turn >> 31 else (first, second)
+
+
+def draw_exact_normals(place: Place, slot: int) -> tuple[float, float, float, float]:
+    """The four normals of a slot, before they are rounded to float32."""
+    w0, w1, w2, w3 = philox_at(place, slot)
+    return (*normals_of_words(w0, w1), *normals_of_words(w2, w3))
+
+
+@lru_cache(maxsize=1 << 15)
+def draw_normals(place: Place, slot: int) -> tuple[float, ...]:
+    """The same as the kernels have them, which `tests/kernels/test_random.py` holds against the exact ones.
+
+    Path by path two programs can only be compared on the same numbers: this is all they share.
+    """
+    normal = np.empty(4)
+    draw_normal_vector_of_kernels(Key(*(np.uint64(part) for part in place)), slot, normal)
+    return tuple(normal.tolist())
 
 
 def draw_normal_vector(place: Place, slot: int, length: int) -> Floats:
-    """Normals one after another, two to a slot."""
-    return np.array([draw_normals(place, slot + j // 2)[j % 2] for j in range(length)])
+    """Normals one after another, four to a slot."""
+    return np.array([draw_normals(place, slot + j // 4)[j % 4] for j in range(length)])
 
 
 def switch_levels(problem: Problem, seed: int, path: int) -> list[int]:
     """The level in force in every step, whatever the scenario."""
     levels: list[int] = []
     for step in range(problem.steps):
-        u = draw_uniforms(Place(seed, path, step), LEVEL)[0]
+        u = draw_step_uniforms(Place(seed, path, step))[LEVEL]
         if step == 0:
             levels.append(_invert(problem.levels.initial, u))
         elif step % problem.substeps == 0:
@@ -140,7 +169,7 @@ def switch_regimes(problem: Problem, scenario: Scenario, seed: int, path: int) -
     forced = problem.scenarios[scenario.leader].forced
     regimes: list[int] = []
     for step in range(problem.steps):
-        u = draw_uniforms(Place(seed, path, step), REGIME)[0]
+        u = draw_step_uniforms(Place(seed, path, step))[REGIME]
         if forced[step] >= 0:
             regimes.append(forced[step])
         elif step == 0:
@@ -237,7 +266,7 @@ def move_reverting(problem: Problem, regime: Regime, place: Place, rates: Floats
     law = regime.rates
     assert law is not None
     model_step = place._replace(step=place.step - place.step % problem.substeps)
-    weight = mix_tails(regime.df, draw_uniforms(model_step, REGIME)[1])
+    weight = mix_tails(regime.df, draw_step_uniforms(model_step)[MIXING])
     of_returns = np.linalg.cholesky(regime.correlation) @ draw_normal_vector(place, FACTORS, problem.assets)
     own = draw_reverting(place, FUNDING, problem.assets, law.common)
     shock = law.correlation * of_returns + np.sqrt(1.0 - law.correlation**2) * own
@@ -666,11 +695,11 @@ class _Walk:
 def _draw_return(problem: Problem, regime: Regime, place: Place) -> tuple[float, int, Floats, Floats]:
     """Mixing number, number of jumps, their sum, and the whole return of one step."""
     model_step = place._replace(step=place.step - place.step % problem.substeps)
-    weight = mix_tails(regime.df, draw_uniforms(model_step, REGIME)[1])
+    weight = mix_tails(regime.df, draw_step_uniforms(model_step)[MIXING])
     root = load_step(problem, regime)
     z = draw_normal_vector(place, FACTORS, root.shape[1])
     move = regime.drift[problem.spot_of] * problem.step_years + weight * root @ z
-    jumps = count_jumps(problem, regime, draw_uniforms(place, JUMPS)[0])
+    jumps = count_jumps(problem, regime, draw_step_uniforms(place)[JUMPS])
     jump_sum = np.zeros(problem.spot.size)
     if regime.jump_sides is not None:
         jump_sum = sum((find_jump(problem, regime, place, i) for i in range(jumps)), jump_sum)

@@ -127,7 +127,7 @@ def room_for(market: Market) -> tuple[Draws, Step]:
     loadings, regimes, assets, factors = market.loading.shape
     noise = np.zeros((2, loadings, regimes, assets, LANES))
     draws = Draws(
-        np.zeros((6, LANES)),
+        np.zeros((4, LANES)),
         np.zeros((factors, LANES)),
         noise[0],
         np.zeros((factors, LANES)),
@@ -137,6 +137,7 @@ def room_for(market: Market) -> tuple[Draws, Step]:
         np.zeros((1, WAYS, assets, LANES)),
         np.zeros((2, room_for_normals(market.funding_law), LANES)),
         np.zeros((room_for_normals(market.basis_law), LANES)),
+        np.zeros((2, LANES)),
     )
     return draws, step_of(assets)
 

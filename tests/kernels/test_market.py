@@ -23,6 +23,7 @@ from kernels.market import (
     switch_levels,
     switch_regimes,
 )
+from kernels.random import JUMPS
 from kernels.structs import LANES, Key, Law, Market
 from pipeline.jumps import DoubleExponentialJumps
 from tests import oracle
@@ -150,10 +151,10 @@ def test_count_jumps__poisson(mean: float) -> None:
     regime = np.ones(LANES, np.int64)
     uniform, jumps, found = np.zeros((4, LANES)), np.zeros(LANES, np.int64), []
     for _ in range(sample(40_000, 1024) // LANES):
-        uniform[2] = rng.uniform(size=LANES)
+        uniform[JUMPS] = rng.uniform(size=LANES)
         lanes = count_jumps(market, 0, regime, uniform, jumps)
         assert lanes == (jumps > 0).sum()
-        np.testing.assert_array_equal(jumps, poisson.ppf(uniform[2], mean))
+        np.testing.assert_array_equal(jumps, poisson.ppf(uniform[JUMPS], mean))
         found.append(jumps.copy())
     seen = np.bincount(np.concatenate(found), minlength=13)
     expected = poisson.pmf(np.arange(13), mean) * seen.sum()
@@ -170,7 +171,7 @@ def test_count_jumps__poisson(mean: float) -> None:
 
 def test_count_jumps__no_more_than_there_is_room_for() -> None:
     market = market_of(replace(random_problem(42, assets=1, regimes=1, jumps=True), most_jumps=2))
-    uniform = np.full((6, LANES), 1.0 - 2.0**-53)
+    uniform = np.full((4, LANES), 1.0 - 2.0**-53)
     jumps = np.zeros(LANES, np.int64)
     assert count_jumps(market, 0, np.zeros(LANES, np.int64), uniform, jumps) == LANES
     np.testing.assert_array_equal(jumps, 2)
@@ -291,7 +292,7 @@ def test_switch_regimes__edges_of_the_law() -> None:
     )
     market, regime = market_of(problem), np.zeros(LANES, np.int64)
     for u in (2.0**-53, 0.5, 1.0 - 2.0**-53):
-        uniform = np.full((6, LANES), u)
+        uniform = np.full((4, LANES), u)
         visited = []
         for step in range(4):
             switch_regimes(market, 0, step, uniform, FIRST_LEVEL, regime)
@@ -309,7 +310,7 @@ def test_switch_regimes__holds_within_a_model_step_and_obeys_force() -> None:
     forced = (-1, -1, -1, -1, 1, 1, 1, -1, -1, -1)
     problem = replace(problem, scenarios=(plain_scenario(10), plain_scenario(10, 1)._replace(forced=forced)))
     market = market_of(problem)
-    uniform = np.full((6, LANES), 0.3)
+    uniform = np.full((4, LANES), 0.3)
     for scenario, want in [(0, [0, 0, 1, 1, 0, 0, 1, 1, 0, 0]), (1, [0, 0, 1, 1, 1, 1, 1, 1, 0, 0])]:
         regime = np.zeros(LANES, np.int64)
         visited = []
@@ -348,13 +349,13 @@ def test_switch_regimes__the_first_one_depends_on_the_first_level() -> None:
     market, regime = market_of(problem), np.zeros(LANES, np.int64)
     for u, by_level in [(0.2, [0, 1, 0]), (0.8, [0, 1, 1])]:
         for level, want in enumerate(by_level):
-            switch_regimes(market, 0, 0, np.full((6, LANES), u), np.full(LANES, level), regime)
+            switch_regimes(market, 0, 0, np.full((4, LANES), u), np.full(LANES, level), regime)
             assert (regime == want).all()
 
 
 def test_mix_tails__the_level_multiplies_it() -> None:
     market = market_of(replace(random_problem(44, assets=1, regimes=1, df=4.0), levels=THREE_LEVELS))
-    uniform = np.random.default_rng(3).uniform(size=(6, LANES))
+    uniform = np.random.default_rng(3).uniform(size=(4, LANES))
     weights = np.empty((3, LANES))
     for level in range(3):
         mix_tails(market, 0, np.full(LANES, level), np.zeros(LANES, np.int64), uniform, weights[level])

@@ -1,0 +1,95 @@
+"""Paths in order of their regime, so that a tile of them has one regime, or few.
+
+Tiles that walk side by side are cut into regions, one for each regime and as large as the regime has paths.
+A path that has switched is astray, and changes places with one that is astray where it belongs. Nothing that
+a path meets depends on its place: its number, which its random numbers go by, moves with it.
+"""
+
+from __future__ import annotations
+
+from kernels.jit import hot, inlined
+from kernels.plain import TILE, Floats32, Integers, Words
+
+
+@inlined
+def swap_words(rows: Words, first: int, second: int) -> None:
+    """Exchange two lanes of rows (C, n, TILE)."""
+    c, v, d, w = first // TILE, first % TILE, second // TILE, second % TILE
+    for i in range(rows.shape[1]):
+        rows[c, i, v], rows[d, i, w] = rows[d, i, w], rows[c, i, v]
+
+
+@inlined
+def swap_floats(rows: Floats32, first: int, second: int) -> None:
+    """Exchange two lanes of rows (C, n, TILE)."""
+    c, v, d, w = first // TILE, first % TILE, second // TILE, second % TILE
+    for i in range(rows.shape[1]):
+        rows[c, i, v], rows[d, i, w] = rows[d, i, w], rows[c, i, v]
+
+
+@inlined
+def note_astray(astray: Integers, region: int, regime: int, lane: int) -> None:
+    """Put a lane on the list of its region and regime, unless it is where it belongs."""
+    if region != regime:
+        count = astray[region, regime, 0] + 1
+        astray[region, regime, 0] = count
+        astray[region, regime, count] = lane
+
+
+@inlined
+def take_astray(astray: Integers, region: int, regime: int) -> int:
+    """Take the last lane off a list."""
+    count = astray[region, regime, 0]
+    astray[region, regime, 0] = count - 1
+    return int(astray[region, regime, count])
+
+
+@hot
+def find_astray(regime: Words, sizes: Integers, astray: Integers) -> None:
+    """Fill astray (K, K, lanes + 1): by region and regime how many lanes are astray, then which.
+
+    regime (tiles, TILE); sizes (K,) is room.
+    """
+    astray[:, :, 0] = 0
+    sizes[:] = 0
+    for tile in range(regime.shape[0]):
+        for v in range(TILE):
+            sizes[regime[tile, v]] += 1
+    region, left = 0, sizes[0]
+    for tile in range(regime.shape[0]):
+        for v in range(TILE):
+            while left == 0:
+                region += 1
+                left = sizes[region]
+            left -= 1
+            note_astray(astray, region, int(regime[tile, v]), tile * TILE + v)
+
+
+@hot
+def sort_lanes(
+    regime: Words,
+    sizes: Integers,
+    astray: Integers,
+    labels: tuple[Words, ...],
+    columns: tuple[Floats32, ...],
+) -> None:
+    """Bring every lane into the region of its regime (tiles, TILE), with its labels and columns (C, n, TILE).
+
+    A lane that belongs to another region changes places with one there that belongs here, or else with any
+    that is astray there.
+    """
+    find_astray(regime, sizes, astray)
+    for region in range(sizes.shape[0]):
+        for wanted in range(sizes.shape[0]):
+            while wanted != region and astray[region, wanted, 0] > 0:
+                lane, found = take_astray(astray, region, wanted), region
+                if astray[wanted, region, 0] == 0:
+                    found = 0
+                    while found == wanted or astray[wanted, found, 0] == 0:
+                        found += 1
+                other = take_astray(astray, wanted, found)
+                for rows in labels:
+                    swap_words(rows, lane, other)
+                for rows in columns:
+                    swap_floats(rows, lane, other)
+                note_astray(astray, region, found, lane)
