@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.jit import hot, inlined
-from kernels.plain import ROWS, TILE, Floats32, Integers, Plain, Words
+from kernels.plain import Floats32, Integers, Plain, Words
 from kernels.simd import WIDTH, Vector, count_bits, floats, fma, lanes_of, least, load, spread, store
 from kernels.structs import LIQUIDATION, MARKS
 
@@ -45,7 +45,7 @@ def sum_rows(weights: Floats32, columns: int, x: Floats32, sums: Floats32) -> No
 def lower_rows(
     weights: Floats32, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
 ) -> None:
-    """lowest (4, TILE) = the least of itself and of weights (A, 4) times x (A, TILE) plus received (4, TILE)."""
+    """lowest (4, TILE): the least of itself and of weights (A, 4) times x (A, TILE), plus received."""
     if has_funding:
         a0, a1 = load(received, (0, 0)), load(received, (1, 0))
         a2, a3 = load(received, (2, 0)), load(received, (3, 0))
@@ -135,6 +135,3 @@ def count_hits(
             both = hit[LIQUIDATION, i, plain.unit] & hit[LIQUIDATION, j, plain.unit]
             if both != 0:
                 joint[scenario, horizon, i, j] += count_bits(both)
-
-
-__all__ = ["ROWS", "TILE", "count_hits", "lower_rows", "sum_rows"]

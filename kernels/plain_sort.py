@@ -88,8 +88,8 @@ def sort_lanes(
                     while found == wanted or astray[wanted, found, 0] == 0:
                         found += 1
                 other = take_astray(astray, wanted, found)
-                for rows in labels:
-                    swap_words(rows, lane, other)
-                for rows in columns:
-                    swap_floats(rows, lane, other)
+                for words in labels:
+                    swap_words(words, lane, other)
+                for floats in columns:
+                    swap_floats(floats, lane, other)
                 note_astray(astray, region, found, lane)

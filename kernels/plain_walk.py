@@ -249,7 +249,9 @@ def find_present(regime: Words, regimes: int) -> np.uint32:
 
 
 @inlined
-def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other: Floats32, noise: Floats32) -> None:
+def correlate(
+    plain: Plain, loading: int, regime: Words, factor: Floats32, other: Floats32, noise: Floats32
+) -> None:
     """noise (A4, TILE) = loading of each path's regime times its factors (F, TILE).
 
     Every regime that is present is computed for all paths, and each takes its own.
@@ -274,7 +276,9 @@ def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other
 
 
 @inlined
-def mix_weights(plain: Plain, parameters: int, level: Words, regime: Words, word: Words, weight: Floats32) -> None:
+def mix_weights(
+    plain: Plain, parameters: int, level: Words, regime: Words, word: Words, weight: Floats32
+) -> None:
     """weight (TILE,): the t-mixing number of each path's regime, times the scale of its level."""
     for v in range(0, TILE, WIDTH):
         mixed = floats(1.0)
@@ -332,7 +336,13 @@ def move_plain_prices(plain: Plain, scenario: int, step: int, growth: Floats32, 
 
 @inlined
 def receive_funding(
-    plain: Plain, parameters: int, step: int, regime: Words, price: Floats32, carry: Floats32, received: Floats32
+    plain: Plain,
+    parameters: int,
+    step: int,
+    regime: Words,
+    price: Floats32,
+    carry: Floats32,
+    received: Floats32,
 ) -> None:
     """Add to received (R4, TILE) the funding of a step, at its last prices (A, TILE)."""
     for interval in range(plain.due.shape[0]):
@@ -436,4 +446,3 @@ def simulate_plain_paths(
     walk_plain_paths(np.uint64(seed), first_path, paths, plain, room, *by_then)
     for counts, total, axis in zip((hits, joint, last_pool), by_then, (-1, 1, -1), strict=True):
         counts += np.diff(total, axis=axis, prepend=0)
-

@@ -105,7 +105,7 @@ def draw_uniforms(place: Place, slot: int) -> tuple[float, float]:
 
 
 def fine_uniform(word: int, other: int) -> float:
-    """The middle of one of 2**42 equal cells of (0, 1): the other word's lower ten bits split those of one."""
+    """The middle of one of 2**42 equal cells of (0, 1): ten bits of the other word split those of one."""
     return ((word << 10 | other % 1024) + 0.5) / 2.0**42
 
 
