@@ -56,7 +56,7 @@ def draw_history(model: MarketModel, bars: Bars) -> Made:
     early = [asset for asset, has in zip(model.assets, there[start], strict=True) if has]
     moves = measure_moves(model, bars.close[first:last, bars.columns(model.assets)])
     pictures = {
-        "timeline": draw_timeline(timeline, model.regime_names, model.level_names, began),
+        "timeline": draw_timeline(timeline, model.regime_names, model.level_names, (began, ended)),
         "worst-days": draw_worst_days(timeline, model.regime_names, model.level_names),
         "quantiles": draw_quantiles(moves),
         "memory": draw_memory(moves),
@@ -80,9 +80,10 @@ def window_of(model: MarketModel) -> tuple[datetime, datetime]:
     return parse_instant(str(window["start"])), parse_instant(str(window["end"]))
 
 
-def write(made: Made) -> None:
-    """Write the pictures and rewrite the page's blocks."""
-    pictures, blocks = made
+def write(*made: Made) -> None:
+    """Write pictures and rewrite the page's blocks: all, or none where the page lacks a mark."""
+    pictures = {name: svg for drawn, _ in made for name, svg in drawn.items()}
+    blocks = {name: block for _, quoted in made for name, block in quoted.items()}
     text = rewrite(PAGE.read_text(encoding="utf-8"), blocks)
     PICTURES.mkdir(exist_ok=True)
     for name, svg in pictures.items():
@@ -106,14 +107,14 @@ def main(arguments: list[str] | None = None) -> None:
         fitted_to = [each.get("sha256") for each in (model.calibration or {}).get("prices", [])]  # type: ignore[union-attr]
         if bars.source.sha256 not in fitted_to:
             print(f"note: {bars.source.file} is not the file that {MODEL} was fitted to", file=sys.stderr)
-        write(draw_model(model))
-        write(draw_history(model, bars))
+        made = [draw_model(model), draw_history(model, bars)]
         if not chosen.without_backtest:
             settings = Settings(judge_from=JUDGED_FROM, paths=PATHS)
             judged = judge(
                 load_bars(chosen.data, assets_of(BOOKS)), settings, lambda text: print(text, file=sys.stderr)
             )
-            write(draw_backtest(judged))
+            made.append(draw_backtest(judged))
+        write(*made)
     except SeawallError as error:
         print(f"pictures: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -50,11 +50,11 @@ def grid(axes: Any, which: str = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def patches(names: Sequence[str], colours: Sequence[str]) -> list[Any]:
+def patches(names: Sequence[str], colours: Sequence[str], alpha: float = 1.0) -> list[Any]:
     """Squares of colour for a legend."""
     from matplotlib.patches import Patch
 
     return [
-        Patch(facecolor=colour, edgecolor=INK, linewidth=0.4, label=name)
+        Patch(facecolor=(colour, alpha), edgecolor=INK, linewidth=0.4, label=name)
         for name, colour in zip(names, colours, strict=False)
     ]

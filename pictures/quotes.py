@@ -81,7 +81,8 @@ def quote_model(model: MarketModel) -> dict[str, str]:
         f"*{regimes.names[lowest]}* to {spoken(alike, highest, '{:.2f}')} in *{regimes.names[highest]}*."
     )
     bound = _quote_bound(model, levels)
-    return {"origin": origin, "states": states, "levels": loudest + bound, "correlations": together}
+    spoken_of = "This model has none." if model.levels is None else loudest + bound
+    return {"origin": origin, "states": states, "levels": spoken_of, "correlations": together}
 
 
 def _quote_bound(model: MarketModel, levels: States) -> str:
@@ -106,10 +107,7 @@ def quote_timeline(model: MarketModel, timeline: Timeline, early: Sequence[str])
     sure = float(timeline.regime.max(axis=1).mean())
     begins = f"The likeliest state of an hour has a probability of {100 * sure:.0f} % on average."
     if missing:
-        begins += (
-            f" The first bars have {_listed(early)} alone; {_listed(missing)} come in later, and until then "
-            "the model reads the market without them."
-        )
+        begins += f" Until bars of {_listed(missing)} begin, the model reads the market from {_listed(early)} alone."
     day = slice(timeline.worst + 1 - DAY, timeline.worst + 1)
     regime, level = (each[day].argmax(axis=1) for each in (timeline.regime, timeline.level))
     k, m = (int(np.bincount(each).argmax()) for each in (regime, level))
@@ -170,8 +168,8 @@ def _quote_memory(band: Band) -> str:
         f"{round(float(each[at]), 2) + 0.0:.2f}" for each in (band.history, band.low, band.high)
     )
     return _minus(
-        f"The sizes of two hourly moves a week apart have a correlation of {here} in history, and of {low} to "
-        f"{high} in the model's histories."
+        f"The sizes of two hourly moves a week apart have a correlation of {here} in history, and "
+        f"of {low} to {high} in the model's histories."
     )
 
 

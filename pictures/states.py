@@ -106,14 +106,12 @@ def _over_draws(model: MarketModel, figure: Callable[[MarketModel], Floats]) -> 
 
 
 def draw_states(regimes: States, levels: States) -> str:
-    """Shares and mean visits of both chains, with the draws' ranges."""
-    rows = max(len(regimes.names), len(levels.names))
-    with open_sheet(1.1 + 2 * 0.26 * rows) as sheet:
-        panels = sheet.subplots(2, 2)
-        for line, states, colours, word, unit in (
-            (panels[0], regimes, STATES, "state", 1.0),
-            (panels[1], levels, LEVELS, "level", 24.0),
-        ):
+    """Shares and mean visits, with the draws' ranges, of each chain that has more than one state."""
+    chains = [(regimes, STATES, "state", 1.0), (levels, LEVELS, "level", 24.0)]
+    chains = [chain for chain in chains if len(chain[0].names) > 1]
+    with open_sheet(sum(0.55 + 0.26 * len(chain[0].names) for chain in chains)) as sheet:
+        panels = sheet.subplots(len(chains), 2, squeeze=False)
+        for line, (states, colours, word, unit) in zip(panels, chains, strict=True):
             at = np.arange(len(states.names))
             share = Estimate(*(100.0 * each for each in states.share))
             _draw_bars(line[0], at, share, colours, "{:.0f} %")
@@ -135,7 +133,7 @@ def draw_states(regimes: States, levels: States) -> str:
             "How often and how long the model is in each state and level",
             "; ".join(
                 f"{name}: {100 * share:.0f} % of hours, {length:.0f} hours a visit"
-                for states in (regimes, levels)
+                for states, *_ in chains
                 for name, share, length in zip(
                     states.names, states.share.value, states.hours.value, strict=True
                 )

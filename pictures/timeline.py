@@ -22,6 +22,7 @@ Integers = NDArray[np.int64]
 Times = NDArray[np.datetime64]
 
 DAY, WEEK = 24, 168  # hours
+SEEN_THROUGH = 0.55  # of bands below a line that is to be seen in all of them
 AROUND = 4 * DAY  # hours shown before and after the end of the worst day
 
 
@@ -80,14 +81,15 @@ def by_period(probability: Floats, hours: int) -> Floats:
 
 
 def draw_timeline(
-    timeline: Timeline, regimes: tuple[str, ...], levels: tuple[str, ...], fitted_from: datetime
+    timeline: Timeline, regimes: tuple[str, ...], levels: tuple[str, ...], window: tuple[datetime, datetime]
 ) -> str:
-    """Daily price over bands of each week's likeliest level; below it the share of each regime by week."""
+    """Daily price over bands of each week's likeliest level; below, each regime's share by week; where the
+    window of the fit begins, and where it ends if there is more.
+    """
     days, price = timeline.times[DAY - 1 :: DAY], timeline.price[DAY - 1 :: DAY]
     share = by_period(timeline.regime, WEEK)
     weeks = timeline.times[0] + np.arange(len(share) + 1) * np.timedelta64(WEEK, "h")
     level = by_period(timeline.level, WEEK).argmax(axis=1).astype(np.int64)
-    began = np.datetime64(fitted_from.replace(tzinfo=None), "ms")
     with open_sheet(5.0) as sheet:
         top, below = sheet.subplots(2, 1, sharex=True, height_ratios=(2.1, 1.0))
         for label, first, after in runs_of(level):
@@ -109,16 +111,10 @@ def draw_timeline(
         below.set_title("which state it was in: share of the hours of each week")
         for axes in (top, below):
             axes.set_xlim(timeline.times[0], timeline.times[-1])
-            axes.axvline(began, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
-        top.annotate(
-            "the fit's window begins",
-            (began, 0.04),
-            (5, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            fontsize=8,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
-        )
+        for moment, word in zip(window, ("begins", "ends"), strict=True):
+            at = np.datetime64(moment.replace(tzinfo=None), "ms")
+            if timeline.times[0] < at < timeline.times[-1]:
+                _mark(top, below, at, f"the fit's window {word}")
         _dates(below)
         _legends(sheet, regimes, levels)
         return svg_text(
@@ -136,7 +132,7 @@ def draw_worst_days(timeline: Timeline, regimes: tuple[str, ...], levels: tuple[
     with open_sheet(3.7) as sheet:
         top, strip = sheet.subplots(2, 1, sharex=True, height_ratios=(6.0, 0.7))
         for label, a, b in runs_of(timeline.regime[first:after].argmax(axis=1).astype(np.int64)):
-            _band(top, times[a] - hour, times[b - 1], STATES[label], alpha=0.55)
+            _band(top, times[a] - hour, times[b - 1], STATES[label], alpha=SEEN_THROUGH)
         for label, a, b in runs_of(timeline.level[first:after].argmax(axis=1).astype(np.int64)):
             _band(strip, times[a] - hour, times[b - 1], LEVELS[label])
         top.plot(times, price, color=HISTORY, linewidth=1.2)
@@ -148,7 +144,7 @@ def draw_worst_days(timeline: Timeline, regimes: tuple[str, ...], levels: tuple[
         strip.set_ylabel("level", rotation=0, ha="right", va="center")
         strip.set_xlim(times[0] - hour, times[-1])
         _dates(strip)
-        _legends(sheet, regimes, levels)
+        _legends(sheet, regimes, levels, SEEN_THROUGH)
         return svg_text(
             sheet,
             "Hour by hour around the worst day",
@@ -161,6 +157,21 @@ def _band(axes: Any, start: np.datetime64, end: np.datetime64, colour: str, alph
     axes.axvspan(start, end, facecolor=colour, alpha=alpha, linewidth=0, zorder=0)
 
 
+def _mark(top: Any, below: Any, at: np.datetime64, words: str) -> None:
+    """A dashed line through both panels, with words at its foot."""
+    for axes in (top, below):
+        axes.axvline(at, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+    top.annotate(
+        words,
+        (at, 0.04),
+        (5, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=8,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+    )
+
+
 def _dates(axes: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -169,13 +180,13 @@ def _dates(axes: Any) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _legends(sheet: Any, regimes: tuple[str, ...], levels: tuple[str, ...]) -> None:
-    """One row each, their titles in line."""
-    entries = [("states:", regimes, STATES), ("levels:", levels, LEVELS)]
-    for number, (title, names, colours) in enumerate(entries):
+def _legends(sheet: Any, regimes: tuple[str, ...], levels: tuple[str, ...], alpha: float = 1.0) -> None:
+    """States left, levels right; nothing for a chain of one."""
+    entries = [("states:", regimes, STATES, alpha), ("levels:", levels, LEVELS, 1.0)]
+    for number, (title, names, colours, opacity) in enumerate(entries):
         if len(names) > 1:
             sheet.legend(
-                handles=patches(names, colours),
+                handles=patches(names, colours, opacity),
                 title=title,
                 loc="outside lower left" if number == 0 else "outside lower right",
                 ncols=len(names),
