@@ -107,7 +107,10 @@ def quote_timeline(model: MarketModel, timeline: Timeline, early: Sequence[str])
     sure = float(timeline.regime.max(axis=1).mean())
     begins = f"The likeliest state of an hour has a probability of {100 * sure:.0f} % on average."
     if missing:
-        begins += f" Until bars of {_listed(missing)} begin, the model reads the market from {_listed(early)} alone."
+        begins += (
+            f" Until bars of {_listed(missing)} begin, the model reads the market from "
+            f"{_listed(early)} alone."
+        )
     day = slice(timeline.worst + 1 - DAY, timeline.worst + 1)
     regime, level = (each[day].argmax(axis=1) for each in (timeline.regime, timeline.level))
     k, m = (int(np.bincount(each).argmax()) for each in (regime, level))
