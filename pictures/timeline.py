@@ -88,7 +88,8 @@ def draw_timeline(
     """
     days, price = timeline.times[DAY - 1 :: DAY], timeline.price[DAY - 1 :: DAY]
     share = by_period(timeline.regime, WEEK)
-    weeks = timeline.times[0] + np.arange(len(share) + 1) * np.timedelta64(WEEK, "h")
+    opened = timeline.times[0] - np.timedelta64(HOUR)  # of the first bar
+    weeks = opened + np.arange(len(share) + 1) * np.timedelta64(WEEK, "h")
     level = by_period(timeline.level, WEEK).argmax(axis=1).astype(np.int64)
     with open_sheet(5.0) as sheet:
         top, below = sheet.subplots(2, 1, sharex=True, height_ratios=(2.1, 1.0))

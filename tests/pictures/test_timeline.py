@@ -62,6 +62,10 @@ def test_draw_timeline__bands_are_the_weeks_levels_and_the_window_is_marked_wher
     (left, _), (_, right) = low
     week = (right - left) / 6
     assert [(end - left) / week for end in high[0]] == pytest.approx([2.0, 3.0], abs=0.01)
+    dashed = [line for line in svg.split("<path ") if "stroke-dasharray: 4.8,2.4" in line]
+    began = {float(line.split()[1]) for line in (line.removeprefix('d="') for line in dashed)}
+    (at,) = began  # one, through both panels
+    assert (at - left) / week == pytest.approx(2.0, abs=0.01)
     words = words_of(svg)
     assert "the fit's window begins" in words
     assert "the fit's window ends" not in words  # after the last bar
