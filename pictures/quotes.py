@@ -213,7 +213,8 @@ def quote_backtest(judgement: Judgement, grades: Sequence[Grade]) -> dict[str, s
         rows.append((span, f"{grade.n:,}", _plain(grade.forecast), came, verdict))
         if not inside:
             wrong.append(f"- **When it said {_plain(grade.forecast)} %** on average, {came} % came true.")
-    cells = [cell for cell in judged_cells(judgement) if cell.judged]
+    everything = judged_cells(judgement)
+    cells = [cell for cell in everything if cell.judged]
     kept = sum(cell.low <= cell.realised <= cell.high for cell in cells)
     own, gaussian, shuffled, on_gaussian, on_shuffled = score_table(judgement).rows[0][1:]
     first, last = (np.datetime_as_string(judgement.times[i], "D") for i in (0, -1))
@@ -222,6 +223,8 @@ def quote_backtest(judgement: Judgement, grades: Sequence[Grade]) -> dict[str, s
         f"{len(judgement.times):,} starts from {first} to {last}; {len(settings.books)} books, "
         f"{len(settings.leverages)} leverages, {len(settings.horizons)} horizons. {kept} of the {len(cells)} "
         "combinations that have enough events to be judged came true as often as a right model would allow. "
+        f"The other {len(everything) - len(cells)} expect too few events to be judged one by one; together "
+        "they make most of the upper rows of the table. "
         f"Log score x 10,000, nearer to 0 is better: the model {own}, the Gaussian law {gaussian}, shuffled "
         f"history {shuffled}. The model's lead on the Gaussian law is {on_gaussian}, on shuffled history "
         f"{on_shuffled}; in brackets 95 % intervals. A lead whose interval holds 0 may be luck."
