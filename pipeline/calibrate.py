@@ -333,7 +333,11 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
     ]
     if problems:
         raise DataError(problems)
-    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step)
+    every = [
+        timedelta(milliseconds=int(np.max(funding.settlements[asset].intervals) / np.timedelta64(1, "ms")))
+        for asset in prices.assets
+    ]
+    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step, every)
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:
