@@ -179,7 +179,7 @@ def _fit_excess(states: _States, way: int, a: int) -> Floats:
             (_dot(in_over, log_stretch) / tail[:, 0] - _dot(in_over, z)) / tail[:, 0] - _dot(in_density, z),
         )
         gradient = np.column_stack([np.bincount(regime, each, regimes) for each in by_row])
-        return -float(np.log(total).sum()), -gradient.ravel()
+        return -float(np.log(total).sum()), np.asarray(-gradient.ravel(), np.float64)
 
     bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS] * regimes
     best = minimize(loss, START * regimes, jac=True, method="L-BFGS-B", bounds=bounds).x.reshape(regimes, 3)
