@@ -26,8 +26,9 @@ class HeldBook:
 
     `committed`: the account's collateral as it stands, coins at their price, quote currency; `coins`: whether
     there are any. `ways`: by name, the pools of each; `cross` and `isolated` always, `by_strategy` where the
-    labels make it a way of its own, `as_held` where the account isolates some positions and others not. Positions of size zero are in none. `margins`: each of these pools,
-    without collateral: its equity is its profit since entry.
+    labels make it a way of its own, `as_held` where the account isolates some positions and others not.
+    Positions of size zero are in none. `margins`: each of these pools, without collateral: its equity is its
+    profit since entry.
     """
 
     account: Account
