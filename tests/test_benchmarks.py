@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks import uncertainty
 from benchmarks.__main__ import compare_counts, prepare_kernel, prepare_numpy
 from benchmarks.books import plan_book
 from benchmarks.calibration import draw_bars, main
@@ -47,6 +48,20 @@ def test_calibration__main_prints_seconds(capsys: pytest.CaptureFixture[str]) ->
     printed = capsys.readouterr().out
     assert "8 assets x 1,500 bars, 3 regimes, 4 starts" in printed
     assert [line.split()[0] for line in printed.splitlines()[1:]] == ["fit", "wicks", "in"]
+
+
+def test_uncertainty__main_prints_the_tables_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    uncertainty.main(["--paths", "3072", "--repetitions", "200"])
+    printed = capsys.readouterr().out
+    page = (uncertainty.ROOT / "docs" / "uncertainty.md").read_text()
+    for line in printed.splitlines():
+        if line.startswith("| "):  # the figures differ, the rows don't
+            assert f"\n{line.split('|')[1].join('||')}" in page
+    (row,) = [line for line in printed.splitlines() if line.startswith("| basis, five times as large")]
+    own, over, *ends = (cell.strip() for cell in row.split("|")[2:-1])
+    assert float(own) == pytest.approx(15, abs=4)
+    for low, high in (end.split(" to ") for end in ends):
+        assert float(low) < float(over) < float(high)
 
 
 def test_time_pair__ratio_is_of_the_second_to_the_first() -> None:
