@@ -16,19 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.basis_fit import fit_basis
 from pipeline.chain import mean_durations, stationary_law
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, Problem
 from pipeline.funding_fit import PRIOR as FUNDING_PRIOR
 from pipeline.funding_fit import FundingFit, fit_funding
-from pipeline.history import Funding, Prices, load_funding, load_prices
+from pipeline.history import Funding, Prices, load_funding, load_prices, load_some_prices
 from pipeline.model import MarketModel
 from pipeline.model_file import DIGITS
 from pipeline.parameter_draws import cut_block, draw_fits
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
 from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
+from pipeline.side_history import SideHistory, check_percent, lay_beside
 from pipeline.units import YEAR, format_duration, format_instant
+from pipeline.volatility_fit import fit_implied_volatility
 from pipeline.wick_fit import DEEPEST, WAYS, WickFit, fit_wicks
 
 Floats = NDArray[np.float64]
@@ -59,27 +62,31 @@ def calibrate_files(
     name: str | None = None,
     fitted_on: date | None = None,
     draws: int = 0,
+    spot_path: Path | str | None = None,
+    index_path: Path | str | None = None,
     progress: Progress | None = None,
 ) -> MarketModel:
     """Load history from files and fit a market model to it; raises DataError with all problems found.
 
     See load_prices, load_funding and calibrate. fitted_on is the date written into the model, else today.
+    index_path: an index of implied volatility, in percent, of those of the assets that it has.
     """
+    loaded: dict[str, Any] = {}
     problems: list[Problem] = []
-    prices, funding = None, None
-    try:
-        prices = load_prices(prices_path, assets, start, end)
-    except DataError as error:
-        problems += error.problems
-    if funding_path is not None:
+    for key, load in (
+        ("prices", lambda: load_prices(prices_path, assets, start, end)),
+        ("funding", lambda: None if funding_path is None else load_funding(funding_path, assets)),
+        ("spot", lambda: None if spot_path is None else load_prices(spot_path, assets)),
+        ("index", lambda: None if index_path is None else load_some_prices(index_path, assets)),
+    ):
         try:
-            funding = load_funding(funding_path, assets)
+            loaded[key] = load()
         except DataError as error:
             problems += error.problems
-    if prices is None or problems:
+    if problems:
         raise DataError(problems)
     return calibrate(
-        prices, funding, regimes, seed, name=name, fitted_on=fitted_on, draws=draws, progress=progress
+        **loaded, regimes=regimes, seed=seed, name=name, fitted_on=fitted_on, draws=draws, progress=progress
     )
 
 
@@ -92,6 +99,8 @@ def calibrate(
     name: str | None = None,
     fitted_on: date | None = None,
     draws: int = 0,
+    spot: Prices | None = None,
+    index: Prices | None = None,
     progress: Progress | None = None,
 ) -> MarketModel:
     """Fit a market model to prices, rounded to what they support; its step is that of the prices.
@@ -99,8 +108,10 @@ def calibrate(
     regimes is 1 to 4, or None to choose among 2, 3 and 4 by held-out likelihood. A window of LEVELS_FROM has
     up to four levels, none of them shorter than SHORTEST_LEVEL on average; a shorter one has none. Drifts
     are as `shrink_drifts` has them. Funding reverts to its mean annualised rate in each regime
-    (`pipeline.funding_fit`); without its history it is not modelled. Wicks are fitted where prices have highs
-    and lows.
+    (`pipeline.funding_fit`); without its history it is not modelled. With `spot`, the prices of the same
+    assets, `prices` are perpetuals', and the basis between them is fitted (`pipeline.basis_fit`); with
+    `index`, closes in percent of some of the assets, implied volatility (`pipeline.volatility_fit`). Wicks
+    are fitted where prices have highs and lows.
     draws: how often the figures are drawn anew, see `pipeline.parameter_draws`; 0 or 2 and more.
     """
     if draws < 0 or draws == 1:
@@ -110,6 +121,7 @@ def calibrate(
         fix = "choose one of them, or let held-out likelihood choose"
         raise DataError([Problem("regimes", "a number from 1 to 4", str(regimes), fix)])
     returns = prices.log_returns()
+    beside = _beside(prices, spot, index)
     levels = MOST_LEVELS if prices.end - prices.start >= LEVELS_FROM else 1
     shortest = Shortest(level=max(1.0, SHORTEST_LEVEL / prices.step))
     choice: RegimeChoice | None = None
@@ -120,8 +132,13 @@ def calibrate(
         fit = fit_regimes(returns, regimes, seed, starts, shortest, levels, progress)
     wicks = None if prices.high is None else fit_wicks(prices, fit, seed)
     document = _document(fit, prices, funding, wicks)
+    for key, history in beside.items():
+        _add_state(document, key, history, fit, prices)
     settings = {"seed": seed, "starts": starts, "shortest_level": format_duration(SHORTEST_LEVEL)}
     document["calibration"] = _metadata(fit, choice, prices, funding, fitted_on) | settings
+    for key, history in beside.items():
+        document["calibration"][key] = [asdict(source) for source in history.sources]
+        document["calibration"][f"{key}_days"] = history.days(prices.step)
     if wicks is not None:
         document["calibration"]["wicks"] = describe_wicks(wicks)
     if name is not None:
@@ -194,6 +211,50 @@ def _document(
             for name, column in zip(names, state.T, strict=True)
         }
     return document
+
+
+def _beside(prices: Prices, spot: Prices | None, index: Prices | None) -> dict[str, SideHistory]:
+    """By key of a regime, what is given beside the prices, on their bars; DataError with all problems."""
+    found: dict[str, SideHistory] = {}
+    problems: list[Problem] = []
+    for key, given in (("basis", spot), ("implied_volatility", index)):
+        if given is not None:
+            try:
+                history = lay_beside(prices, given, "spot prices" if key == "basis" else "implied volatility")
+                found[key] = history if key == "basis" else check_percent(history)
+            except DataError as error:
+                problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def _add_state(
+    document: dict[str, Any], key: str, history: SideHistory, fit: RegimeFit, prices: Prices
+) -> None:
+    """Write a state's law, fitted to its history, into the regimes of a model as plain data."""
+    probabilities = fit.smoothed.sum(axis=1)
+    if key == "basis":
+        found = fit_basis(prices.close, history.close, probabilities, prices.step)
+    else:
+        columns = [prices.assets.index(asset) for asset in history.assets]
+        returns = prices.log_returns()[:, columns]
+        found = fit_implied_volatility(history.close[1:], probabilities, returns, prices.step)
+
+    def by_asset(name: str, values: Floats) -> dict[str, float]:
+        return {
+            asset: _round(value, f"{key}_{name}") for asset, value in zip(history.assets, values, strict=True)
+        }
+
+    half_life = {a: format_duration(h) for a, h in zip(history.assets, found.half_life, strict=True)}
+    for k, regime in enumerate(document["regimes"].values()):
+        regime[key] = {
+            "level": by_asset("level", found.level[k]),
+            "half_life": half_life,
+            "deviation": by_asset("deviation", found.deviation[k]),
+            "correlation": by_asset("correlation", found.correlation),
+            "common": _round(found.common, "common"),
+        }
 
 
 def _draw(document: dict[str, Any]) -> dict[str, Any]:
@@ -333,7 +394,11 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
     ]
     if problems:
         raise DataError(problems)
-    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step)
+    every = [
+        timedelta(milliseconds=int(np.max(funding.settlements[asset].intervals) / np.timedelta64(1, "ms")))
+        for asset in prices.assets
+    ]
+    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step, every)
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:

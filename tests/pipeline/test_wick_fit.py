@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import genpareto, norm
 
 from pipeline.history import Prices
+from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import DEEPEST, fit_wicks, measure_depths
+from tests.pipeline import known_market
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +88,21 @@ def test_fit_wicks__finds_known_laws_again() -> None:
         over = found.probability[0, way] * genpareto.sf(2.0, found.tail[0, way], scale=found.scale[0, way])
         np.testing.assert_allclose(over, want, rtol=0.2)
         assert found.common[0, way] == pytest.approx(common, abs=0.1)
+
+
+def test_fit_wicks__regimes_that_are_never_sure() -> None:
+    """Deep bars of the louder regime are not taken for wicks of the calmer one, nor what they share."""
+    prices = known_market.draw_history(8_000, 5).prices
+    fit = fit_regimes(prices.log_returns(), 2, 1, 1, Shortest(level=72.0), levels=2)
+    sure = fit.smoothed.sum(axis=1).max(axis=1)
+    assert np.quantile(sure, 0.25) < 0.9
+    found = fit_wicks(prices, fit, 1)
+    for way, law in enumerate(known_market.WICKS):
+        # four standard errors of the mean over assets; counted by probability they would be off by half
+        ratio = (found.probability[:, way] / law.probability).mean(axis=1)
+        np.testing.assert_allclose(ratio, 1.0, atol=0.35)
+        np.testing.assert_allclose(found.scale[:, way] / law.scale, 1.0, atol=0.6)
+        np.testing.assert_allclose(found.common[:, way], law.common, atol=0.2)
 
 
 def test_fit_wicks__a_bridge_has_hardly_any() -> None:
