@@ -117,8 +117,9 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
     mixing = np.where(market.mixing >= 0, start[market.mixing], start[-1])
     leads = market.leader[:, None] * np.ones(steps, np.int64)
     loaded = market.loading_of_set[market.parameters]
-    tails = np.unique(mixing, axis=0, return_inverse=True)[1].ravel()[market.parameters]
-    return Plain(
+    tails = _number_alike(mixing)[market.parameters]
+    drifts = _number_alike(market.drift.reshape(len(market.drift), -1))[market.parameters]
+    plain = Plain(
         steps=clock.steps,
         substeps=market.substeps,
         regimes=market.transitions.shape[0],
@@ -137,7 +138,7 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         parameters=market.parameters,
         noise_of=_first_alike(leads, loaded),
         weight_of=_first_alike(leads, tails),
-        factor_of=_first_alike(leads, market.parameters, market.replay),
+        factor_of=_first_alike(leads, loaded, tails, drifts, market.replay),
         loading_of_set=market.loading_of_set,
         loading=loading,
         depth=depth,
@@ -165,6 +166,8 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         unit=book.unit,
         first_low=_first_low(market, book, clock, padded),
     )
+    # of one layout, whatever they were made from: to numba another layout is another type to compile for
+    return Plain(*(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in plain))
 
 
 def _as_words(cumulative: Floats) -> Words:
@@ -178,6 +181,11 @@ def _first_alike(*keys: Integers) -> Integers:
     for key in keys:
         alike &= key[:, None] == key[None]
     return np.asarray(np.argmax(alike, axis=1), np.int64)
+
+
+def _number_alike(rows: Floats | Integers) -> Integers:
+    """A number for each row, the same for equal ones."""
+    return np.asarray(np.unique(rows, axis=0, return_inverse=True)[1].ravel(), np.int64)
 
 
 def _by_blocks(rows: Floats) -> Floats32:

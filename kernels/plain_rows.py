@@ -113,6 +113,8 @@ def count_hits(
             counts = mark == LIQUIDATION and several >= 0 and plain.at_risk[pool] != 0
             below = lanes
             for rank in range(plain.ranks[mark, pool]):
+                if below == 0 and not counts:
+                    break  # nor below any lower level
                 if below != 0:
                     level = plain.threshold[mark, pool, rank]
                     below = np.uint32(lanes & lanes_below(lowest[mark], pool, level))

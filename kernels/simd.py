@@ -292,7 +292,9 @@ def _spread(context: Any, array: Any, index: Any) -> Any:
     vector = _vector_in(array)
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        return _fill(builder, builder.load(_element(context, builder, sig.args[0], sig.args[1], args)), vector)
+        return _fill(
+            builder, builder.load(_element(context, builder, sig.args[0], sig.args[1], args)), vector
+        )
 
     return vector(array, index), lower
 
