@@ -8,7 +8,7 @@ than a hundredth of the sampling error of a million paths.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +167,8 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         first_low=_first_low(market, book, clock, padded),
     )
     # of one layout, whatever they were made from: to numba another layout is another type to compile for
-    return Plain(*(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in plain))
+    fields: Any = (np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in plain)
+    return Plain(*fields)
 
 
 def _as_words(cumulative: Floats) -> Words:
