@@ -31,7 +31,15 @@ from kernels.plain import (
     Plain,
     Words,
 )
-from kernels.plain_rows import count_hits, lower_rows, sum_rows
+from kernels.plain_rows import (
+    choose_rows,
+    count_hits,
+    load_rows,
+    lower_rows,
+    no_rows,
+    store_rows,
+    sum_rows,
+)
 from kernels.plain_sort import sort_lanes
 from kernels.random import SLOT_FACTORS, SLOT_STEP, draw_normals16, draw_words16, fine_uniform16, paths16
 from kernels.simd import (
@@ -47,6 +55,7 @@ from kernels.simd import (
     lanes_of,
     least,
     load,
+    most,
     spread,
     store,
     words,
@@ -156,10 +165,14 @@ def follow_law(word: Vector, law: Words) -> Vector:
 @inlined
 def follow_chain(word: Vector, now: Vector, laws: Words) -> Vector:
     """The next state by laws (n, n - 1), one for each state now."""
-    following = words(0)
-    for k in range(laws.shape[0]):
-        following = choose_words(now == words(np.uint32(k)), follow_law(word, laws[k]), following)
-    return following
+    half = word >> 1
+    state = words(0)
+    for c in range(laws.shape[1]):
+        bound = words(laws[0, c])
+        for k in range(1, laws.shape[0]):
+            bound = choose_words(now == words(np.uint32(k)), words(laws[k, c]), bound)
+        state = state + words_of_mask(half >= bound)
+    return state
 
 
 @inlined
@@ -257,20 +270,13 @@ def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other
     present = find_present(regime, plain.regimes)
     for block in range(plain.depth.shape[0]):
         rows = noise[block * ROWS : block * ROWS + ROWS]
-        taken = False
+        mine = no_rows()
         for k in range(plain.regimes):
             if (present >> np.uint32(k)) & np.uint32(1):
-                target = other if taken else rows
-                target[:] = np.float32(0.0)
-                sum_rows(plain.loading[loading, k, block], plain.depth[block], factor, target)
-                if taken:
-                    here = words(np.uint32(k))
-                    for v in range(0, TILE, WIDTH):
-                        mask = load(regime, v) == here
-                        for row in range(ROWS):
-                            mine = choose(mask, load(other, (row, v)), load(rows, (row, v)))
-                            store(rows, (row, v), mine)
-                taken = True
+                sums = sum_rows(plain.loading[loading, k, block], plain.depth[block], factor, no_rows())
+                here = words(np.uint32(k))
+                mine = choose_rows(load(regime, 0) == here, load(regime, WIDTH) == here, sums, mine)
+        store_rows(rows, mine)
 
 
 @inlined
@@ -304,18 +310,22 @@ def find_growth(
 ) -> None:
     """growth (A, TILE): what a step multiplies prices by."""
     parameters, replay = plain.parameters[scenario, step], plain.replay[scenario, step]
+    last = plain.regimes - 1
+    one, two = min(last, 1), min(last, 2)
     for v in range(0, TILE, WIDTH):
         mixed, k = load(weight, v), load(regime, v)
+        first, second = k == words(np.uint32(1)), k == words(np.uint32(2))
         for a in range(growth.shape[0]):
             drift = spread(plain.drift, (parameters, 0, a))
-            for c in range(1, plain.regimes):
+            # without a loop for up to three regimes
+            drift = choose(first, spread(plain.drift, (parameters, one, a)), drift)
+            drift = choose(second, spread(plain.drift, (parameters, two, a)), drift)
+            for c in range(3, plain.regimes):
                 drift = choose(k == words(np.uint32(c)), spread(plain.drift, (parameters, c, a)), drift)
             x = fma(mixed, load(noise, (a, v)), drift)
             if replay >= 0:
                 x = x + spread(plain.replays, (replay, a))
-            x = least(x, floats(WILDEST))
-            x = floats(0.0) - least(floats(0.0) - x, floats(WILDEST))
-            store(growth, (a, v), exp16(x))
+            store(growth, (a, v), exp16(most(least(x, floats(WILDEST)), floats(-WILDEST))))
 
 
 @inlined
@@ -347,7 +357,8 @@ def receive_funding(
                     store(carry, (a, v), rate * load(price, (a, v)) * (0.0 - due))
             for block in range(plain.paying.shape[1]):
                 rows = received[block * ROWS : block * ROWS + ROWS]
-                sum_rows(plain.paying[interval, block], price.shape[0], carry, rows)
+                sums = sum_rows(plain.paying[interval, block], price.shape[0], carry, load_rows(rows))
+                store_rows(rows, sums)
 
 
 @inlined
@@ -389,6 +400,29 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
                 )
 
 
+@inlined
+def is_tiled(plain: Plain, room: Room) -> bool:
+    """Whether lanes and rows are as many as they always are: the compiler then counts on it."""
+    return (
+        room.path.shape[2] == TILE
+        and room.word.shape[2] == TILE
+        and room.level.shape[1] == TILE
+        and room.regime.shape[2] == TILE
+        and room.price.shape[3] == TILE
+        and room.received.shape[3] == TILE
+        and room.lowest.shape[4] == TILE
+        and room.factor.shape[1] == TILE
+        and room.noise.shape[2] == TILE
+        and room.other.shape[1] == TILE
+        and room.weight.shape[1] == TILE
+        and room.growth.shape[2] == TILE
+        and room.carry.shape[1] == TILE
+        and plain.loading.shape[4] == ROWS
+        and plain.weights.shape[3] == ROWS
+        and plain.paying.shape[3] == ROWS
+    )
+
+
 @hot
 def walk_plain_paths(
     seed: np.uint64,
@@ -401,6 +435,8 @@ def walk_plain_paths(
     last_pool: Integers,
 ) -> None:
     """Walk paths first_path .. first_path + paths - 1 and add to the counts by each horizon."""
+    if not is_tiled(plain, room):
+        return
     chunk = room.path.shape[0] * TILE
     for offset in range(0, paths, chunk):
         tiles = (min(chunk, paths - offset) + TILE - 1) // TILE
