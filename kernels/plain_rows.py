@@ -43,31 +43,31 @@ def no_rows() -> Eight:
 
 
 @inlined
-def load_rows(x: Floats32) -> Eight:
-    """Four rows of x (4, TILE)."""
+def load_rows(x: Floats32, first: int) -> Eight:
+    """Four rows of x (rows, TILE), from one on."""
     return (
-        load(x, (0, 0)),
-        load(x, (0, WIDTH)),
-        load(x, (1, 0)),
-        load(x, (1, WIDTH)),
-        load(x, (2, 0)),
-        load(x, (2, WIDTH)),
-        load(x, (3, 0)),
-        load(x, (3, WIDTH)),
+        load(x, (first, 0)),
+        load(x, (first, WIDTH)),
+        load(x, (first + 1, 0)),
+        load(x, (first + 1, WIDTH)),
+        load(x, (first + 2, 0)),
+        load(x, (first + 2, WIDTH)),
+        load(x, (first + 3, 0)),
+        load(x, (first + 3, WIDTH)),
     )
 
 
 @inlined
-def store_rows(x: Floats32, rows: Eight) -> None:
-    """Put four rows into x (4, TILE)."""
-    store(x, (0, 0), rows[0])
-    store(x, (0, WIDTH), rows[1])
-    store(x, (1, 0), rows[2])
-    store(x, (1, WIDTH), rows[3])
-    store(x, (2, 0), rows[4])
-    store(x, (2, WIDTH), rows[5])
-    store(x, (3, 0), rows[6])
-    store(x, (3, WIDTH), rows[7])
+def store_rows(x: Floats32, first: int, rows: Eight) -> None:
+    """Put four rows into x (rows, TILE), from one on."""
+    store(x, (first, 0), rows[0])
+    store(x, (first, WIDTH), rows[1])
+    store(x, (first + 1, 0), rows[2])
+    store(x, (first + 1, WIDTH), rows[3])
+    store(x, (first + 2, 0), rows[4])
+    store(x, (first + 2, WIDTH), rows[5])
+    store(x, (first + 3, 0), rows[6])
+    store(x, (first + 3, WIDTH), rows[7])
 
 
 @inlined
@@ -87,11 +87,12 @@ def choose_rows(first: Vector, second: Vector, x: Eight, y: Eight) -> Eight:
 
 @inlined
 def lower_rows(
-    weights: Floats32, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
+    weights: Floats32, first: int, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
 ) -> None:
-    """lowest (4, TILE): the least of itself and of weights (A, 4) times x (A, TILE), plus received."""
-    sums = sum_rows(weights, weights.shape[0], x, load_rows(received) if has_funding else no_rows())
-    low = load_rows(lowest)
+    """Four rows of lowest (R4, TILE), from one on: the least of themselves and of weights (A, 4) times
+    x (A, TILE), plus received (R4, TILE)."""
+    start = load_rows(received, first) if has_funding else no_rows()
+    sums, low = sum_rows(weights, weights.shape[0], x, start), load_rows(lowest, first)
     least_rows = (
         least(sums[0], low[0]),
         least(sums[1], low[1]),
@@ -102,7 +103,7 @@ def lower_rows(
         least(sums[6], low[6]),
         least(sums[7], low[7]),
     )
-    store_rows(lowest, least_rows)
+    store_rows(lowest, first, least_rows)
 
 
 @inlined

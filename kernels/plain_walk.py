@@ -269,14 +269,13 @@ def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other
     """
     present = find_present(regime, plain.regimes)
     for block in range(plain.depth.shape[0]):
-        rows = noise[block * ROWS : block * ROWS + ROWS]
         mine = no_rows()
         for k in range(plain.regimes):
             if (present >> np.uint32(k)) & np.uint32(1):
                 sums = sum_rows(plain.loading[loading, k, block], plain.depth[block], factor, no_rows())
                 here = words(np.uint32(k))
                 mine = choose_rows(load(regime, 0) == here, load(regime, WIDTH) == here, sums, mine)
-        store_rows(rows, mine)
+        store_rows(noise, block * ROWS, mine)
 
 
 @inlined
@@ -299,6 +298,12 @@ def mix_weights(plain: Plain, parameters: int, level: Words, regime: Words, word
 
 
 @inlined
+def grow16(x: Vector) -> Vector:
+    """What log returns multiply prices by, cut where float32 ends."""
+    return exp16(most(least(x, floats(WILDEST)), floats(-WILDEST)))
+
+
+@inlined
 def find_growth(
     plain: Plain,
     scenario: int,
@@ -312,20 +317,25 @@ def find_growth(
     parameters, replay = plain.parameters[scenario, step], plain.replay[scenario, step]
     last = plain.regimes - 1
     one, two = min(last, 1), min(last, 2)
-    for v in range(0, TILE, WIDTH):
-        mixed, k = load(weight, v), load(regime, v)
-        first, second = k == words(np.uint32(1)), k == words(np.uint32(2))
-        for a in range(growth.shape[0]):
-            drift = spread(plain.drift, (parameters, 0, a))
-            # without a loop for up to three regimes
-            drift = choose(first, spread(plain.drift, (parameters, one, a)), drift)
-            drift = choose(second, spread(plain.drift, (parameters, two, a)), drift)
-            for c in range(3, plain.regimes):
-                drift = choose(k == words(np.uint32(c)), spread(plain.drift, (parameters, c, a)), drift)
-            x = fma(mixed, load(noise, (a, v)), drift)
-            if replay >= 0:
-                x = x + spread(plain.replays, (replay, a))
-            store(growth, (a, v), exp16(most(least(x, floats(WILDEST)), floats(-WILDEST))))
+    w0, w1, k0, k1 = load(weight, 0), load(weight, WIDTH), load(regime, 0), load(regime, WIDTH)
+    in_one0, in_one1 = k0 == words(np.uint32(1)), k1 == words(np.uint32(1))
+    in_two0, in_two1 = k0 == words(np.uint32(2)), k1 == words(np.uint32(2))
+    for a in range(growth.shape[0]):
+        drift0 = drift1 = spread(plain.drift, (parameters, 0, a))
+        # without a loop for up to three regimes
+        drift = spread(plain.drift, (parameters, one, a))
+        drift0, drift1 = choose(in_one0, drift, drift0), choose(in_one1, drift, drift1)
+        drift = spread(plain.drift, (parameters, two, a))
+        drift0, drift1 = choose(in_two0, drift, drift0), choose(in_two1, drift, drift1)
+        for k in range(3, plain.regimes):
+            drift, here = spread(plain.drift, (parameters, k, a)), words(np.uint32(k))
+            drift0, drift1 = choose(k0 == here, drift, drift0), choose(k1 == here, drift, drift1)
+        x0, x1 = fma(w0, load(noise, (a, 0)), drift0), fma(w1, load(noise, (a, WIDTH)), drift1)
+        if replay >= 0:
+            laid = spread(plain.replays, (replay, a))
+            x0, x1 = x0 + laid, x1 + laid
+        store(growth, (a, 0), grow16(x0))
+        store(growth, (a, WIDTH), grow16(x1))
 
 
 @inlined
@@ -356,9 +366,9 @@ def receive_funding(
                         rate = choose(k == words(np.uint32(c)), spread(plain.rate, (parameters, c, a)), rate)
                     store(carry, (a, v), rate * load(price, (a, v)) * (0.0 - due))
             for block in range(plain.paying.shape[1]):
-                rows = received[block * ROWS : block * ROWS + ROWS]
-                sums = sum_rows(plain.paying[interval, block], price.shape[0], carry, load_rows(rows))
-                store_rows(rows, sums)
+                start = load_rows(received, block * ROWS)
+                sums = sum_rows(plain.paying[interval, block], price.shape[0], carry, start)
+                store_rows(received, block * ROWS, sums)
 
 
 @inlined
@@ -390,13 +400,13 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
     if plain.watched[s, step]:
         for mark in range(MARKS):
             for block in range(plain.weights.shape[1]):
-                rows = slice(block * ROWS, block * ROWS + ROWS)
                 lower_rows(
                     plain.weights[mark, block],
+                    block * ROWS,
                     price,
-                    received[rows],
+                    received,
                     plain.has_funding,
-                    room.lowest[tile, s, mark, rows],
+                    room.lowest[tile, s, mark],
                 )
 
 

@@ -198,8 +198,9 @@ def _multiply_low(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
 
 
 def _join(builder: ir.IRBuilder, even: ir.Value, odd: ir.Value) -> ir.Value:
-    low, half = _constant(WIDE, 0xFFFFFFFF), _constant(WIDE, 32)
-    return builder.bitcast(builder.or_(builder.and_(even, low), builder.shl(odd, half)), WORDS.llvm)
+    # a shuffle: shifting a product would be folded into a multiplication of whole 64 bits, which is slow
+    halves = builder.bitcast(even, WORDS.llvm), builder.bitcast(odd, WORDS.llvm)
+    return builder.shuffle_vector(*halves, _INT_LANES(16, [i - i % 2 + 16 * (i % 2) for i in range(16)]))
 
 
 def _lanes_of(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
