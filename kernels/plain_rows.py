@@ -11,16 +11,16 @@ import numpy as np
 
 from kernels.jit import hot, inlined
 from kernels.plain import Floats32, Integers, Plain, Words
-from kernels.simd import WIDTH, Vector, count_bits, floats, fma, lanes_of, least, load, spread, store
+from kernels.simd import WIDTH, Vector, choose, count_bits, floats, fma, lanes_of, least, load, spread, store
 from kernels.structs import LIQUIDATION, MARKS
+
+Eight = tuple[Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector]  # two for each of four rows
 
 
 @inlined
-def sum_rows(weights: Floats32, columns: int, x: Floats32, sums: Floats32) -> None:
-    """Add to sums (4, TILE) the weights (columns, 4) times x (columns, TILE)."""
-    a0, a1, a2, a3 = load(sums, (0, 0)), load(sums, (1, 0)), load(sums, (2, 0)), load(sums, (3, 0))
-    b0, b1 = load(sums, (0, WIDTH)), load(sums, (1, WIDTH))
-    b2, b3 = load(sums, (2, WIDTH)), load(sums, (3, WIDTH))
+def sum_rows(weights: Floats32, columns: int, x: Floats32, start: Eight) -> Eight:
+    """Four rows' sums of weights (columns, 4) times x (columns, TILE), added to those given."""
+    a0, b0, a1, b1, a2, b2, a3, b3 = start
     for j in range(columns):
         first, second = load(x, (j, 0)), load(x, (j, WIDTH))
         w = spread(weights, (j, 0))
@@ -31,49 +31,78 @@ def sum_rows(weights: Floats32, columns: int, x: Floats32, sums: Floats32) -> No
         a2, b2 = fma(w, first, a2), fma(w, second, b2)
         w = spread(weights, (j, 3))
         a3, b3 = fma(w, first, a3), fma(w, second, b3)
-    store(sums, (0, 0), a0)
-    store(sums, (1, 0), a1)
-    store(sums, (2, 0), a2)
-    store(sums, (3, 0), a3)
-    store(sums, (0, WIDTH), b0)
-    store(sums, (1, WIDTH), b1)
-    store(sums, (2, WIDTH), b2)
-    store(sums, (3, WIDTH), b3)
+    return a0, b0, a1, b1, a2, b2, a3, b3
+
+
+@inlined
+def no_rows() -> Eight:
+    """Nothing in four rows."""
+    zero = floats(0.0)
+    return zero, zero, zero, zero, zero, zero, zero, zero
+
+
+@inlined
+def load_rows(x: Floats32, first: int) -> Eight:
+    """Four rows of x (rows, TILE), from one on."""
+    return (
+        load(x, (first, 0)),
+        load(x, (first, WIDTH)),
+        load(x, (first + 1, 0)),
+        load(x, (first + 1, WIDTH)),
+        load(x, (first + 2, 0)),
+        load(x, (first + 2, WIDTH)),
+        load(x, (first + 3, 0)),
+        load(x, (first + 3, WIDTH)),
+    )
+
+
+@inlined
+def store_rows(x: Floats32, first: int, rows: Eight) -> None:
+    """Put four rows into x (rows, TILE), from one on."""
+    store(x, (first, 0), rows[0])
+    store(x, (first, WIDTH), rows[1])
+    store(x, (first + 1, 0), rows[2])
+    store(x, (first + 1, WIDTH), rows[3])
+    store(x, (first + 2, 0), rows[4])
+    store(x, (first + 2, WIDTH), rows[5])
+    store(x, (first + 3, 0), rows[6])
+    store(x, (first + 3, WIDTH), rows[7])
+
+
+@inlined
+def choose_rows(first: Vector, second: Vector, x: Eight, y: Eight) -> Eight:
+    """x where the masks of the first and the second vector hold, else y."""
+    return (
+        choose(first, x[0], y[0]),
+        choose(second, x[1], y[1]),
+        choose(first, x[2], y[2]),
+        choose(second, x[3], y[3]),
+        choose(first, x[4], y[4]),
+        choose(second, x[5], y[5]),
+        choose(first, x[6], y[6]),
+        choose(second, x[7], y[7]),
+    )
 
 
 @inlined
 def lower_rows(
-    weights: Floats32, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
+    weights: Floats32, first: int, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
 ) -> None:
-    """lowest (4, TILE): the least of itself and of weights (A, 4) times x (A, TILE), plus received."""
-    if has_funding:
-        a0, a1 = load(received, (0, 0)), load(received, (1, 0))
-        a2, a3 = load(received, (2, 0)), load(received, (3, 0))
-        b0, b1 = load(received, (0, WIDTH)), load(received, (1, WIDTH))
-        b2, b3 = load(received, (2, WIDTH)), load(received, (3, WIDTH))
-    else:
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = floats(0.0)
-    for j in range(weights.shape[0]):
-        first, second = load(x, (j, 0)), load(x, (j, WIDTH))
-        w = spread(weights, (j, 0))
-        a0, b0 = fma(w, first, a0), fma(w, second, b0)
-        w = spread(weights, (j, 1))
-        a1, b1 = fma(w, first, a1), fma(w, second, b1)
-        w = spread(weights, (j, 2))
-        a2, b2 = fma(w, first, a2), fma(w, second, b2)
-        w = spread(weights, (j, 3))
-        a3, b3 = fma(w, first, a3), fma(w, second, b3)
-    keep_least(lowest, 0, a0, b0)
-    keep_least(lowest, 1, a1, b1)
-    keep_least(lowest, 2, a2, b2)
-    keep_least(lowest, 3, a3, b3)
-
-
-@inlined
-def keep_least(lowest: Floats32, row: int, first: Vector, second: Vector) -> None:
-    """Lower a row of lowest (rows, TILE)."""
-    store(lowest, (row, 0), least(first, load(lowest, (row, 0))))
-    store(lowest, (row, WIDTH), least(second, load(lowest, (row, WIDTH))))
+    """Four rows of lowest (R4, TILE), from one on: the least of themselves and of weights (A, 4) times
+    x (A, TILE), plus received (R4, TILE)."""
+    start = load_rows(received, first) if has_funding else no_rows()
+    sums, low = sum_rows(weights, weights.shape[0], x, start), load_rows(lowest, first)
+    least_rows = (
+        least(sums[0], low[0]),
+        least(sums[1], low[1]),
+        least(sums[2], low[2]),
+        least(sums[3], low[3]),
+        least(sums[4], low[4]),
+        least(sums[5], low[5]),
+        least(sums[6], low[6]),
+        least(sums[7], low[7]),
+    )
+    store_rows(lowest, first, least_rows)
 
 
 @inlined
@@ -118,6 +147,8 @@ def count_hits(
                 if below != 0:
                     level = plain.threshold[mark, pool, rank]
                     below = np.uint32(lanes & lanes_below(lowest[mark], pool, level))
+                elif not counts:
+                    break  # levels descend
                 leverage = plain.leverage[pool, rank]
                 hit[mark, account, leverage] |= below
                 if counts:
@@ -133,7 +164,9 @@ def count_hits(
             for leverage in range(hit.shape[2]):
                 last_pool[scenario, several, leverage, horizon] += count_bits(emptied[several, leverage])
     for i in range(joint.shape[2]):
-        for j in range(joint.shape[3]):
-            both = hit[LIQUIDATION, i, plain.unit] & hit[LIQUIDATION, j, plain.unit]
-            if both != 0:
-                joint[scenario, horizon, i, j] += count_bits(both)
+        met = hit[LIQUIDATION, i, plain.unit]
+        if met != 0:
+            for j in range(joint.shape[3]):
+                both = met & hit[LIQUIDATION, j, plain.unit]
+                if both != 0:
+                    joint[scenario, horizon, i, j] += count_bits(both)

@@ -7,8 +7,13 @@ a path meets depends on its place: its number, which its random numbers go by, m
 
 from __future__ import annotations
 
+import numpy as np
+
 from kernels.jit import hot, inlined
 from kernels.plain import TILE, Floats32, Integers, Words
+from kernels.simd import WIDTH, count_bits, lane_numbers, lanes_of, load, lowest_bit, words, words_of_mask
+
+ALL_LANES = np.uint32((1 << WIDTH) - 1)
 
 
 @inlined
@@ -29,11 +34,10 @@ def swap_floats(rows: Floats32, first: int, second: int) -> None:
 
 @inlined
 def note_astray(astray: Integers, region: int, regime: int, lane: int) -> None:
-    """Put a lane on the list of its region and regime, unless it is where it belongs."""
-    if region != regime:
-        count = astray[region, regime, 0] + 1
-        astray[region, regime, 0] = count
-        astray[region, regime, count] = lane
+    """Put a lane on the list of its region and regime."""
+    count = astray[region, regime, 0] + 1
+    astray[region, regime, 0] = count
+    astray[region, regime, count] = lane
 
 
 @inlined
@@ -51,18 +55,27 @@ def find_astray(regime: Words, sizes: Integers, astray: Integers) -> None:
     regime (tiles, TILE); sizes (K,) is room.
     """
     astray[:, :, 0] = 0
-    sizes[:] = 0
+    for k in range(sizes.shape[0]):
+        sizes[k] = 0
+        for tile in range(regime.shape[0]):
+            for v in range(0, TILE, WIDTH):
+                sizes[k] += count_bits(lanes_of(load(regime[tile], v) == words(np.uint32(k))))
     for tile in range(regime.shape[0]):
-        for v in range(TILE):
-            sizes[regime[tile, v]] += 1
-    region, left = 0, sizes[0]
-    for tile in range(regime.shape[0]):
-        for v in range(TILE):
-            while left == 0:
-                region += 1
-                left = sizes[region]
-            left -= 1
-            note_astray(astray, region, int(regime[tile, v]), tile * TILE + v)
+        for v in range(0, TILE, WIDTH):
+            first = tile * TILE + v
+            lane, region, end = lane_numbers(np.uint32(first)), words(0), 0
+            for k in range(sizes.shape[0] - 1):
+                end += sizes[k]
+                region = region + words_of_mask(lane >= words(np.uint32(end)))
+            home = lanes_of(load(regime[tile], v) == region)
+            while home != ALL_LANES:
+                i = lowest_bit(np.uint32(~home))
+                home = np.uint32(home | (np.uint32(1) << np.uint32(i)))
+                where, end = 0, sizes[0]
+                while first + i >= end:
+                    where += 1
+                    end += sizes[where]
+                note_astray(astray, where, int(regime[tile, v + i]), first + i)
 
 
 @hot
@@ -92,4 +105,5 @@ def sort_lanes(
                     swap_words(words, lane, other)
                 for floats in columns:
                     swap_floats(floats, lane, other)
-                note_astray(astray, region, found, lane)
+                if found != region:
+                    note_astray(astray, region, found, lane)

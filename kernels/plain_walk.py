@@ -31,7 +31,15 @@ from kernels.plain import (
     Plain,
     Words,
 )
-from kernels.plain_rows import count_hits, lower_rows, sum_rows
+from kernels.plain_rows import (
+    choose_rows,
+    count_hits,
+    load_rows,
+    lower_rows,
+    no_rows,
+    store_rows,
+    sum_rows,
+)
 from kernels.plain_sort import sort_lanes
 from kernels.random import SLOT_FACTORS, SLOT_STEP, draw_normals16, draw_words16, fine_uniform16, paths16
 from kernels.simd import (
@@ -47,6 +55,7 @@ from kernels.simd import (
     lanes_of,
     least,
     load,
+    most,
     spread,
     store,
     words,
@@ -56,6 +65,7 @@ from kernels.structs import MARKS
 
 SORTED = 16  # tiles that walk side by side where their lanes are sorted
 STATE = 1 << 20  # bytes their state may take: half of a core's second level of cache
+DEAREST = 1e25  # a price is cut here, as a multiple: infinite, it would spoil pools that do not hold it
 WILDEST = 80.0  # a log return of one step is cut here: beyond, float32 overflows
 _CELL_SHIFT = 23 - CELL_BITS
 _FIRST_CELL = (127 + SMALLEST_OCTAVE) << CELL_BITS
@@ -156,10 +166,14 @@ def follow_law(word: Vector, law: Words) -> Vector:
 @inlined
 def follow_chain(word: Vector, now: Vector, laws: Words) -> Vector:
     """The next state by laws (n, n - 1), one for each state now."""
-    following = words(0)
-    for k in range(laws.shape[0]):
-        following = choose_words(now == words(np.uint32(k)), follow_law(word, laws[k]), following)
-    return following
+    half = word >> 1
+    state = words(0)
+    for c in range(laws.shape[1]):
+        bound = words(laws[0, c])
+        for k in range(1, laws.shape[0]):
+            bound = choose_words(now == words(np.uint32(k)), words(laws[k, c]), bound)
+        state = state + words_of_mask(half >= bound)
+    return state
 
 
 @inlined
@@ -258,21 +272,13 @@ def correlate(
     """
     present = find_present(regime, plain.regimes)
     for block in range(plain.depth.shape[0]):
-        rows = noise[block * ROWS : block * ROWS + ROWS]
-        taken = False
+        mine = no_rows()
         for k in range(plain.regimes):
             if (present >> np.uint32(k)) & np.uint32(1):
-                target = other if taken else rows
-                target[:] = np.float32(0.0)
-                sum_rows(plain.loading[loading, k, block], plain.depth[block], factor, target)
-                if taken:
-                    here = words(np.uint32(k))
-                    for v in range(0, TILE, WIDTH):
-                        mask = load(regime, v) == here
-                        for row in range(ROWS):
-                            mine = choose(mask, load(other, (row, v)), load(rows, (row, v)))
-                            store(rows, (row, v), mine)
-                taken = True
+                sums = sum_rows(plain.loading[loading, k, block], plain.depth[block], factor, no_rows())
+                here = words(np.uint32(k))
+                mine = choose_rows(load(regime, 0) == here, load(regime, WIDTH) == here, sums, mine)
+        store_rows(noise, block * ROWS, mine)
 
 
 @inlined
@@ -297,6 +303,12 @@ def mix_weights(
 
 
 @inlined
+def grow16(x: Vector) -> Vector:
+    """What log returns multiply prices by, cut where float32 ends."""
+    return exp16(most(least(x, floats(WILDEST)), floats(-WILDEST)))
+
+
+@inlined
 def find_growth(
     plain: Plain,
     scenario: int,
@@ -308,18 +320,27 @@ def find_growth(
 ) -> None:
     """growth (A, TILE): what a step multiplies prices by."""
     parameters, replay = plain.parameters[scenario, step], plain.replay[scenario, step]
-    for v in range(0, TILE, WIDTH):
-        mixed, k = load(weight, v), load(regime, v)
-        for a in range(growth.shape[0]):
-            drift = spread(plain.drift, (parameters, 0, a))
-            for c in range(1, plain.regimes):
-                drift = choose(k == words(np.uint32(c)), spread(plain.drift, (parameters, c, a)), drift)
-            x = fma(mixed, load(noise, (a, v)), drift)
-            if replay >= 0:
-                x = x + spread(plain.replays, (replay, a))
-            x = least(x, floats(WILDEST))
-            x = floats(0.0) - least(floats(0.0) - x, floats(WILDEST))
-            store(growth, (a, v), exp16(x))
+    last = plain.regimes - 1
+    one, two = min(last, 1), min(last, 2)
+    w0, w1, k0, k1 = load(weight, 0), load(weight, WIDTH), load(regime, 0), load(regime, WIDTH)
+    in_one0, in_one1 = k0 == words(np.uint32(1)), k1 == words(np.uint32(1))
+    in_two0, in_two1 = k0 == words(np.uint32(2)), k1 == words(np.uint32(2))
+    for a in range(growth.shape[0]):
+        drift0 = drift1 = spread(plain.drift, (parameters, 0, a))
+        # without a loop for up to three regimes
+        drift = spread(plain.drift, (parameters, one, a))
+        drift0, drift1 = choose(in_one0, drift, drift0), choose(in_one1, drift, drift1)
+        drift = spread(plain.drift, (parameters, two, a))
+        drift0, drift1 = choose(in_two0, drift, drift0), choose(in_two1, drift, drift1)
+        for k in range(3, plain.regimes):
+            drift, here = spread(plain.drift, (parameters, k, a)), words(np.uint32(k))
+            drift0, drift1 = choose(k0 == here, drift, drift0), choose(k1 == here, drift, drift1)
+        x0, x1 = fma(w0, load(noise, (a, 0)), drift0), fma(w1, load(noise, (a, WIDTH)), drift1)
+        if replay >= 0:
+            laid = spread(plain.replays, (replay, a))
+            x0, x1 = x0 + laid, x1 + laid
+        store(growth, (a, 0), grow16(x0))
+        store(growth, (a, WIDTH), grow16(x1))
 
 
 @inlined
@@ -331,7 +352,7 @@ def move_plain_prices(plain: Plain, scenario: int, step: int, growth: Floats32, 
             moved = load(price, (a, v)) * load(growth, (a, v))
             if shock >= 0:
                 moved = moved * spread(plain.shocks, (shock, a))
-            store(price, (a, v), moved)
+            store(price, (a, v), least(moved, floats(DEAREST)))
 
 
 @inlined
@@ -356,8 +377,9 @@ def receive_funding(
                         rate = choose(k == words(np.uint32(c)), spread(plain.rate, (parameters, c, a)), rate)
                     store(carry, (a, v), rate * load(price, (a, v)) * (0.0 - due))
             for block in range(plain.paying.shape[1]):
-                rows = received[block * ROWS : block * ROWS + ROWS]
-                sum_rows(plain.paying[interval, block], price.shape[0], carry, rows)
+                start = load_rows(received, block * ROWS)
+                sums = sum_rows(plain.paying[interval, block], price.shape[0], carry, start)
+                store_rows(received, block * ROWS, sums)
 
 
 @inlined
@@ -389,14 +411,37 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
     if plain.watched[s, step]:
         for mark in range(MARKS):
             for block in range(plain.weights.shape[1]):
-                rows = slice(block * ROWS, block * ROWS + ROWS)
                 lower_rows(
                     plain.weights[mark, block],
+                    block * ROWS,
                     price,
-                    received[rows],
+                    received,
                     plain.has_funding,
-                    room.lowest[tile, s, mark, rows],
+                    room.lowest[tile, s, mark],
                 )
+
+
+@inlined
+def is_tiled(plain: Plain, room: Room) -> bool:
+    """Whether lanes and rows are as many as they always are: the compiler then counts on it."""
+    return (
+        room.path.shape[2] == TILE
+        and room.word.shape[2] == TILE
+        and room.level.shape[1] == TILE
+        and room.regime.shape[2] == TILE
+        and room.price.shape[3] == TILE
+        and room.received.shape[3] == TILE
+        and room.lowest.shape[4] == TILE
+        and room.factor.shape[1] == TILE
+        and room.noise.shape[2] == TILE
+        and room.other.shape[1] == TILE
+        and room.weight.shape[1] == TILE
+        and room.growth.shape[2] == TILE
+        and room.carry.shape[1] == TILE
+        and plain.loading.shape[4] == ROWS
+        and plain.weights.shape[3] == ROWS
+        and plain.paying.shape[3] == ROWS
+    )
 
 
 @hot
@@ -411,6 +456,8 @@ def walk_plain_paths(
     last_pool: Integers,
 ) -> None:
     """Walk paths first_path .. first_path + paths - 1 and add to the counts by each horizon."""
+    if not is_tiled(plain, room):
+        return
     chunk = room.path.shape[0] * TILE
     for offset in range(0, paths, chunk):
         tiles = (min(chunk, paths - offset) + TILE - 1) // TILE
@@ -429,7 +476,7 @@ def walk_plain_paths(
                     advance_scenario(plain, s, step, tile, room)
                     if plain.ends[step]:
                         # lanes beyond the last path walk too, uncounted
-                        counted = lanes_before(room.path[tile, 0], first, paths - offset)
+                        counted = lanes_before(room.path[tile, 0], first, min(chunk, paths - offset))
                         lowest = room.lowest[tile, s]
                         horizon = plain.horizon[step]
                         count_hits(

@@ -188,14 +188,19 @@ def _least(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     return builder.select(builder.fcmp_ordered("<", x, y), x, y)
 
 
+def _most(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
 def _multiply_low(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     low = _constant(WIDE, 0xFFFFFFFF)
     return builder.mul(builder.and_(x, low), builder.and_(y, low))
 
 
 def _join(builder: ir.IRBuilder, even: ir.Value, odd: ir.Value) -> ir.Value:
-    low, half = _constant(WIDE, 0xFFFFFFFF), _constant(WIDE, 32)
-    return builder.bitcast(builder.or_(builder.and_(even, low), builder.shl(odd, half)), WORDS.llvm)
+    # a shuffle: shifting a product would be folded into a multiplication of whole 64 bits, which is slow
+    halves = builder.bitcast(even, WORDS.llvm), builder.bitcast(odd, WORDS.llvm)
+    return builder.shuffle_vector(*halves, _INT_LANES(16, [i - i % 2 + 16 * (i % 2) for i in range(16)]))
 
 
 def _lanes_of(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
@@ -220,6 +225,7 @@ _compiled = {
     "fma": _define(_call("llvm.fma.v16f32"), FLOATS, FLOATS, FLOATS, FLOATS),
     "root": _define(_call("llvm.sqrt.v16f32"), FLOATS, FLOATS),
     "least": _define(_least, FLOATS, FLOATS, FLOATS),
+    "most": _define(_most, FLOATS, FLOATS, FLOATS),
     "choose": _define(_instruction("select"), FLOATS, MASK, FLOATS, FLOATS),
     "choose_words": _define(_instruction("select"), WORDS, MASK, WORDS, WORDS),
     "floats": _define(lambda builder, x: x, FLOATS, FLOATS),
@@ -304,12 +310,17 @@ def _gather(context: Any, array: Any, index: Any) -> Any:
     vector = _vector_in(array)
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        found = ir.Constant(vector.llvm, ir.Undefined)
-        for lane in range(WIDTH):
-            place = builder.zext(builder.extract_element(args[1], _INT(lane)), _LONG)
-            found = builder.insert_element(found, builder.load(builder.gep(data, [place])), _INT(lane))
-        return found
+        data = builder.ptrtoint(context.make_array(sig.args[0])(context, builder, args[0]).data, _LONG)
+        longs = VectorType("", _LONG, WIDTH, types.uint64)
+        bytes_on = builder.shl(builder.zext(args[1], longs.llvm), _constant(longs, 2))
+        places = ir.VectorType(vector.llvm.element.as_pointer(), WIDTH)
+        place = builder.inttoptr(builder.add(_fill(builder, data, longs), bytes_on), places)
+        everywhere, nothing = ir.Constant(MASK.llvm, [1] * WIDTH), ir.Constant(vector.llvm, ir.Undefined)
+        operands = [place, _INT(4), everywhere, nothing]
+        kind = ir.FunctionType(vector.llvm, [operand.type for operand in operands])
+        suffix = {FLOATS: "f32", WORDS: "i32"}[vector]
+        name = f"llvm.masked.gather.v16{suffix}.v16p0"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
 
     return vector(array, WORDS), lower
 
@@ -320,6 +331,7 @@ _names: dict[str, Any] = vars(simd_numpy) if numba.config.DISABLE_JIT else _comp
 fma = _names["fma"]
 root = _names["root"]
 least = _names["least"]
+most = _names["most"]
 choose = _names["choose"]
 choose_words = _names["choose_words"]
 floats = _names["floats"]

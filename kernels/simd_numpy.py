@@ -30,6 +30,11 @@ def least(x: Vector, y: Vector) -> Vector:
     return np.where(x < y, x, y)
 
 
+def most(x: Vector, y: Vector) -> Vector:
+    """x where x > y, else y."""
+    return np.where(x > y, x, y)
+
+
 def choose(mask: Vector, x: Vector, y: Vector) -> Vector:
     """x where the mask holds, else y."""
     return np.asarray(np.where(mask, x, y), np.float32)

@@ -57,9 +57,9 @@ def of_floats(operation: Callable[..., Any], operands: int) -> Array:
     return out
 
 
-@pytest.mark.parametrize("name", ["fma", "least"])
+@pytest.mark.parametrize("name", ["fma", "least", "most"])
 def test_functions__of_floats_equal_their_twins(name: str) -> None:
-    operands = {"fma": 3, "least": 2}[name]
+    operands = {"fma": 3, "least": 2, "most": 2}[name]
     given = [floats(1), floats(2), floats(3)][:operands]
     np.testing.assert_array_equal(of_floats(getattr(simd, name), operands), getattr(simd_numpy, name)(*given))
 
