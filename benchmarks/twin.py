@@ -27,7 +27,7 @@ FIELDS = (
 
 
 class Problem(ctypes.Structure):
-    """What twin.cpp calls so: addresses of arrays, then which leverage is 1, and whether pairs are counted."""
+    """What twin.cpp calls so: addresses of arrays, which leverage is 1, whether pairs are counted."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in FIELDS),

@@ -424,7 +424,7 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
 @inlined
 def is_tiled(plain: Plain, room: Room) -> bool:
     """Whether lanes and rows are as many as they always are: the compiler then counts on it."""
-    return (
+    return bool(
         room.path.shape[2] == TILE
         and room.word.shape[2] == TILE
         and room.level.shape[1] == TILE
