@@ -39,6 +39,7 @@ NUMERIC_SOURCES = (
     "engine.py",
     "lower_book.py",
     "lower_market.py",
+    "lower_parameters.py",
     "lower_state.py",
     "lower_timeline.py",
     "effects.py",
