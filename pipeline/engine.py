@@ -46,6 +46,7 @@ NUMERIC_SOURCES = (
     "betas.py",
     "mixing.py",
     "model.py",
+    "regime.py",
     "reversion.py",
     "market_state.py",
     "funding_cap.py",

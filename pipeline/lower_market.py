@@ -24,8 +24,9 @@ from pipeline.lower_timeline import (
     find_shocks,
     find_window,
 )
-from pipeline.model import Excursions, MarketModel
+from pipeline.model import MarketModel
 from pipeline.plan import Plan
+from pipeline.regime import Excursions
 from pipeline.units import YEAR
 
 

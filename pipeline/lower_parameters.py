@@ -17,7 +17,8 @@ from pipeline.effects import Correlation, Drift, Funding, Tail, Volatility, valu
 from pipeline.jumps import DoubleExponentialJumps, Jumps
 from pipeline.lower_state import basis_of, overlay_funding, shock_of
 from pipeline.lower_timeline import Lasting, is_replaced
-from pipeline.model import MarketModel, Regime
+from pipeline.model import MarketModel
+from pipeline.regime import Regime
 from pipeline.units import YEAR
 
 FACTOR_TILE = 4  # the kernel combines factors four at a time
