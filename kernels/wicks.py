@@ -5,6 +5,9 @@ is zero but with some probability p, and then generalised Pareto (Pickands 1975)
 
     P(excess > x) = p (1 + tail x / scale)^(-1 / tail),    p exp(-x / scale) where the tail is zero
 
+times exp(lean z), z the asset's return in the step the wick's own way, in standard deviations: lows are deeper
+in steps that fall.
+
 The normals behind the assets' excesses share a common part, one for each step and direction. All wicks of a
 direction come at once, off the prices at the step's start and off those at its end: a pool's X is looked at
 there, with all prices down and with all prices up. Where initial margin jumps (see `leaps`) X is looked at
@@ -47,6 +50,10 @@ from kernels.structs import (
 )
 
 
+# z is cut here, either way: what no draw of w explains (jumps, replays) makes wicks no deeper than that.
+FURTHEST = 4.0
+
+
 @inlined
 def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
     """Return the excess whose normal score is given: zero unless the normal's upper tail is below p."""
@@ -83,7 +90,7 @@ def find_excesses(market: Market, regime: Integers, common: Floats, own: Floats,
 
 
 @inlined
-def stretch_wicks(market: Market, excess: Floats, now: Step) -> None:
+def stretch_wicks(market: Market, regime: Integers, excess: Floats, now: Step) -> None:
     """Fill wick, what each price moves by in its wick as a share of itself, and reach, the most of a lane.
 
     A perpetual's is that of its asset, whatever its basis does: so they are no farther apart within a step.
@@ -93,11 +100,15 @@ def stretch_wicks(market: Market, excess: Floats, now: Step) -> None:
     for way in range(WAYS):
         side = -1.0 if way == DOWN else 1.0
         for a in range(excess.shape[1]):
-            spread = now.spread[market.spot_of[a]]
+            spread, move = now.spread[market.spot_of[a]], now.move[market.spot_of[a]]
             for v in range(LANES):
                 shift = 0.0
                 if excess[way, a, v] > 0.0:
-                    shift = side * min(excess[way, a, v] * spread[v], WILDEST)
+                    deep = excess[way, a, v] * spread[v]
+                    lean = market.wick[regime[v], way, a, 3]
+                    if lean != 0.0 and spread[v] > 0.0:
+                        deep *= math.exp(lean * min(max(side * move[v] / spread[v], -FURTHEST), FURTHEST))
+                    shift = side * min(deep, WILDEST)
                     if market.additive == 0:
                         shift = math.expm1(shift)
                     now.reach[v] = max(now.reach[v], abs(shift))

@@ -22,6 +22,7 @@ DIGITS = {
     "level": 4,
     "depth": 2,
     "tail": 2,
+    "lean": 3,
     "probability": 4,
     "scale": 3,
     "common": 2,

@@ -6,9 +6,10 @@ w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is
 
     P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail))
 
-with r the return from end to end and x = d / (w sqrt(v)). w is not seen: given the returns of the step it
-follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and Laguerre). Regimes
-weigh by their smoothed probabilities.
+with r the return from end to end and x = d / (w sqrt(v) exp(lean z)), z = r / (w sqrt(v)) the way of the wick
+(down: -r), cut at FURTHEST either way: falling hours have the deeper lows. w is not seen: given the returns of
+the step it follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and
+Laguerre). Regimes weigh by their smoothed probabilities.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import ndtr, roots_genlaguerre
 
+from kernels.wicks import FURTHEST
 from pipeline.history import Prices
 from pipeline.regime_fit import RegimeFit
 
@@ -32,23 +34,22 @@ LEAST_SHARE = 0.05  # steps less likely to be in a regime say nothing about it
 SHALLOWEST = 1e-4  # a log return: less is a tick, not a depth, and counts as "no more than this"
 DEEPEST = log(2.0)  # more counts as "at least this": one absurd print must not bend the law
 TAIL_BOUNDS = (0.0, 0.5)  # never lighter than an exponential, however calm the window was
-START = (
-    -3.5,
-    0.5,
-    0.1,
-)  # logit of the probability, log scale, tail: from common wicks the rare ones get lost
+LEAN_BOUNDS = (0.0, 0.5)  # never deeper against the direction of the hour
+# logit of the probability, log scale, tail, lean: from common wicks the rare ones get lost
+START = (-3.5, 0.5, 0.1, 0.2)
 RARE = 0.05  # the share of a regime's bars whose depths are looked at together
 COPIES = 8  # of the history, simulated to find what depths have in common
 
 
 @dataclass(frozen=True)
 class WickFit:
-    """The law of excesses: probability, scale and tail (K, ways, A), in standard deviations of a step; common
-    (K, ways); bars with highs and lows; and depths that were cut at DEEPEST."""
+    """The law of excesses: probability, scale, tail and lean (K, ways, A), in standard deviations of a step;
+    common (K, ways); bars with highs and lows; and depths that were cut at DEEPEST."""
 
     probability: Floats
     scale: Floats
     tail: Floats
+    lean: Floats
     common: Floats
     bars: int
     cut: int
@@ -67,6 +68,11 @@ class _Bars:
     deviations: Floats  # (A,) of one step
     correlation: Floats
 
+    def along(self, way: int, deviation: Floats, returns: Floats) -> Floats:
+        """z: returns the way of the wick, in standard deviations of their bar, cut at FURTHEST."""
+        side = 1.0 if WAYS[way] == "up" else -1.0
+        return np.clip(side * returns / deviation, -FURTHEST, FURTHEST)
+
 
 def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     """Fit the law of wicks to bars with highs and lows, regime by regime of a fitted model.
@@ -77,7 +83,7 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     depths = measure_depths(prices)
     returns = prices.log_returns()
     regimes, assets = fit.figures.means.shape
-    law = np.zeros((regimes, len(WAYS), assets, 3))
+    law = np.zeros((regimes, len(WAYS), assets, 4))
     common = np.zeros((regimes, len(WAYS)))
     rng = np.random.default_rng(seed)
     missing = np.isnan(returns).any(axis=-1) | np.isnan(depths).any(axis=(1, 2))
@@ -88,9 +94,9 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
             for a in range(assets):
                 law[k, way, a] = _fit_excess(bars, way, a)
             common[k, way] = _fit_common(bars, way, law[k, way], rng)
-    probability, scale, tail = (law[..., i] for i in range(3))
+    probability, scale, tail, lean = (law[..., i] for i in range(4))
     cut = int((depths[usable] > DEEPEST).sum())
-    return WickFit(probability, scale, tail, common, int(usable.sum()), cut)
+    return WickFit(probability, scale, tail, lean, common, int(usable.sum()), cut)
 
 
 def measure_depths(prices: Prices) -> Floats:
@@ -126,8 +132,8 @@ def _choose_bars(returns: Floats, depths: Floats, usable: NDArray[np.bool_], fit
     )
 
 
-def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float]:
-    """Probability, scale and tail of one asset's excess in one regime, by maximum likelihood."""
+def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float, float]:
+    """Probability, scale, tail and lean of one asset's excess in one regime, by maximum likelihood."""
     depth = bars.depths[:, way, a, None]
     deviation = bars.mixing * bars.deviations[a]
     shallow, deep = depth[:, 0] < SHALLOWEST, depth[:, 0] >= DEEPEST
@@ -137,9 +143,11 @@ def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float]:
     missed = np.exp(-2.0 * at * (at + rise) / deviation**2)  # P(bridge goes deeper)
     bridge = -np.expm1(-2.0 * at * (at + rise) / deviation**2)
     bridge_density = 2.0 * (2.0 * at + rise) / deviation**2 * missed
+    along = bars.along(way, deviation, bars.returns[:, a, None])
 
     def loss(figures: Floats) -> float:
-        probability, scale, tail = 1.0 / (1.0 + np.exp(-figures[0])), np.exp(figures[1]), figures[2]
+        probability, tail = 1.0 / (1.0 + np.exp(-figures[0])), figures[2]
+        scale = np.exp(figures[1] + figures[3] * along)
         stretch = 1.0 + tail * x / scale
         # log1p keeps the gradient right where the tail is next to nothing
         over = probability * np.exp(-np.log1p(tail * x / scale) / tail if tail > 0.0 else -x / scale)
@@ -148,9 +156,9 @@ def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float]:
         likelihood = np.where(shallow[:, None], reached, np.where(deep[:, None], 1.0 - reached, density))
         return float(-bars.weight @ np.log(likelihood @ bars.likely + 1e-300))
 
-    bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS]
+    bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS, LEAN_BOUNDS]
     best = minimize(loss, START, method="L-BFGS-B", bounds=bounds).x
-    return float(1.0 / (1.0 + np.exp(-best[0]))), float(np.exp(best[1])), float(best[2])
+    return float(1.0 / (1.0 + np.exp(-best[0]))), float(np.exp(best[1])), float(best[2]), float(best[3])
 
 
 def _fit_common(bars: _Bars, way: int, law: Floats, rng: np.random.Generator) -> float:
@@ -172,13 +180,14 @@ def _fit_common(bars: _Bars, way: int, law: Floats, rng: np.random.Generator) ->
     rise = np.abs(bars.returns)
     bridge = 0.5 * (np.sqrt(rise**2 + 2.0 * deviation**2 * depth) - rise)
     shared, own = rng.standard_normal((COPIES, count, 1)), rng.standard_normal(shape)
-    probability, scale, tail = law.T
+    probability, scale, tail, lean = law.T
+    stretch = deviation * np.exp(lean * bars.along(way, deviation, bars.returns))
 
     def find(common: float) -> float:
         upper = ndtr(-(sqrt(common) * shared + sqrt(1.0 - common) * own))
         deep = np.log(np.maximum(probability / upper, 1.0))
         excess = scale * np.where(tail > 1e-8, np.expm1(tail * deep) / np.maximum(tail, 1e-8), deep)
-        return _coincidence(np.maximum(bridge, excess * deviation) > limit, bars.weight)
+        return _coincidence(np.maximum(bridge, excess * stretch) > limit, bars.weight)
 
     low, high = 0.0, 1.0
     for _ in range(10):

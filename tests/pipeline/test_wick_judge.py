@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import genpareto, norm
 
+from kernels.wicks import FURTHEST
 from pipeline.blocks import Block
 from pipeline.calibrate import MOST_LEVELS, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
@@ -163,7 +164,9 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
             size = np.where(
                 norm.sf(normal) < p, genpareto.isf(np.minimum(ndtr(-normal) / p, 1.0), tail, scale=scale), 0.0
             )
-            shifts.append(np.exp(side * size * w[:, None] * deviation[k]))
+            spread = w[:, None] * deviation[k]
+            lean = np.exp(wicks.lean[k, way] * np.clip(side * returns / spread, -FURTHEST, FURTHEST))
+            shifts.append(np.exp(side * size * lean * spread))
         for name, (weights, levels) in BOOKS.items():
             book = np.array(weights)
             lowest = np.full(starts, np.inf)
