@@ -49,9 +49,9 @@ def _press(share: float, stayed: float, moves: Floats, pressure: Floats, limit: 
 
     # miss rises with the pressure, from where the whole share would flow out
     least, most = 0.0, 2.0 * (stayed + moves.sum()) / share
-    free = brentq(miss, least, most, xtol=0.0, rtol=1e-14) if miss(least) < 0.0 else least
+    free = brentq(miss, least, most, rtol=1e-14) if miss(least) < 0.0 else least
     if leave(free) <= limit:
         return float(free)
     while leave(most) > limit:
         most *= 2.0
-    return float(brentq(lambda a: leave(a) - limit, free, most, xtol=0.0, rtol=1e-14))
+    return float(brentq(lambda a: leave(a) - limit, free, most, rtol=1e-14))
