@@ -1,12 +1,12 @@
 """Wicks: prices that leave the path within a step and come back, deeper than a bridge would go.
 
 In each step and direction an asset's wick is w x volatility of the step x excess, a log return. The excess
-is zero but with some probability p, and then generalised Pareto (Pickands 1975):
+is zero but with some probability p, and then generalised Pareto (Pickands 1975),
 
     P(excess > x) = p (1 + tail x / scale)^(-1 / tail),    p exp(-x / scale) where the tail is zero
 
-times exp(lean z), z the asset's return in the step the wick's own way, in standard deviations: lows are deeper
-in steps that fall.
+times exp(lean z), z the asset's return over the step, the wick's own way and in standard deviations: lows are
+deeper in steps that fall.
 
 The normals behind the assets' excesses share a common part, one for each step and direction. All wicks of a
 direction come at once, off the prices at the step's start and off those at its end: a pool's X is looked at
@@ -48,7 +48,6 @@ from kernels.structs import (
     Market,
     Step,
 )
-
 
 # z is cut here, either way: what no draw of w explains (jumps, replays) makes wicks no deeper than that.
 FURTHEST = 4.0

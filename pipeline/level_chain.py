@@ -1,4 +1,4 @@
-"""The chain of levels whose long run is that of the window, though no level is left as soon as it was there."""
+"""A chain of levels whose long run is that of the window, though levels are left less often than in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def balance_levels(shares: Floats, moves: Floats, shortest: float) -> Floats:
 
 
 def _press(share: float, stayed: float, moves: Floats, pressure: Floats, limit: float) -> float:
-    """The pressure of one level, given the others': stayed / (share - flow out), or more, to be at its limit."""
+    """The pressure of one level, given the others': stayed / (share - outflow), or more, to be at its limit."""
 
     def leave(of_level: float) -> float:
         return float(np.sum(moves / (of_level + pressure)))

@@ -167,7 +167,7 @@ def _finish(panel: Panel, ended: Climb, shortest: Shortest) -> RegimeFit:
 def settle(
     panel: Panel, figures: Figures, shortest: Shortest, weights: Floats | None = None
 ) -> tuple[Figures, Floats]:
-    """Shrink the correlations, balance the levels and set the unit of their scales; returns the shrinkage too.
+    """Shrink the correlations, balance the levels, set the unit of their scales; returns the shrinkage too.
 
     weights (T,) as for `expect`.
     """

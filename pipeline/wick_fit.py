@@ -7,8 +7,8 @@ w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is
     P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail))
 
 with r the return from end to end and x = d / (w sqrt(v) exp(lean z)), z = r / (w sqrt(v)) the way of the wick
-(down: -r), cut at FURTHEST either way: falling hours have the deeper lows. w is not seen: given the returns of
-the step it follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and
+(down: -r), cut at FURTHEST either way: falling hours have the deeper lows. w is not seen: given the returns
+of the step it follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and
 Laguerre). Regimes weigh by their smoothed probabilities.
 """
 

@@ -124,7 +124,7 @@ def test_stretch_wicks__deeper_in_steps_that_go_their_way(way: int) -> None:
     has no volatility, is as it would be without."""
     side = -1.0 if way == DOWN else 1.0
     market = lower_problem(wicked(simple_problem((), volatility=[0.5]), 0.4, 0.5))[0]
-    leaning = market._replace(wick=market.wick + [0.0, 0.0, 0.0, 0.3])
+    leaning = market._replace(wick=market.wick + np.array([0.0, 0.0, 0.0, 0.3]))
     _, now = room_for(market)
     regime, excess = np.zeros(LANES, np.int64), np.zeros((WAYS, 1, LANES))
     excess[way, 0] = 0.7
