@@ -39,7 +39,7 @@ def balance_levels(shares: Floats, moves: Floats, shortest: float) -> Floats:
 
 
 def _press(share: float, stayed: float, moves: Floats, pressure: Floats, limit: float) -> float:
-    """The pressure of one level, given the others': stayed / (share - outflow), or more, to be at its limit."""
+    """The pressure of one level, given the others': stayed / (share - outflow), or what its limit asks."""
 
     def leave(of_level: float) -> float:
         return float(np.sum(moves / (of_level + pressure)))
