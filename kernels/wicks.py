@@ -5,8 +5,8 @@ is zero but with some probability p, and then generalised Pareto (Pickands 1975)
 
     P(excess > x) = p (1 + tail x / scale)^(-1 / tail),    p exp(-x / scale) where the tail is zero
 
-times exp(lean z), z the asset's return over the step, the wick's own way and in standard deviations: lows are
-deeper in steps that fall.
+times exp(lean y), y the asset's return over the step, the wick's own way and in standard deviations of its
+regime and level, before w: lows are deeper in steps that fall, the more so in wild ones.
 
 The normals behind the assets' excesses share a common part, one for each step and direction. All wicks of a
 direction come at once, off the prices at the step's start and off those at its end: a pool's X is looked at
@@ -49,8 +49,8 @@ from kernels.structs import (
     Step,
 )
 
-# z is cut here, either way: what no draw of w explains (jumps, replays) makes wicks no deeper than that.
-FURTHEST = 4.0
+# y is cut here, either way: falls wilder than that, jumps and replays make wicks no deeper.
+FURTHEST = 6.0
 
 
 @inlined
@@ -89,7 +89,7 @@ def find_excesses(market: Market, regime: Integers, common: Floats, own: Floats,
 
 
 @inlined
-def stretch_wicks(market: Market, regime: Integers, excess: Floats, now: Step) -> None:
+def stretch_wicks(market: Market, level: Integers, regime: Integers, excess: Floats, now: Step) -> None:
     """Fill wick, what each price moves by in its wick as a share of itself, and reach, the most of a lane.
 
     A perpetual's is that of its asset, whatever its basis does: so they are no farther apart within a step.
@@ -106,7 +106,9 @@ def stretch_wicks(market: Market, regime: Integers, excess: Floats, now: Step) -
                     deep = excess[way, a, v] * spread[v]
                     lean = market.wick[regime[v], way, a, 3]
                     if lean != 0.0 and spread[v] > 0.0:
-                        deep *= math.exp(lean * min(max(side * move[v] / spread[v], -FURTHEST), FURTHEST))
+                        mixing = now.weight[v] / market.level_scale[level[v]]
+                        along = side * move[v] / spread[v] * mixing
+                        deep *= math.exp(lean * min(max(along, -FURTHEST), FURTHEST))
                     shift = side * min(deep, WILDEST)
                     if market.additive == 0:
                         shift = math.expm1(shift)

@@ -66,8 +66,8 @@ class Excursions(Part):
     """How far prices go beyond the ends of a model step, one way, in its standard deviations.
 
     Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
-    exponential where the tail is 0. Times exp(lean z), z the step's return that way in its standard
-    deviations. `common` correlates the normals behind any two assets' wicks.
+    exponential where the tail is 0. Times exp(lean y), y the step's return that way in standard deviations
+    of regime and level. `common` correlates the normals behind any two assets' wicks.
     """
 
     common: Fraction

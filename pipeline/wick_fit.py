@@ -6,7 +6,7 @@ w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is
 
     P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail))
 
-with r the return from end to end and x = d / (w sqrt(v) exp(lean z)), z = r / (w sqrt(v)) the way of the wick
+with r the return from end to end and x = d / (w sqrt(v) exp(lean y)), y = r / sqrt(v) the way of the wick
 (down: -r), cut at FURTHEST either way: falling hours have the deeper lows. w is not seen: given the returns
 of the step it follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and
 Laguerre). Regimes weigh by their smoothed probabilities.
@@ -57,21 +57,22 @@ class WickFit:
 
 @dataclass(frozen=True)
 class _Bars:
-    """Bars of one regime, once for each likely level: returns (N, A), depths (N, ways, A), weight (N,), w
-    times the level's scale at each node (N, NODES), and how likely each is (NODES,)."""
+    """Bars of one regime, once for each likely level: returns (N, A), depths (N, ways, A), weight (N,), the
+    level's scale (N,), w times that at each node (N, NODES), and how likely each is (NODES,)."""
 
     returns: Floats
     depths: Floats
     weight: Floats
+    scale: Floats
     mixing: Floats
     likely: Floats
     deviations: Floats  # (A,) of one step
     correlation: Floats
 
-    def along(self, way: int, deviation: Floats, returns: Floats) -> Floats:
-        """z: returns the way of the wick, in standard deviations of their bar, cut at FURTHEST."""
+    def along(self, way: int) -> Floats:
+        """y (N, A): returns the way of the wick, in standard deviations of regime and level, cut."""
         side = 1.0 if WAYS[way] == "up" else -1.0
-        return np.clip(side * returns / deviation, -FURTHEST, FURTHEST)
+        return np.clip(side * self.returns / (self.scale[:, None] * self.deviations), -FURTHEST, FURTHEST)
 
 
 def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
@@ -125,6 +126,7 @@ def _choose_bars(returns: Floats, depths: Floats, usable: NDArray[np.bool_], fit
         x,
         depths[chosen],
         fit.smoothed[chosen, level, k],
+        scale,
         scale[:, None] * np.sqrt((nu - 2.0) / chi2),
         likely / likely.sum(),
         deviations,
@@ -143,7 +145,7 @@ def _fit_excess(bars: _Bars, way: int, a: int) -> tuple[float, float, float, flo
     missed = np.exp(-2.0 * at * (at + rise) / deviation**2)  # P(bridge goes deeper)
     bridge = -np.expm1(-2.0 * at * (at + rise) / deviation**2)
     bridge_density = 2.0 * (2.0 * at + rise) / deviation**2 * missed
-    along = bars.along(way, deviation, bars.returns[:, a, None])
+    along = bars.along(way)[:, a, None]
 
     def loss(figures: Floats) -> float:
         probability, tail = 1.0 / (1.0 + np.exp(-figures[0])), figures[2]
@@ -181,7 +183,7 @@ def _fit_common(bars: _Bars, way: int, law: Floats, rng: np.random.Generator) ->
     bridge = 0.5 * (np.sqrt(rise**2 + 2.0 * deviation**2 * depth) - rise)
     shared, own = rng.standard_normal((COPIES, count, 1)), rng.standard_normal(shape)
     probability, scale, tail, lean = law.T
-    stretch = deviation * np.exp(lean * bars.along(way, deviation, bars.returns))
+    stretch = deviation * np.exp(lean * bars.along(way))
 
     def find(common: float) -> float:
         upper = ndtr(-(sqrt(common) * shared + sqrt(1.0 - common) * own))

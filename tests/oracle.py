@@ -483,11 +483,11 @@ def find_wick(
     own = np.array([draw_normals(place, WICK + 1 + a)[way] for a in range(assets)])
     normal = math.sqrt(law.common) * common + math.sqrt(1.0 - law.common) * own
     excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
-    spread = weight * regime.volatility * math.sqrt(problem.step_years)
+    spread = regime.volatility * math.sqrt(problem.step_years)
     rise = (_position(problem, ends[1]) - _position(problem, ends[0]))[:assets]
-    z = np.divide(rise if way == 1 else -rise, spread, out=np.zeros(assets), where=spread > 0.0)
+    along = np.divide(rise if way == 1 else -rise, spread, out=np.zeros(assets), where=spread > 0.0)
     lean = np.zeros(assets) if law.lean is None else law.lean
-    deep = np.array(list(excesses)) * spread * np.exp(lean * np.clip(z, -4.0, 4.0))
+    deep = np.array(list(excesses)) * weight * spread * np.exp(lean * np.clip(along, -6.0, 6.0))
     return np.asarray(deep if way == 1 else -deep)[problem.spot_of]
 
 

@@ -32,7 +32,7 @@ def draw_bars(
     lean: tuple[float, float] = UPRIGHT,
 ) -> Prices:
     """Bars of one Student-t regime: bridges between closes by their exact law, and wicks of that law, times
-    exp(lean z) by way."""
+    exp(lean y) by way."""
     rng = np.random.default_rng(seed)
     assets = len(COVARIANCE)
     w = np.sqrt((NU - 2.0) / rng.chisquare(NU, steps))[:, None]
@@ -50,8 +50,8 @@ def draw_bars(
         normal = normal + math.sqrt(1.0 - common) * rng.standard_normal((steps, assets))
         rank = norm.sf(normal) / np.maximum(probability, 1e-300)
         excess = np.where(rank < 1.0, genpareto.isf(np.minimum(rank, 1.0), tail, scale=scale), 0.0)
-        z = np.clip((1.0 if way else -1.0) * returns / (w * deviation), -4.0, 4.0)
-        extremes.append(np.maximum(bridge, excess * np.exp(lean[way] * z) * w * deviation))
+        y = np.clip((1.0 if way else -1.0) * returns / deviation, -6.0, 6.0)
+        extremes.append(np.maximum(bridge, excess * np.exp(lean[way] * y) * w * deviation))
     ends = np.stack([level[:-1], level[1:]])
     low = np.vstack([level[:1], ends.min(axis=0) - extremes[0]])
     high = np.vstack([level[:1], ends.max(axis=0) + extremes[1]])
