@@ -89,7 +89,7 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
             if rounds == ROUNDS or (with_nu and _distance(before, figures) < STILL):
                 break
         figures = _match(figures, expected.smoothed, fit)
-        figures, shrinkage = settle(panel, figures, shortest, weights)
+        figures, shrinkage = settle(panel, figures)
     except np.linalg.LinAlgError:
         return None
     expected = expect(panel, figures, weights)

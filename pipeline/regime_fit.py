@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pipeline.chain import stationary_law
 from pipeline.errors import DataError, Problem
-from pipeline.level_chain import balance_levels
 from pipeline.panel import Panel, read_panel
 from pipeline.regime_climb import FREE, Climb, Figures, Shortest, climb, expect
 from pipeline.regime_start import draw_start
@@ -72,7 +71,7 @@ def fit_regimes(
     for count in range(levels, 0, -1):
         ended = _best_climb(panel, count, regimes, seed, starts, shortest, progress)
         if ended is not None:
-            return _finish(panel, ended, shortest)
+            return _finish(panel, ended)
     expected = f"{regimes} regimes of {returns.shape[1]} assets that can be told apart"
     got = f"{len(panel.observed)} steps, on which every start lost a regime or a rank"
     fix = "take a longer window, fewer regimes, or no two assets that move as one"
@@ -149,9 +148,9 @@ def _check(panel: Panel, regimes: int) -> None:
         raise DataError(problems)
 
 
-def _finish(panel: Panel, ended: Climb, shortest: Shortest) -> RegimeFit:
-    """Put regimes and levels in order, settle the figures, and say what the returns then say."""
-    figures, shrinkage = settle(panel, _order(ended.figures), shortest)
+def _finish(panel: Panel, ended: Climb) -> RegimeFit:
+    """Put regimes and levels in order, shrink the correlations, and say what the returns then say."""
+    figures, shrinkage = settle(panel, _order(ended.figures))
     expected = expect(panel, figures)
     return RegimeFit(
         figures=figures,
@@ -164,29 +163,12 @@ def _finish(panel: Panel, ended: Climb, shortest: Shortest) -> RegimeFit:
     )
 
 
-def settle(
-    panel: Panel, figures: Figures, shortest: Shortest, weights: Floats | None = None
-) -> tuple[Figures, Floats]:
-    """Shrink the correlations, balance the levels, set the unit of their scales; returns the shrinkage too.
-
-    weights (T,) as for `expect`.
-    """
+def settle(panel: Panel, figures: Figures) -> tuple[Figures, Floats]:
+    """Shrink the correlations and set the unit of the scales; returns the shrinkage too."""
     figures, shrinkage = _shrink(panel, figures)
-    figures = _balance(panel, figures, shortest, weights)
     law = stationary_law(figures.level_transitions)
     unit = float(np.sqrt(law @ figures.scales**2))
     return replace(figures, scales=figures.scales / unit, scatter=figures.scatter * unit**2), shrinkage
-
-
-def _balance(panel: Panel, figures: Figures, shortest: Shortest, weights: Floats | None) -> Figures:
-    """Levels in the long run as often as in the window, where holding their durations has changed that."""
-    stay = np.diag(figures.level_transitions)
-    if len(stay) == 1 or stay.min() > 1.0 - (1.0 - 1e-9) / shortest.level:
-        return figures
-    expected = expect(panel, figures, weights)
-    shares = expected.smoothed[panel.observed].sum(axis=(0, 2))
-    moves = expected.moves.sum(axis=(1, 3))
-    return replace(figures, level_transitions=balance_levels(shares, moves, shortest.level))
 
 
 def _order(figures: Figures) -> Figures:

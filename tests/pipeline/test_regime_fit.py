@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -208,26 +206,6 @@ def test_fit_regimes__mean_square_of_levels_is_one() -> None:
     figures = fit_regimes(draw_states(3000, 5, LOUD)[0], 1, seed=1, starts=1, levels=2).figures
     law = stationary_law(figures.level_transitions)
     assert law @ figures.scales**2 == pytest.approx(1.0, abs=1e-12)
-
-
-def test_fit_regimes__levels_are_as_frequent_as_in_the_window_though_held() -> None:
-    """Loud for ten hours at a time, a twentieth of all hours; held to three days the loud level must become
-    rarer to come to, not more frequent."""
-    brief = replace(
-        LOUD,
-        scatter=np.array([CALM, CALM]),
-        nu=np.array([20.0, 20.0]),
-        scales=np.array([1.0, 4.0]),
-        level_transitions=np.array([[0.995, 0.005], [0.1, 0.9]]),
-    )
-    x, scale = draw_states(12_000, 9, brief)
-    fit = fit_regimes(x, 1, seed=1, starts=1, shortest=Shortest(level=72.0), levels=2)
-    law, shares = stationary_law(fit.figures.level_transitions), fit.smoothed.mean(axis=(0, 2))
-    assert np.diag(fit.figures.level_transitions).min() > 1.0 - (1.0 + 1e-6) / 72.0
-    assert shares[1] == pytest.approx((scale > 1.0).mean(), abs=0.02)
-    assert law == pytest.approx(shares, abs=0.01)  # with durations held one by one: 0.30
-    variance = np.einsum("aa->a", fit.covariances[0])
-    np.testing.assert_allclose(variance, x.var(axis=0), rtol=0.12)
 
 
 def test_fit_regimes__correlations_are_pulled_to_their_average() -> None:
