@@ -194,7 +194,7 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
         funding_added=checked(overlay[:, 1], np.float64, (count, size), "funding_added"),
         clamps=int(len(law.column) > 0 or np.abs(funding).max() > _least_cap(plan)),
         number=checked_index(columns, (size,), 0, len(model.assets), "number"),
-        wick=checked(wick, np.float64, (regimes, WAYS, size, 3), "wick"),
+        wick=checked(wick, np.float64, (regimes, WAYS, size, 4), "wick"),
         wick_cut=_wick_cut(wick[..., 0]),
         wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
@@ -217,8 +217,8 @@ def _first_regimes(model: MarketModel) -> Floats:
 
 
 def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """Laws of wicks (K, WAYS, A, 3) and what they share (K, WAYS); none, where the model has none."""
-    law = np.zeros((len(model.regimes), WAYS, len(assets), 3))
+    """Laws of wicks (K, WAYS, A, 4) and what they share (K, WAYS); none, where the model has none."""
+    law = np.zeros((len(model.regimes), WAYS, len(assets), 4))
     common = np.zeros((len(model.regimes), WAYS))
     for k, regime in enumerate(model.regimes.values()):
         ways: tuple[Excursions, ...] = () if regime.wick is None else (regime.wick.down, regime.wick.up)
@@ -229,6 +229,7 @@ def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]
                     excursions.probability[asset],
                     excursions.scale[asset],
                     excursions.tail[asset],
+                    excursions.lean[asset],
                 )
     return law, common
 

@@ -165,7 +165,7 @@ def wick_document(wicks: WickFit, k: int, assets: Sequence[str]) -> dict[str, An
                     asset: _round(value, key)
                     for asset, value in zip(assets, getattr(wicks, key)[k, way], strict=True)
                 }
-                for key in ("probability", "scale", "tail")
+                for key in ("probability", "scale", "tail", "lean")
             },
         }
         for way, name in enumerate(WAYS)

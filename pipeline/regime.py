@@ -25,13 +25,15 @@ class Excursions(Part):
     """How far prices go beyond the ends of a model step, one way, in its standard deviations.
 
     Not at all but with a probability; then scale x (u^-tail - 1) / tail, u uniform: generalised Pareto, an
-    exponential where the tail is 0. `common` correlates the normals behind any two assets' wicks.
+    exponential where the tail is 0. Times exp(lean y), y the step's return that way in standard deviations
+    of regime and level. `common` correlates the normals behind any two assets' wicks.
     """
 
     common: Fraction
     probability: dict[str, Fraction]
     scale: dict[str, Annotated[NonNegative, Field(le=1e3)]]
     tail: dict[str, Annotated[NonNegative, Field(le=1)]]
+    lean: dict[str, Annotated[NonNegative, Field(le=1)]] = Field(default={})
 
 
 class Wick(Part):
@@ -137,6 +139,7 @@ def _complete_wick(wick: Wick, assets: tuple[str, ...]) -> Wick:
                     "probability": {a: way.probability[a] for a in assets},
                     "scale": {a: way.scale[a] for a in assets},
                     "tail": {a: way.tail[a] for a in assets},
+                    "lean": {a: way.lean.get(a, 0.0) for a in assets},
                 }
             )
             for name, way in ways.items()

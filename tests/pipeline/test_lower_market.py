@@ -344,9 +344,11 @@ def test_lower_market__wicks_of_what_is_held() -> None:
     document["accounts"] = document["accounts"][1:]
     document["accounts"][0]["positions"] = [{"market": "ETH-USD", "size": 1, "entry": 3000}]
     document["model"]["regimes"]["crisis"]["wick"]["up"]["probability"]["ETH"] = 0
+    document["model"]["regimes"]["crisis"]["wick"]["up"]["lean"] = {"ETH": 0.2}
     market = lower_market(plan_from_document(document))
     assert market.number.tolist() == [1]  # the second of the model: it keeps its random numbers
-    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0]] * 2)
+    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0, 0.0]] * 2)
+    assert market.wick[1, :, 0, 3].tolist() == [0.0, 0.2]
     np.testing.assert_array_equal(market.wick_common, [[0.8, 0.6]] * 2)
     assert market.wick_cut[0, 0, 0] == pytest.approx(norm.isf(0.4))
     assert market.wick_cut[1, 1, 0] == 100.0
