@@ -1,4 +1,4 @@
-"""`python -m benchmarks.uncertainty [--model FILE]`: docs/uncertainty.md's tables, of a model with draws.
+"""`python -m benchmarks.uncertainty [--model FILE]`: the tables of docs/uncertainty.md anew.
 
 What a model's draws make of examples/desk.yaml, beside what its own figures do; how often the second interval
 holds one more draw; how large the file is and how long it takes to read. The table of draws against other

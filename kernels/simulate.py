@@ -280,7 +280,7 @@ def walk_paths(
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
                 if clock.wick:
-                    stretch_wicks(market, draws.excess[leader], now)
+                    stretch_wicks(market, standing.level, regime, draws.excess[leader], now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)

@@ -28,6 +28,7 @@ DIGITS = {
     "implied_volatility_correlation": 4,
     "depth": 2,
     "tail": 2,
+    "lean": 3,
     "probability": 4,
     "scale": 3,
     "common": 2,

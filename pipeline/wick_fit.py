@@ -6,11 +6,12 @@ w^2 v (v the regime's of one step), and w sqrt(v) times the excess, whose law is
 
     P(depth <= d) = (1 - exp(-2 d (d + |r|) / (w^2 v))) (1 - p (1 + tail x / scale)^(-1 / tail))
 
-with r the return from end to end and x = d / (w sqrt(v)). w is not seen: given the returns of the step it
-follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and Laguerre). Regime and
-level are not seen either: a bar's depth has the mixture of their laws, by smoothed probabilities. To take
-those for how much a bar counts in a regime would not do: bars that are deep because they were of the louder
-one would pass for wicks of the calmer one.
+with r the return from end to end and x = d / (w sqrt(v) exp(lean y)), y = r / sqrt(v) the way of the wick
+(down: -r), cut at FURTHEST either way: falling hours have the deeper lows. w is not seen: given the returns
+of the step it follows from chi2, a gamma variable, and the likelihood is integrated over it (Gauss and
+Laguerre). Regime and level are not seen either: a bar's depth has the mixture of their laws, by smoothed
+probabilities. To take those for how much a bar counts in a regime would not do: bars that are deep because
+they were of the louder one would pass for wicks of the calmer one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import ndtr, roots_genlaguerre
 
+from kernels.wicks import FURTHEST
 from pipeline.history import Prices
 from pipeline.regime_fit import RegimeFit
 
@@ -37,8 +39,9 @@ SHALLOWEST = 1e-4  # a log return: less is a tick, not a depth, and counts as "n
 DEEPEST = log(2.0)  # more counts as "at least this": one absurd print must not bend the law
 TAIL_BOUNDS = (0.0, 0.5)  # never lighter than an exponential, however calm the window was
 LIGHTEST = 1e-5  # a tail next to an exponential's
-# logit of the probability, log scale, tail: from common wicks the rare ones get lost
-START = (-3.5, 0.5, 0.1)
+LEAN_BOUNDS = (0.0, 0.5)  # never deeper against the direction of the hour
+# logit of the probability, log scale, tail, lean: from common wicks the rare ones get lost
+START = (-3.5, 0.5, 0.1, 0.2)
 RARE = 0.05  # the share of a regime's bars whose depths are looked at together
 COPIES = 8  # of the history, simulated to find what depths have in common
 SWEEPS = 3  # over the regimes, as what each has in common shows in bars of the others
@@ -46,12 +49,13 @@ SWEEPS = 3  # over the regimes, as what each has in common shows in bars of the 
 
 @dataclass(frozen=True)
 class WickFit:
-    """The law of excesses: probability, scale and tail (K, ways, A), in standard deviations of a step; common
-    (K, ways); bars with highs and lows; and depths that were cut at DEEPEST."""
+    """The law of excesses: probability, scale, tail and lean (K, ways, A), in standard deviations of a step;
+    common (K, ways); bars with highs and lows; and depths that were cut at DEEPEST."""
 
     probability: Floats
     scale: Floats
     tail: Floats
+    lean: Floats
     common: Floats
     bars: int
     cut: int
@@ -61,9 +65,9 @@ class WickFit:
 class _States:
     """Bars (B), and the states that each may have been in, a row (N) for each.
 
-    returns (B, A), depths (B, ways, A); of rows: bar and regime, weight, and mixing (N, NODES), w times the
-    level's scale at each node; of regimes: how likely each node is (K, NODES), deviations of one step (K, A),
-    correlation (K, A, A).
+    returns (B, A), depths (B, ways, A); of rows: bar and regime, weight, the level's scale, and mixing
+    (N, NODES), w times that at each node; of regimes: how likely each node is (K, NODES), deviations of one
+    step (K, A), correlation (K, A, A).
     """
 
     returns: Floats
@@ -71,10 +75,17 @@ class _States:
     bar: Integers
     regime: Integers
     weight: Floats
+    scale: Floats
     mixing: Floats
     likely: Floats
     deviations: Floats
     correlation: Floats
+
+    def along(self, way: int) -> Floats:
+        """y (N, A): returns the way of the wick, in standard deviations of regime and level, cut."""
+        side = 1.0 if WAYS[way] == "up" else -1.0
+        spread = self.scale[:, None] * self.deviations[self.regime]
+        return np.clip(side * self.returns[self.bar] / spread, -FURTHEST, FURTHEST)
 
 
 def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
@@ -89,15 +100,15 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     missing = np.isnan(returns).any(axis=-1) | np.isnan(depths).any(axis=(1, 2))
     usable = np.flatnonzero(~missing)
     states = _list_states(returns, np.minimum(depths, DEEPEST), usable, fit)
-    law, common = np.zeros((regimes, len(WAYS), assets, 3)), np.zeros((regimes, len(WAYS)))
+    law, common = np.zeros((regimes, len(WAYS), assets, len(START))), np.zeros((regimes, len(WAYS)))
     rng = np.random.default_rng(seed)
     for way in range(len(WAYS)):
         for a in range(assets):
             law[:, way, a] = _fit_excess(states, way, a)
         common[:, way] = _fit_common(states, way, law[:, way], rng)
-    probability, scale, tail = (law[..., i] for i in range(3))
+    probability, scale, tail, lean = (law[..., i] for i in range(len(START)))
     cut = int((depths[usable] > DEEPEST).sum())
-    return WickFit(probability, scale, tail, common, len(usable), cut)
+    return WickFit(probability, scale, tail, lean, common, len(usable), cut)
 
 
 def measure_depths(prices: Prices) -> Floats:
@@ -134,6 +145,7 @@ def _list_states(returns: Floats, depths: Floats, usable: Integers, fit: RegimeF
         bar,
         regime,
         weight,
+        scale,
         mixing,
         likely / likely.sum(axis=1, keepdims=True),
         deviations,
@@ -142,7 +154,7 @@ def _list_states(returns: Floats, depths: Floats, usable: Integers, fit: RegimeF
 
 
 def _fit_excess(states: _States, way: int, a: int) -> Floats:
-    """Probability, scale and tail of one asset's excess by regime, (K, 3), by maximum likelihood."""
+    """Probability, scale, tail and lean of one asset's excess by regime, (K, 4), by maximum likelihood."""
     bar, regime = states.bar, states.regime
     bars, regimes = len(states.returns), len(states.likely)
     depth = states.depths[bar, way, a, None]
@@ -152,6 +164,7 @@ def _fit_excess(states: _States, way: int, a: int) -> Floats:
     at = np.clip(depth, SHALLOWEST, DEEPEST)
     x = at / deviation
     rise = np.abs(states.returns[bar, a, None])
+    along = states.along(way)[:, a]
     missed = np.exp(-2.0 * at * (at + rise) / deviation**2)  # P(bridge goes deeper)
     bridge = -np.expm1(-2.0 * at * (at + rise) / deviation**2)
     # d likelihood / d over and d likelihood / d density of the excess, in each of the three cases
@@ -161,8 +174,8 @@ def _fit_excess(states: _States, way: int, a: int) -> Floats:
     constant = np.where(shallow, bridge, np.where(deep, 1.0 - bridge, -by_over))
 
     def loss(figures: Floats) -> tuple[float, Floats]:
-        logit, log_scale, tail = figures.reshape(regimes, 3)[regime].T[:, :, None]
-        scale, tail = np.exp(log_scale), np.maximum(tail, LIGHTEST)
+        logit, log_scale, tail, lean = figures.reshape(regimes, len(START))[regime].T[:, :, None]
+        scale, tail = np.exp(log_scale + lean * along[:, None]), np.maximum(tail, LIGHTEST)
         reach = 1.0 / (scale + tail * x)
         log_stretch = -np.log(scale * reach)
         over = np.exp(-log_stretch / tail) / (1.0 + np.exp(-logit))
@@ -171,19 +184,22 @@ def _fit_excess(states: _States, way: int, a: int) -> Floats:
         share = node / total[bar, None]
         in_density *= share
         in_over = in_over * share + in_density  # over is a factor of both
-        # slopes of log over and of log reach: by the logit of the probability, the log of the scale, the tail
+        # slopes of log over and log reach: by the logit of the probability, the log of the scale, tail, lean
         z = x * reach
+        by_scale = _dot(in_over, z) - scale[:, 0] * _dot(in_density, reach)
         by_row = (
             in_over.sum(axis=1) / (1.0 + np.exp(logit[:, 0])),
-            _dot(in_over, z) - scale[:, 0] * _dot(in_density, reach),
+            by_scale,
             (_dot(in_over, log_stretch) / tail[:, 0] - _dot(in_over, z)) / tail[:, 0] - _dot(in_density, z),
+            along * by_scale,
         )
         gradient = np.column_stack([np.bincount(regime, each, regimes) for each in by_row])
         return -float(np.log(total).sum()), np.asarray(-gradient.ravel(), np.float64)
 
-    bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS] * regimes
-    best = minimize(loss, START * regimes, jac=True, method="L-BFGS-B", bounds=bounds).x.reshape(regimes, 3)
-    return np.column_stack([1.0 / (1.0 + np.exp(-best[:, 0])), np.exp(best[:, 1]), best[:, 2]])
+    bounds = [(-9.0, 9.0), (-6.0, 4.0), TAIL_BOUNDS, LEAN_BOUNDS] * regimes
+    best = minimize(loss, START * regimes, jac=True, method="L-BFGS-B", bounds=bounds).x
+    best = best.reshape(regimes, len(START))
+    return np.column_stack([1.0 / (1.0 + np.exp(-best[:, 0])), np.exp(best[:, 1]), best[:, 2:]])
 
 
 def _dot(one: Floats, other: Floats) -> Floats:
@@ -211,7 +227,7 @@ def _fit_common(states: _States, way: int, law: Floats, rng: np.random.Generator
     want = [_coincidence(*_count_pairs(real > limit[k], weight[k])) for k in range(regimes)]
     drawn = _draw_rows(states, COPIES, rng)
     cells = [np.flatnonzero(regime[drawn] == k) for k in range(regimes)]
-    finds = [_simulate_depths(states, drawn[cells[k]], law[k], k, rng) for k in range(regimes)]
+    finds = [_simulate_depths(states, way, drawn[cells[k]], law[k], k, rng) for k in range(regimes)]
     counts = np.zeros((regimes, regimes, 2))  # in bars of a regime, of what is large in another
 
     def count(k: int, common: float) -> Floats:
@@ -246,7 +262,7 @@ def _draw_rows(states: _States, copies: int, rng: np.random.Generator) -> Intege
 
 
 def _simulate_depths(
-    states: _States, rows: Integers, law: Floats, k: int, rng: np.random.Generator
+    states: _States, way: int, rows: Integers, law: Floats, k: int, rng: np.random.Generator
 ) -> Callable[[float], Floats]:
     """Depths (n, A) of bars in some states of regime k, as a function of what wicks have in common."""
     shape = (len(rows), states.returns.shape[1])
@@ -256,13 +272,14 @@ def _simulate_depths(
     rise = np.abs(states.returns[states.bar[rows]])
     bridge = 0.5 * (np.sqrt(rise**2 - 2.0 * deviation**2 * np.log(ndtr(score))) - rise)
     shared, own = rng.standard_normal((len(rows), 1)), rng.standard_normal(shape)
-    probability, scale, tail = law.T
+    probability, scale, tail, lean = law.T
+    stretch = deviation * np.exp(lean * states.along(way)[rows])
 
     def find(common: float) -> Floats:
         upper = ndtr(-(sqrt(common) * shared + sqrt(1.0 - common) * own))
         deep = np.log(np.maximum(probability / upper, 1.0))
         excess = scale * np.where(tail > 1e-8, np.expm1(tail * deep) / np.maximum(tail, 1e-8), deep)
-        return np.asarray(np.maximum(bridge, excess * deviation))
+        return np.asarray(np.maximum(bridge, excess * stretch))
 
     return find
 

@@ -244,10 +244,16 @@ def _lower_market(problem: Problem) -> Market:
             or any(p.cap < np.inf for a in problem.accounts for pool in a.pools for p in pool.positions)
         ),
         number=np.array(of),
-        wick=np.array([[np.column_stack(way[:3])[of] for way in ways] for ways in wicks]),
+        wick=np.array([[_wick_law(way)[of] for way in ways] for ways in wicks]),
         wick_cut=np.clip(norm.isf(probability), -100.0, 100.0)[..., of],
         wick_common=np.array([[way.common for way in ways] for ways in wicks]),
     )
+
+
+def _wick_law(law: Excess) -> Floats:
+    """(A, 4): probability, scale, tail, lean."""
+    lean = np.zeros_like(law.scale) if law.lean is None else law.lean
+    return np.column_stack([law.probability, law.scale, law.tail, lean])
 
 
 def _by_set(problem: Problem, values: list[float], default: float) -> Floats:

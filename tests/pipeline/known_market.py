@@ -36,11 +36,12 @@ class Reverting(NamedTuple):
 
 
 class Excess(NamedTuple):
-    """Of wicks one way: probability, scale and tail (K, A), and what they have in common (K,)."""
+    """Of wicks one way: probability, scale, tail and lean (K, A), and what they have in common (K,)."""
 
     probability: Floats
     scale: Floats
     tail: Floats
+    lean: Floats
     common: Floats
 
 
@@ -56,12 +57,14 @@ WICKS = (
         probability=np.array([[0.30, 0.20, 0.40], [0.40, 0.30, 0.25]]),
         scale=np.array([[0.9, 1.2, 0.8], [1.0, 0.8, 1.1]]),
         tail=np.array([[0.1, 0.2, 0.1], [0.2, 0.1, 0.1]]),
+        lean=np.array([[0.2, 0.1, 0.3], [0.3, 0.2, 0.1]]),
         common=np.array([0.8, 0.9]),
     ),
     Excess(
         probability=np.array([[0.15, 0.30, 0.20], [0.25, 0.20, 0.30]]),
         scale=np.array([[1.0, 0.7, 1.1], [0.9, 1.0, 0.8]]),
         tail=np.array([[0.1, 0.1, 0.1], [0.1, 0.2, 0.1]]),
+        lean=np.array([[0.1, 0.2, 0.1], [0.2, 0.1, 0.2]]),
         common=np.array([0.5, 0.6]),
     ),
 )
@@ -113,7 +116,11 @@ def draw_history(steps: int, seed: int) -> History:
     deviation = VOLATILITY[regime] * np.sqrt(YEARS)
     returns = DRIFT[regime] * YEARS + mixing * deviation * normal
     log_price = np.vstack([np.zeros(3), np.cumsum(returns, axis=0)])
-    extremes = [_draw_depths(returns, mixing * deviation, roots, regime, law, rng) for law in WICKS]
+    along = np.clip(returns / (SCALES[level][:, None] * deviation), -6.0, 6.0)
+    extremes = [
+        _draw_depths(returns, mixing * deviation, side * along, roots, regime, law, rng)
+        for side, law in zip((-1.0, 1.0), WICKS, strict=True)
+    ]
     ends = np.stack([log_price[:-1], log_price[1:]])
     low = np.vstack([log_price[:1], ends.min(axis=0) - extremes[0]])
     high = np.vstack([log_price[:1], ends.max(axis=0) + extremes[1]])
@@ -136,6 +143,7 @@ def _draw_chain(transitions: Floats, steps: int, rng: np.random.Generator) -> ND
 def _draw_depths(
     returns: Floats,
     deviation: Floats,
+    along: Floats,
     roots: Floats,
     regime: NDArray[np.int64],
     law: Excess,
@@ -151,7 +159,8 @@ def _draw_depths(
     normal = normal + np.sqrt(1.0 - common) * rng.standard_normal(shape)
     rank = norm.sf(normal) / law.probability[regime]
     excess = genpareto.isf(np.minimum(rank, 1.0), law.tail[regime], scale=law.scale[regime])
-    return np.maximum(bridge, np.where(rank < 1.0, excess, 0.0) * deviation)
+    deep = excess * np.exp(law.lean[regime] * along)
+    return np.maximum(bridge, np.where(rank < 1.0, deep, 0.0) * deviation)
 
 
 def _draw_reverting(

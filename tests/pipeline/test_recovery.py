@@ -73,13 +73,13 @@ def list_known() -> Iterator[Known]:
     for k, regime in enumerate(REGIMES):
         for a, asset in enumerate(ASSETS):
             yield Known("drift", f"{regime} {asset}", market.DRIFT[k, a], 0.0)
-    for key in ("probability", "scale", "tail"):
+    for key in ("probability", "scale", "tail", "lean"):
         for k, regime in enumerate(REGIMES):
             for way, law in zip(WAYS, market.WICKS, strict=True):
                 for a, asset in enumerate(ASSETS):
                     true = getattr(law, key)[k, a]
                     # a tail is never below 0, and what it lacks the scale makes up for
-                    bias = {"probability": 0.0, "scale": 0.1 * true, "tail": 0.05}[key]
+                    bias = {"probability": 0.0, "scale": 0.1 * true, "tail": 0.05, "lean": 0.05}[key]
                     yield Known(f"wick {key}", f"{regime} {way} {asset}", true, bias)
     for k, regime in enumerate(REGIMES):
         for way, law in zip(WAYS, market.WICKS, strict=True):
@@ -124,7 +124,7 @@ def read_regimes(fit: RegimeFit) -> Floats:
 
 
 def read_wicks(wicks: WickFit) -> Floats:
-    laws = (wicks.probability, wicks.scale, wicks.tail, wicks.common)
+    laws = (wicks.probability, wicks.scale, wicks.tail, wicks.lean, wicks.common)
     return np.concatenate([each.ravel() for each in laws])
 
 

@@ -24,10 +24,17 @@ LAW = {  # by way: probability, scale, tail by asset; what is common
     0: (np.array([0.3, 0.2, 0.4]), np.array([0.9, 1.2, 0.8]), np.array([0.0, 0.2, 0.1]), 0.8),
     1: (np.array([0.15, 0.3, 0.2]), np.array([1.0, 0.7, 1.1]), np.array([0.1, 0.0, 0.0]), 0.5),
 }
+UPRIGHT = (0.0, 0.0)
 
 
-def draw_bars(steps: int, seed: int, law: dict[int, tuple[Floats, Floats, Floats, float]]) -> Prices:
-    """Bars of one Student-t regime: bridges between closes by their exact law, and wicks of that law."""
+def draw_bars(
+    steps: int,
+    seed: int,
+    law: dict[int, tuple[Floats, Floats, Floats, float]],
+    lean: tuple[float, float] = UPRIGHT,
+) -> Prices:
+    """Bars of one Student-t regime: bridges between closes by their exact law, and wicks of that law, times
+    exp(lean y) by way."""
     rng = np.random.default_rng(seed)
     assets = len(COVARIANCE)
     w = np.sqrt((NU - 2.0) / rng.chisquare(NU, steps))[:, None]
@@ -45,7 +52,8 @@ def draw_bars(steps: int, seed: int, law: dict[int, tuple[Floats, Floats, Floats
         normal = normal + math.sqrt(1.0 - common) * rng.standard_normal((steps, assets))
         rank = norm.sf(normal) / np.maximum(probability, 1e-300)
         excess = np.where(rank < 1.0, genpareto.isf(np.minimum(rank, 1.0), tail, scale=scale), 0.0)
-        extremes.append(np.maximum(bridge, excess * w * deviation))
+        y = np.clip((1.0 if way else -1.0) * returns / deviation, -6.0, 6.0)
+        extremes.append(np.maximum(bridge, excess * np.exp(lean[way] * y) * w * deviation))
     ends = np.stack([level[:-1], level[1:]])
     low = np.vstack([level[:1], ends.min(axis=0) - extremes[0]])
     high = np.vstack([level[:1], ends.max(axis=0) + extremes[1]])
@@ -105,6 +113,17 @@ def test_fit_wicks__regimes_that_are_never_sure() -> None:
         np.testing.assert_allclose(found.common[:, way], law.common, atol=0.2)
 
 
+def test_fit_wicks__finds_how_wicks_lean_with_the_hour() -> None:
+    """Over assets: each alone is off by 0.06 and less where wicks don't lean, or at most by 0.1."""
+    for lean in (UPRIGHT, (0.35, 0.2)):
+        prices = draw_bars(12_000, 15, LAW, lean)
+        found = fit_wicks(prices, one_regime(prices), 1)
+        np.testing.assert_allclose(found.lean[0].mean(axis=-1), lean, atol=0.06)
+        for way, (probability, scale, _, _) in LAW.items():
+            np.testing.assert_allclose(found.probability[0, way], probability, rtol=0.3)
+            np.testing.assert_allclose(found.scale[0, way], scale, rtol=0.2)
+
+
 def test_fit_wicks__a_bridge_has_hardly_any() -> None:
     none = (np.zeros(3), np.ones(3), np.zeros(3), 0.0)
     prices = draw_bars(8_000, 12, {0: none, 1: none})
@@ -123,7 +142,7 @@ def test_fit_wicks__one_absurd_print_hardly_moves_the_law() -> None:
     assert math.log(1e5) > DEEPEST
     far = [fit.probability * genpareto.sf(2.0, fit.tail, scale=fit.scale) for fit in (plain, bent)]
     np.testing.assert_allclose(far[1], far[0], rtol=0.15)
-    assert bent.tail.max() < plain.tail.max() + 0.1
+    assert bent.tail.max() < plain.tail.max() + 0.15
 
 
 def test_fit_wicks__of_one_asset_and_with_missing_bars() -> None:
