@@ -15,13 +15,15 @@ TEST_KEY := $(shell cat pyproject.toml constraints/test.txt | cksum | tr -d ' ')
 RUN := $(VENV)/.run-$(RUN_KEY)
 TEST := $(VENV)/.test-$(TEST_KEY)
 
-.PHONY: run test test-slow lint bench lock clean help
+.PHONY: run test test-slow lint bench bench-uncertainty pictures lock clean help
 
 help:
 	@echo "make run        the example: install what it needs, simulate, print the verdict (PLAN=..., ARGS=...)"
 	@echo "make test       format, lint, types, import contracts, tests"
 	@echo "make test-slow  the long proofs"
 	@echo "make bench      the kernels' speed beside plain numpy's"
+	@echo "make pictures   docs/the-model-in-pictures.md drawn anew (DATA=DIR, ARGS=--without-backtest)"
+	@echo "make bench-uncertainty  the tables of docs/uncertainty.md anew, for the shipped model"
 	@echo "make lock       resolve the pinned versions anew (UPGRADE=--upgrade for newer ones)"
 	@echo "make clean      remove .venv and caches; results in runs/ stay"
 
@@ -50,6 +52,13 @@ test-slow: $(TEST)
 
 bench: $(RUN)
 	$(PY) -m benchmarks
+
+pictures: $(RUN)
+	@test -n "$(DATA)" || { echo "Name the folder of market history: make pictures DATA=DIR" >&2; exit 2; }
+	$(PY) -m pictures "$(DATA)" $(ARGS)
+
+bench-uncertainty: $(RUN)
+	$(PY) -m benchmarks.uncertainty
 
 $(PY):
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else \

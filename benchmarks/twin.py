@@ -27,7 +27,7 @@ FIELDS = (
 
 
 class Problem(ctypes.Structure):
-    """What twin.cpp calls so: addresses of arrays, then which leverage is 1, and whether pairs are counted."""
+    """What twin.cpp calls so: addresses of arrays, which leverage is 1, whether pairs are counted."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in FIELDS),
@@ -69,9 +69,7 @@ def prepare_twin(
         "TILES": count_tiles(plain),
     }
     arrays = {name: np.ascontiguousarray(getattr(plain, name)) for name in FIELDS}
-    problem = Problem(
-        *(arrays[name].ctypes.data for name in FIELDS), unit=plain.unit, joint=int(joint)
-    )
+    problem = Problem(*(arrays[name].ctypes.data for name in FIELDS), unit=plain.unit, joint=int(joint))
     walk = _compile(tuple(f"-D{name}={size}" for name, size in sizes.items()))
 
     def simulate() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -90,7 +88,8 @@ def _refuse(plain: Plain, accounts: int) -> None:
         "levels": plain.levels > 1,
         "substeps": plain.substeps > 1,
         "funding": bool(plain.has_funding),
-        "forced regimes, shocks, replays": max(x.max() for x in (plain.forced, plain.shock, plain.replay)) >= 0,
+        "forced regimes, shocks, replays": max(x.max() for x in (plain.forced, plain.shock, plain.replay))
+        >= 0,
         "steps that are not watched": not plain.watched.all(),
         "accounts of several pools": plain.account.size != accounts or bool((plain.several >= 0).any()),
     }

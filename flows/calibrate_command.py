@@ -21,6 +21,8 @@ def calibrate_model(
     end: str | None,
     seed: int,
     draws: int,
+    spot: str | None,
+    implied_volatility: str | None,
     output: Path,
 ) -> None:
     """Fit, write the model file, and say what was found. Raises SeawallError."""
@@ -35,6 +37,8 @@ def calibrate_model(
         seed,
         name=output.stem,
         draws=draws,
+        spot_path=spot,
+        index_path=implied_volatility,
         progress=lambda text: words.print(text, highlight=False),
     )
     write_model(model, output)

@@ -157,12 +157,21 @@ def calibrate(
     draws: Annotated[
         int, typer.Option(help="draws of the figures, for `parameter_uncertainty: true`; 32 say enough")
     ] = 0,
+    spot: Annotated[
+        str | None,
+        typer.Option(help="spot prices, where PRICES are perpetuals': fits the basis"),
+    ] = None,
+    implied_volatility: Annotated[
+        str | None, typer.Option(help="an index of implied volatility of some of the assets, in percent")
+    ] = None,
 ) -> None:
-    """Fit a market model to price and funding history."""
+    """Fit a market model to price history, and to what there is beside it."""
     from flows.calibrate_command import calibrate_model
 
     chosen = tuple(name.strip() for name in assets.split(",") if name.strip())
-    calibrate_model(prices, funding, chosen, regimes, start, end, seed, draws, output)
+    calibrate_model(
+        prices, funding, chosen, regimes, start, end, seed, draws, spot, implied_volatility, output
+    )
 
 
 @app.command()

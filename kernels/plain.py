@@ -8,13 +8,13 @@ than a hundredth of the sampling error of a million paths.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
-from kernels.structs import AT_CLOSE, LIQUIDATION, MARKS, THROUGHOUT, UNSEEN, Book, Clock, Floats, Market
+from kernels.structs import LIQUIDATION, MARKS, THROUGHOUT, UNSEEN, Book, Clock, Floats, Market
 
 Floats32 = NDArray[np.float32]
 Words = NDArray[np.uint32]
@@ -58,7 +58,7 @@ class Plain(NamedTuple):
     replays: Floats32  # (replays, A)
     shock: Integers  # (S, T)
     shocks: Floats32  # (shocks, A)
-    weights: Floats32  # (MARKS, B, A, 4) of each pool's X in the prices, both as multiples of those at `as_of`
+    weights: Floats32  # (MARKS, B, A, 4) money that each pool's X moves by with each price's multiple
     has_funding: int
     rate: Floats32  # (Q, K, A) annualised
     paying: Floats32  # (I, B, A, 4) position sizes by funding interval, in money
@@ -92,16 +92,14 @@ def find_obstacle(market: Market, book: Book, clock: Clock) -> str:
         "cash that changes": (book.cash >= 0).any(),
         "groups of accounts": book.members.size,
         "a market that stands still": not market.loading.any(axis=(2, 3)).all(),
-        "hits that are seen late": (
-            (clock.watch != UNSEEN) & (clock.seen != clock.horizon)
-        ).any(),
+        "hits that are seen late": ((clock.watch != UNSEEN) & (clock.seen != clock.horizon)).any(),
     }
     return next((words for words, found in obstacles.items() if found), "")
 
 
 def pack(market: Market, book: Book, clock: Clock) -> Plain:
     """The fast walk's arrays of a problem that it can take."""
-    scenarios, steps = market.parameters.shape
+    steps = market.parameters.shape[1]
     assets, pools = market.spot.size, book.base.size
     blocks = -(-pools // ROWS)
     padded = blocks * ROWS
@@ -112,17 +110,16 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
     for mark in range(MARKS):
         np.add.at(weights[mark], (pool_of, book.asset), (book.size - book.requirement[mark]) * value)
     paid = book.interval < market.due.shape[0]
-    np.add.at(
-        paying, (book.interval[paid], pool_of[paid], book.asset[paid]), (book.size * value)[paid]
-    )
+    np.add.at(paying, (book.interval[paid], pool_of[paid], book.asset[paid]), (book.size * value)[paid])
     threshold = book.threshold + book.base[:, None]
     table, start = _pack_mixing(market)
     loading, depth = _pack_loading(market)
     mixing = np.where(market.mixing >= 0, start[market.mixing], start[-1])
     leads = market.leader[:, None] * np.ones(steps, np.int64)
     loaded = market.loading_of_set[market.parameters]
-    tails = np.unique(mixing, axis=0, return_inverse=True)[1].ravel()[market.parameters]
-    return Plain(
+    tails = _number_alike(mixing)[market.parameters]
+    drifts = _number_alike(market.drift.reshape(len(market.drift), -1))[market.parameters]
+    plain = Plain(
         steps=clock.steps,
         substeps=market.substeps,
         regimes=market.transitions.shape[0],
@@ -134,14 +131,14 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         level_scale=market.level_scale.astype(np.float32),
         mixing=mixing.astype(np.uint32),
         mixing_table=table,
-        mixes=(market.mixing >= 0).any(axis=1).astype(np.int64),
+        mixes=np.asarray((market.mixing >= 0).any(axis=1), np.int64),
         leader=market.leader,
         sorted_by=int(np.bincount(market.leader).argmax()),
         forced=market.forced,
         parameters=market.parameters,
         noise_of=_first_alike(leads, loaded),
         weight_of=_first_alike(leads, tails),
-        factor_of=_first_alike(leads, market.parameters, market.replay),
+        factor_of=_first_alike(leads, loaded, tails, drifts, market.replay),
         loading_of_set=market.loading_of_set,
         loading=loading,
         depth=depth,
@@ -169,11 +166,14 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         unit=book.unit,
         first_low=_first_low(market, book, clock, padded),
     )
+    # of one layout, whatever they were made from: to numba another layout is another type to compile for
+    fields: Any = (np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in plain)
+    return Plain(*fields)
 
 
 def _as_words(cumulative: Floats) -> Words:
     """Cumulative laws (..., n) as thresholds (..., n - 1) of 31-bit words, exactly as uniforms decide."""
-    return np.floor(cumulative[..., :-1] * 2.0**31 + 0.5).astype(np.uint32)
+    return np.asarray(np.floor(cumulative[..., :-1] * 2.0**31 + 0.5), np.uint32)
 
 
 def _first_alike(*keys: Integers) -> Integers:
@@ -181,7 +181,12 @@ def _first_alike(*keys: Integers) -> Integers:
     alike = np.ones((keys[0].shape[0], *keys[0].shape), np.bool_)
     for key in keys:
         alike &= key[:, None] == key[None]
-    return np.argmax(alike, axis=1).astype(np.int64)
+    return np.asarray(np.argmax(alike, axis=1), np.int64)
+
+
+def _number_alike(rows: Floats | Integers) -> Integers:
+    """A number for each row, the same for equal ones."""
+    return np.asarray(np.unique(rows, axis=0, return_inverse=True)[1].ravel(), np.int64)
 
 
 def _by_blocks(rows: Floats) -> Floats32:
@@ -214,6 +219,7 @@ def _first_low(market: Market, book: Book, clock: Clock, padded: int) -> Floats3
     scenarios, pools = market.parameters.shape[0], book.base.size
     low = np.full((scenarios, MARKS, padded), ALL_PATHS)
     low[:, :, pools:] = 0.0
+    pool_of = np.repeat(np.arange(pools), np.diff(book.start))
     for s in range(scenarios):
         if clock.watch[s, 0] != THROUGHOUT:
             continue
@@ -222,13 +228,9 @@ def _first_low(market: Market, book: Book, clock: Clock, padded: int) -> Floats3
         worth = book.size * price[book.asset]
         for mark in range(MARKS):
             back = worth - book.requirement[mark] * price[book.asset]
-            margin = np.add.reduceat(back, book.start[:-1]) - book.base
-            for r in range(pools):
-                rank = int((margin[r] < book.threshold[mark, r]).sum())
-                if rank:
-                    reached = np.float32(book.threshold[mark, r, rank - 1] + book.base[r])
-                    low[s, mark, r] = np.nextafter(reached, -ALL_PATHS)
+            margin = np.bincount(pool_of, back, minlength=pools) - book.base
+            rank = (margin[:, None] < book.threshold[mark]).sum(axis=1)
+            last = np.take_along_axis(book.threshold[mark], np.maximum(rank - 1, 0)[:, None], axis=1)[:, 0]
+            reached = np.nextafter((last + book.base).astype(np.float32), -ALL_PATHS)
+            low[s, mark, :pools] = np.where(rank > 0, reached, ALL_PATHS)
     return low
-
-
-__all__ = ["AT_CLOSE", "Plain", "find_obstacle", "pack"]

@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.jit import hot, inlined
-from kernels.plain import ROWS, TILE, Floats32, Integers, Plain, Words
+from kernels.plain import Floats32, Integers, Plain, Words
 from kernels.simd import WIDTH, Vector, choose, count_bits, floats, fma, lanes_of, least, load, spread, store
 from kernels.structs import LIQUIDATION, MARKS
-
 
 Eight = tuple[Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector]  # two for each of four rows
 
@@ -143,6 +142,8 @@ def count_hits(
             counts = mark == LIQUIDATION and several >= 0 and plain.at_risk[pool] != 0
             below = lanes
             for rank in range(plain.ranks[mark, pool]):
+                if below == 0 and not counts:
+                    break  # nor below any lower level
                 if below != 0:
                     level = plain.threshold[mark, pool, rank]
                     below = np.uint32(lanes & lanes_below(lowest[mark], pool, level))
@@ -169,6 +170,3 @@ def count_hits(
                 both = met & hit[LIQUIDATION, j, plain.unit]
                 if both != 0:
                     joint[scenario, horizon, i, j] += count_bits(both)
-
-
-__all__ = ["ROWS", "TILE", "count_hits", "lower_rows", "sum_rows"]

@@ -101,9 +101,9 @@ def sort_lanes(
                     while found == wanted or astray[wanted, found, 0] == 0:
                         found += 1
                 other = take_astray(astray, wanted, found)
-                for rows in labels:
-                    swap_words(rows, lane, other)
-                for rows in columns:
-                    swap_floats(rows, lane, other)
+                for label in labels:
+                    swap_words(label, lane, other)
+                for column in columns:
+                    swap_floats(column, lane, other)
                 if found != region:
                     note_astray(astray, region, found, lane)

@@ -67,6 +67,7 @@ from kernels.structs import MARKS
 SORTED = 16  # tiles that walk side by side where their lanes are sorted
 LINE = 16  # numbers of four bytes in a line of the cache
 STATE = 1 << 20  # bytes their state may take: half of a core's second level of cache
+DEAREST = 1e25  # a price is cut here, as a multiple: infinite, it would spoil pools that do not hold it
 WILDEST = 80.0  # a log return of one step is cut here: beyond, float32 overflows
 _CELL_SHIFT = 23 - CELL_BITS
 _FIRST_CELL = (127 + SMALLEST_OCTAVE) << CELL_BITS
@@ -267,7 +268,9 @@ def find_present(regime: Words, regimes: int) -> np.uint32:
 
 
 @inlined
-def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other: Floats32, noise: Floats32) -> None:
+def correlate(
+    plain: Plain, loading: int, regime: Words, factor: Floats32, other: Floats32, noise: Floats32
+) -> None:
     """noise (A4, TILE) = loading of each path's regime times its factors (F, TILE).
 
     Every regime that is present is computed for all paths, and each takes its own.
@@ -284,7 +287,9 @@ def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, other
 
 
 @inlined
-def mix_weights(plain: Plain, parameters: int, level: Words, regime: Words, word: Words, weight: Floats32) -> None:
+def mix_weights(
+    plain: Plain, parameters: int, level: Words, regime: Words, word: Words, weight: Floats32
+) -> None:
     """weight (TILE,): the t-mixing number of each path's regime, times the scale of its level."""
     for v in range(0, TILE, WIDTH):
         mixed = floats(1.0)
@@ -352,12 +357,18 @@ def move_plain_prices(plain: Plain, scenario: int, step: int, growth: Floats32, 
             moved = load(price, (a, v)) * load(growth, (a, v))
             if shock >= 0:
                 moved = moved * spread(plain.shocks, (shock, a))
-            store(price, (a, v), moved)
+            store(price, (a, v), least(moved, floats(DEAREST)))
 
 
 @inlined
 def receive_funding(
-    plain: Plain, parameters: int, step: int, regime: Words, price: Floats32, carry: Floats32, received: Floats32
+    plain: Plain,
+    parameters: int,
+    step: int,
+    regime: Words,
+    price: Floats32,
+    carry: Floats32,
+    received: Floats32,
 ) -> None:
     """Add to received (R4, TILE) the funding of a step, at its last prices (A, TILE)."""
     for interval in range(plain.due.shape[0]):
@@ -418,7 +429,7 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
 @inlined
 def is_tiled(plain: Plain, room: Room) -> bool:
     """Whether lanes and rows are as many as they always are: the compiler then counts on it."""
-    return (
+    return bool(
         room.path.shape[2] == TILE
         and room.word.shape[2] == TILE
         and room.level.shape[1] == TILE
@@ -470,7 +481,7 @@ def walk_plain_paths(
                     advance_scenario(plain, s, step, tile, room)
                     if plain.ends[step]:
                         # lanes beyond the last path walk too, uncounted
-                        counted = lanes_before(room.path[tile, 0], first, paths - offset)
+                        counted = lanes_before(room.path[tile, 0], first, min(chunk, paths - offset))
                         lowest = room.lowest[tile, s]
                         horizon = plain.horizon[step]
                         count_hits(
@@ -487,4 +498,3 @@ def simulate_plain_paths(
     walk_plain_paths(np.uint64(seed), first_path, paths, plain, room, *by_then)
     for counts, total, axis in zip((hits, joint, last_pool), by_then, (-1, 1, -1), strict=True):
         counts += np.diff(total, axis=axis, prepend=0)
-

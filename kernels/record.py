@@ -31,10 +31,11 @@ from kernels.structs import LANES, WAYS, Draws, Floats, Integers, Key, Market, P
 
 
 class Record(NamedTuple):
-    """What is kept of one scenario, lanes in place of paths: at step ends, and the regime over the step."""
+    """What is kept of one scenario, lanes in place of paths: at step ends; regime and level over the step."""
 
     price: Floats  # (T, A, LANES)
     regime: Integers  # (T, LANES)
+    level: Integers  # (T, LANES)
     rate: Floats  # (T, A, LANES) annualised funding, before clamps
     basis: Floats  # (T, B, LANES) the model's own, as logs
     volatility: Floats  # (T, U, LANES) log of implied volatility
@@ -117,6 +118,7 @@ def record_lanes(
         keep(states.volatility, record.volatility[step])
         for v in range(LANES):
             record.regime[step, v] = regime[v]
+            record.level[step, v] = level[v]
 
 
 def record_paths(seed: int, first_path: int, steps: int, market: Market, implied: Reverting) -> Record:
@@ -130,6 +132,7 @@ def record_paths(seed: int, first_path: int, steps: int, market: Market, implied
 
     record = Record(
         lanes(steps, assets),
+        np.zeros((steps, LANES), np.int64),
         np.zeros((steps, LANES), np.int64),
         lanes(steps, assets),
         lanes(steps, marks),

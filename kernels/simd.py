@@ -40,7 +40,7 @@ Emit = Callable[..., ir.Value]  # (builder, *operands) -> result
 _BIT, _INT, _LONG, _FLOAT = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType()
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """A numba type: so many lanes of one LLVM type, beside the numba type of a single lane."""
 
     def __init__(self, name: str, lane: ir.Type, lanes: int, of: types.Type) -> None:
@@ -276,23 +276,23 @@ def _vector_in(array: Any) -> VectorType:
     return {types.float32: FLOATS, types.float64: FLOATS, types.uint32: WORDS}[array.dtype]
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _load(context: Any, array: Any, index: Any) -> Any:
     vector = _vector_in(array)
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        place = _element(context, builder, *sig.args, args)
+        place = _element(context, builder, sig.args[0], sig.args[1], args)
         return builder.load(builder.bitcast(place, vector.llvm.as_pointer()), align=4)
 
     return vector(array, index), lower
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _store(context: Any, array: Any, index: Any, value: Any) -> Any:
     widened = array.dtype == types.float64
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        place = _element(context, builder, *sig.args[:2], args)
+        place = _element(context, builder, sig.args[0], sig.args[1], args)
         stored = args[2]
         if widened:
             stored = builder.fpext(stored, ir.VectorType(ir.DoubleType(), WIDTH))
@@ -304,17 +304,19 @@ def _store(context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, index, _vector_in(array)), lower
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _spread(context: Any, array: Any, index: Any) -> Any:
     vector = _vector_in(array)
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        return _fill(builder, builder.load(_element(context, builder, *sig.args, args)), vector)
+        return _fill(
+            builder, builder.load(_element(context, builder, sig.args[0], sig.args[1], args)), vector
+        )
 
     return vector(array, index), lower
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _gather(context: Any, array: Any, index: Any) -> Any:
     vector = _vector_in(array)
 

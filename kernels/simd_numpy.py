@@ -37,12 +37,12 @@ def most(x: Vector, y: Vector) -> Vector:
 
 def choose(mask: Vector, x: Vector, y: Vector) -> Vector:
     """x where the mask holds, else y."""
-    return np.where(mask, x, y).astype(np.float32)
+    return np.asarray(np.where(mask, x, y), np.float32)
 
 
 def choose_words(mask: Vector, x: Vector, y: Vector) -> Vector:
     """x where the mask holds, else y."""
-    return np.where(mask, x, y).astype(np.uint32)
+    return np.asarray(np.where(mask, x, y), np.uint32)
 
 
 def floats(x: float) -> Vector:
@@ -125,9 +125,9 @@ def lowest_bit(word: np.uint32) -> int:
     return (int(word) & -int(word)).bit_length() - 1 if word else 32
 
 
-def lane_of(x: Vector, lane: int) -> np.float32:
+def lane_of(x: Vector, lane: int) -> float:
     """The number in one lane."""
-    return x[lane]
+    return float(x[lane])
 
 
 def load(array: Vector, index: Index) -> Vector:

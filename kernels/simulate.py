@@ -25,6 +25,8 @@ from kernels.market import (
     switch_levels,
     switch_regimes,
 )
+from kernels.plain import find_obstacle, pack
+from kernels.plain_walk import simulate_plain_paths
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.reverting import (
     START,
@@ -278,7 +280,7 @@ def walk_paths(
                 if clock.bridge:
                     find_dips(market, parameters, draws.dip_noise, regime, price, now)
                 if clock.wick:
-                    stretch_wicks(market, draws.excess[leader], now)
+                    stretch_wicks(market, standing.level, regime, draws.excess[leader], now)
                 screen_step(market, book, clock, s, key, lanes, draws, now, standing, desk, pieces, tally)
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
@@ -290,12 +292,30 @@ def simulate_paths(
 ) -> None:
     """Simulate paths first_path .. first_path + paths - 1 and add what they met to the tally.
 
-    The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls.
-    ValueError for a tally that was made for another book.
+    The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls: the
+    fast walk is taken wherever it can be, whatever the number of paths. ValueError for a tally that was made
+    for another book.
     """
+    if find_obstacle(market, book, clock):
+        simulate_general_paths(seed, first_path, paths, market, book, clock, tally)
+    else:
+        check_tally(book, tally)
+        plain = pack(market, book, clock)
+        simulate_plain_paths(seed, first_path, paths, plain, tally.hits, tally.joint, tally.last_pool)
+
+
+def check_tally(book: Book, tally: Tally) -> None:
+    """ValueError for a tally that was made for another book."""
     rooms = (tally.hits.shape[2], tally.last_pool.shape[1], tally.groups.shape[2])
     if rooms != (book.pools.shape[0], int(book.several.max(initial=-1)) + 1, book.members.shape[0]):
         raise ValueError(f"a tally with room for {rooms} accounts, accounts of several pools and groups")
+
+
+def simulate_general_paths(
+    seed: int, first_path: int, paths: int, market: Market, book: Book, clock: Clock, tally: Tally
+) -> None:
+    """`simulate_paths` by the walk that takes everything, in float64."""
+    check_tally(book, tally)
     scenarios = market.parameters.shape[0]
     pools, accounts = book.base.shape[0], book.pools.shape[0]
     leverages, groups = book.multiple.shape[0], book.members.shape[0]

@@ -90,7 +90,7 @@ class Market(NamedTuple):
     funding_added: Floats  # (Q, A)
     clamps: int  # 1: venues' clamps may bind, so that positions of one asset may pay different rates
     number: Integers  # (A,) of each column's asset in the model: its wicks' random numbers go by that
-    wick: Floats  # (K, WAYS, A, 3) probability, scale and tail of the excess, in standard deviations
+    wick: Floats  # (K, WAYS, A, 4) probability, scale, tail and lean of the excess, in standard deviations
     wick_cut: Floats  # (K, WAYS, A) normal score above which there is a wick
     wick_common: Floats  # (K, WAYS) correlation of the normals of any two assets
 

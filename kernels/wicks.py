@@ -1,9 +1,12 @@
 """Wicks: prices that leave the path within a step and come back, deeper than a bridge would go.
 
 In each step and direction an asset's wick is w x volatility of the step x excess, a log return. The excess
-is zero but with some probability p, and then generalised Pareto (Pickands 1975):
+is zero but with some probability p, and then generalised Pareto (Pickands 1975),
 
     P(excess > x) = p (1 + tail x / scale)^(-1 / tail),    p exp(-x / scale) where the tail is zero
+
+times exp(lean y), y the asset's return over the step, the wick's own way and in standard deviations of its
+regime and level, before w: lows are deeper in steps that fall, the more so in wild ones.
 
 The normals behind the assets' excesses share a common part, one for each step and direction. All wicks of a
 direction come at once, off the prices at the step's start and off those at its end: a pool's X is looked at
@@ -46,6 +49,9 @@ from kernels.structs import (
     Step,
 )
 
+# y is cut here, either way: falls wilder than that, jumps and replays make wicks no deeper.
+FURTHEST = 6.0
+
 
 @inlined
 def find_excess(normal: float, probability: float, scale: float, tail: float) -> float:
@@ -83,7 +89,7 @@ def find_excesses(market: Market, regime: Integers, common: Floats, own: Floats,
 
 
 @inlined
-def stretch_wicks(market: Market, excess: Floats, now: Step) -> None:
+def stretch_wicks(market: Market, level: Integers, regime: Integers, excess: Floats, now: Step) -> None:
     """Fill wick, what each price moves by in its wick as a share of itself, and reach, the most of a lane.
 
     A perpetual's is that of its asset, whatever its basis does: so they are no farther apart within a step.
@@ -93,11 +99,17 @@ def stretch_wicks(market: Market, excess: Floats, now: Step) -> None:
     for way in range(WAYS):
         side = -1.0 if way == DOWN else 1.0
         for a in range(excess.shape[1]):
-            spread = now.spread[market.spot_of[a]]
+            spread, move = now.spread[market.spot_of[a]], now.move[market.spot_of[a]]
             for v in range(LANES):
                 shift = 0.0
                 if excess[way, a, v] > 0.0:
-                    shift = side * min(excess[way, a, v] * spread[v], WILDEST)
+                    deep = excess[way, a, v] * spread[v]
+                    lean = market.wick[regime[v], way, a, 3]
+                    if lean != 0.0 and spread[v] > 0.0:
+                        mixing = now.weight[v] / market.level_scale[level[v]]
+                        along = side * move[v] / spread[v] * mixing
+                        deep *= math.exp(lean * min(max(along, -FURTHEST), FURTHEST))
+                    shift = side * min(deep, WILDEST)
                     if market.additive == 0:
                         shift = math.expm1(shift)
                     now.reach[v] = max(now.reach[v], abs(shift))

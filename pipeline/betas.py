@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PlanError, Problem
-from pipeline.model import MarketModel, Regime
+from pipeline.model import MarketModel
+from pipeline.regime import Regime
 
 Floats = NDArray[np.float64]
 

@@ -124,9 +124,9 @@ def _regime_faults(regime: dict[str, Any], assets: list[str]) -> Iterator[Fault]
     jumps = regime.get("jumps") or {}
     wick = regime.get("wick") or {}
     excursions = [
-        (("wick", way, key), (wick.get(way) or {}).get(key), True)
+        (("wick", way, key), (wick.get(way) or {}).get(key), key != "lean")
         for way in ("down", "up")
-        for key in ("probability", "scale", "tail")
+        for key in ("probability", "scale", "tail", "lean")
     ]
     for loc, values, whole in (
         (("volatility",), regime.get("volatility"), True),

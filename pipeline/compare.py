@@ -13,6 +13,7 @@ from pipeline.pools import pools_of
 
 ONE_POOL = "cross"
 BY_STRATEGY = "by_strategy"
+AS_HELD = "as_held"
 ISOLATED = "isolated"
 
 Members = tuple[int, ...]
@@ -25,8 +26,9 @@ class HeldBook:
 
     `committed`: the account's collateral as it stands, coins at their price, quote currency; `coins`: whether
     there are any. `ways`: by name, the pools of each; `cross` and `isolated` always, `by_strategy` where the
-    labels make it a way of its own. Positions of size zero are in none. `margins`: each of these pools,
-    without collateral: its equity is its profit since entry.
+    labels make it a way of its own, `as_held` where the account isolates some positions and others not.
+    Positions of size zero are in none. `margins`: each of these pools, without collateral: its equity is its
+    profit since entry.
     """
 
     account: Account
@@ -116,11 +118,13 @@ def hold_book(plan: Plan, account: Account) -> HeldBook:
     keys: dict[str, list[object]] = {
         ONE_POOL: [n if n in apart else "" for n in held],
         BY_STRATEGY: [n if n in apart else positions[n].strategy or n for n in held],
+        AS_HELD: [n if n in apart or account.isolates(positions[n]) else "" for n in held],
         ISOLATED: list(held),
     }
     ways = {name: _share(held, key) for name, key in keys.items()}
-    if ways[BY_STRATEGY] in (ways[ONE_POOL], ways[ISOLATED]):
-        del ways[BY_STRATEGY]
+    for name in (AS_HELD, BY_STRATEGY):
+        if ways[name] in [pools for other, pools in ways.items() if other != name]:
+            del ways[name]
     margins: dict[Members, PoolMargin] = {}
     for members in dict.fromkeys(members for pools in ways.values() for members in pools):
         (pool,) = pools_of(plan, pool_account(account, members))

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.compare import BY_STRATEGY, ISOLATED, ONE_POOL, Comparison, Range
+from pipeline.compare import AS_HELD, BY_STRATEGY, ISOLATED, ONE_POOL, Comparison, Range
 from pipeline.wording import money, percent
 
 MOST_ROWS = 100
@@ -17,6 +17,7 @@ UNKNOWN = "–"
 WAYS = {
     ONE_POOL: "cross",
     BY_STRATEGY: "by strategy",
+    AS_HELD: "as held",
     ISOLATED: "isolated",
 }
 COMMITTED = (
@@ -25,7 +26,8 @@ COMMITTED = (
 )
 HELD = (
     "cross: one pool for all positions. by strategy: a pool for each strategy that positions are labelled "
-    "with. isolated: a pool for each position. A market that the venue keeps apart has its own pool in every "
+    "with. as held: some positions isolated, the rest in one pool, as the account has them. isolated: a pool "
+    "for each position. A market that the venue keeps apart has its own pool in every "
     "way."
 )
 INSTANT = (

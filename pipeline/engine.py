@@ -39,12 +39,14 @@ NUMERIC_SOURCES = (
     "engine.py",
     "lower_book.py",
     "lower_market.py",
+    "lower_parameters.py",
     "lower_state.py",
     "lower_timeline.py",
     "effects.py",
     "betas.py",
     "mixing.py",
     "model.py",
+    "regime.py",
     "reversion.py",
     "market_state.py",
     "funding_cap.py",
@@ -189,9 +191,14 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
 
 
 def warm_kernels() -> str:
-    """Compile the kernels, or load them from the cache, by simulating one path; returns `hash_numerics()`."""
-    plan = plan_from_document(json.loads((Path(__file__).parent / "warm.json").read_text()))
-    simulate_block(json.dumps(plan.document()), Block(0, 0, 1, 0))
+    """Compile the kernels, or load them from the cache, by simulating one path; returns `hash_numerics()`.
+
+    Watched at step ends it takes the fast walk, watched in between the general one.
+    """
+    document = json.loads((Path(__file__).parent / "warm.json").read_text())
+    for monitoring in ("close", "bridge"):
+        document["simulation"]["monitoring"] = monitoring
+        simulate_block(json.dumps(plan_from_document(document).document()), Block(0, 0, 1, 0))
     return hash_numerics()
 
 

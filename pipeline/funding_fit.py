@@ -1,7 +1,17 @@
-"""How funding reverts to its level in each regime, from settled rates."""
+"""How funding reverts to its level in each regime, from settled rates.
+
+Shapes: T steps, A assets, K regimes. With phi what is kept of a distance from the level after a step, a rate
+moves over n steps by
+
+    f(t + n) - phi^n f(t) = sum_j phi^j ((1 - phi) level_k + sqrt(1 - phi^2) deviation_k e),   j = 0 .. n - 1
+
+with k the regime of step t + n - j. A regime of hours is over before a rate of days gets to its level, so the
+mean rate in a regime is not its level: levels are fitted to these moves, and so are deviations.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -12,11 +22,13 @@ from scipy.signal import lfilter
 
 Floats = NDArray[np.float64]
 
-PRIOR = timedelta(days=7)  # the weight of what an asset is like in all regimes beside what it is like in one
+PRIOR = timedelta(days=7)  # in one regime, that say as much of it as what the asset is like in all
 HELD = timedelta(days=7)  # over which accrued funding must vary as it did
 MOVES = timedelta(days=1)  # over which moves of funding are set against returns: no interval is longer
 LONGEST = timedelta(days=60)
-ROUNDS = 3  # the path of the level and the half-life each need the other
+ROUNDS = 4  # levels, deviations and the half-life each need the others
+CLIMB = 12  # rounds of the likelihood of variances by regime
+NEXT_TO_NOTHING = 1e-9  # of a regime, where none is seen
 NARROW = 0.95  # correlations beyond it, either way, are chance
 
 
@@ -30,59 +42,118 @@ class FundingFit(NamedTuple):
     common: float
 
 
-def fit_funding(rates: Floats, probabilities: Floats, returns: Floats, step: timedelta) -> FundingFit:
+class _Own(NamedTuple):
+    """Of one asset: level and deviation (K,), what is kept in a step; over MOVES, n steps, moves less what
+    the level asks, NaN where an end is unknown, and the variance that the deviations ask, (T - n,) both."""
+
+    level: Floats
+    deviation: Floats
+    kept: float
+    moves: Floats
+    variance: Floats
+
+
+def fit_funding(
+    rates: Floats, probabilities: Floats, returns: Floats, step: timedelta, every: Sequence[timedelta] = ()
+) -> FundingFit:
     """Fit the law of `pipeline.reversion` to annualised rates (T, A), NaN where unknown, over bars of a step.
 
-    probabilities (T, K) are of the regimes over the same bars, returns (T, A) log returns, NaN where missing.
-    Level and deviation are means weighted by probability, with PRIOR; the deviation is from where the level,
-    followed at the rate's own pace, would have it. The half-life is that for which the sum over HELD has the
-    variance that it has in the data; so it does not matter that a rate is known once an interval, nor that
-    rates remember longer than such a law. Correlations are of moves over MOVES; where rates settle every 8
-    hours they come out low, by a quarter at a half-life of 10 hours.
+    probabilities (T, K) are of the regimes over the same bars, and sum to how much the bar counts; returns
+    (T, A) are log returns, NaN where missing. `every` says by asset how often the rate is known anew; each
+    step, if left out. Over moves of that length levels are by least squares, weighted by variance, deviations
+    by the likelihood of squared moves, had they a gamma law; both with PRIOR. Over all regimes the distance
+    from where the level would have the rate is as wide as it is in the data. The half-life is that for which
+    the sum over HELD has the variance that it has in the data; so it does not matter that a rate is known
+    once an interval, nor that rates remember longer than such a law. Correlations are of moves over MOVES;
+    where rates settle every 8 hours they come out low, by a quarter at a half-life of 10 hours.
     """
-    known = np.isfinite(rates)
-    level = _by_regime(np.where(known, rates, 0.0), known, probabilities, step)
-    path = probabilities @ level
-    for _ in range(ROUNDS):
-        distance = np.where(known, rates - path, 0.0)
-        variance = _by_regime(distance**2, known, probabilities, step)
-        spread = np.sqrt(probabilities @ variance)
-        scaled = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0.0)
-        kept = np.array([_match_sum(scaled[:, a], known[:, a], step) for a in range(rates.shape[1])])
-        path = _follow(probabilities @ level, kept)
-    moves, noise = _moves(scaled, known, kept, step), _standardised(returns, probabilities, step)
-    correlation = _tie(moves, noise, kept, step)
+    count = probabilities.sum(axis=-1)
+    law = probabilities / count[:, None]
+    anew = [_steps(span, step, len(rates)) for span in every] or [1] * rates.shape[1]
+    own = [_fit_own(rates[:, a], law, count, step, n) for a, n in enumerate(anew)]
+    drive = _drives(own, returns, law, count)
+    correlation = np.array([_tie(each, drive[:, a], step) for a, each in enumerate(own)])
     return FundingFit(
-        level,
-        np.sqrt(variance),
-        tuple(timedelta(minutes=round(-(step / timedelta(minutes=1)) / float(np.log2(k)))) for k in kept),
+        np.column_stack([each.level for each in own]),
+        np.column_stack([each.deviation for each in own]),
+        tuple(timedelta(minutes=round(-(step / timedelta(minutes=1)) / float(np.log2(x.kept)))) for x in own),
         correlation,
-        _share(moves, noise, kept, correlation, step),
+        _share(own, drive, correlation, law, step),
     )
 
 
-def _follow(level: Floats, kept: Floats) -> Floats:
-    """(T, A): where rates without shocks would be, as they come after the level of the regime."""
-    return np.column_stack(
-        [lfilter([1.0 - k], [1.0, -k], level[:, a], zi=[k * level[0, a]])[0] for a, k in enumerate(kept)]
-    )
-
-
-def _by_regime(values: Floats, known: NDArray[np.bool_], probabilities: Floats, step: timedelta) -> Floats:
-    """(K, A) means weighted by probability, the mean over all regimes weighing PRIOR beside them."""
-    mean = values.sum(axis=0) / known.sum(axis=0)
+def _fit_own(rates: Floats, law: Floats, count: Floats, step: timedelta, n: int) -> _Own:
     prior = PRIOR / step
-    return np.asarray((probabilities.T @ values + prior * mean) / (probabilities.T @ known + prior))
+    known = np.isfinite(rates)
+    values, weight = np.where(known, rates, 0.0), np.where(known, count, 0.0)
+    ends = np.where(known[n:] & known[:-n], count[n:], 0.0)
+    mean = float(weight @ values / weight.sum())
+    total = float(weight @ (values - mean) ** 2 / weight.sum())
+    level, variance, kept = np.full(law.shape[1], mean), np.full(law.shape[1], total), 0.5
+    for _ in range(ROUNDS if total > 0.0 else 0):
+        distance = values - _follow(law @ level, kept)
+        kept = _match_sum(distance / np.sqrt(_follow(law @ variance, kept**2)), weight, step)
+        pull, stir = _exposure(law, kept, n), _exposure(law, kept**2, n)
+        moved = values[n:] - kept**n * values[:-n]
+        level = _fit_level(moved, pull, ends, stir @ variance, prior)
+        variance = _fit_variance((moved - pull @ level) ** 2, stir, ends, prior, variance)
+        # over all regimes the distance has its own variance: real rates are no such process to the letter
+        distance = values - _follow(law @ level, kept)
+        variance *= (weight @ distance**2) / (weight @ _follow(law @ variance, kept**2))
+    n = _steps(MOVES, step, len(rates))
+    moved = values[n:] - kept**n * values[:-n] - _exposure(law, kept, n) @ level
+    moved = np.where(known[n:] & known[:-n], moved, np.nan)
+    return _Own(level, np.sqrt(variance), kept, moved, _exposure(law, kept**2, n) @ variance)
 
 
-def _match_sum(scaled: Floats, known: NDArray[np.bool_], step: timedelta) -> float:
+def _fit_level(moved: Floats, pull: Floats, count: Floats, variance: Floats, prior: float) -> Floats:
+    """(K,): what moves (N,) of such variance ask of levels whose pull on them is (N, K).
+
+    Beside them stands the mean of all, as so many steps of the regime alone would.
+    """
+    whole, weight = float(pull[0].sum()), count / variance  # pulls are shares of one and the same whole
+    of_all = float(count @ moved) / (whole * float(count.sum()))
+    seen = pull + NEXT_TO_NOTHING
+    belief = prior * whole**2 * (weight @ seen) / (count @ seen)
+    squares = (pull * weight[:, None]).T @ pull + np.diag(belief)
+    return np.asarray(np.linalg.solve(squares, pull.T @ (weight * moved) + belief * of_all))
+
+
+def _fit_variance(squares: Floats, stir: Floats, count: Floats, prior: float, near: Floats) -> Floats:
+    """(K,): variances of which stir (N, K) makes the means of squares (N,), at the highest gamma likelihood.
+
+    Multiplicative rounds keep them positive (Fevotte, Bertin and Durrieu 2009).
+    """
+    counted = (stir * count[:, None]).T
+    of_all = float(count @ squares) / float(counted.sum())
+    variance = near
+    for _ in range(CLIMB):
+        asked = stir @ variance
+        up = counted @ (squares / asked**2) + prior * of_all / variance**2
+        variance = variance * np.sqrt(up / (counted @ (1.0 / asked) + prior / variance))
+    return variance
+
+
+def _follow(level: Floats, kept: float) -> Floats:
+    """(T,): where what is kept in a step is so much, and the rest is the level's, from the first level on."""
+    return np.asarray(lfilter([1.0 - kept], [1.0, -kept], level, zi=[kept * level[0]])[0])
+
+
+def _exposure(values: Floats, kept: float, n: int) -> Floats:
+    """(T - n, ...): sum_j (1 - kept) kept^j values[t + n - j] over the n steps after each t."""
+    sums = lfilter([1.0 - kept], [1.0, -kept], values, axis=0)
+    return np.asarray(sums[n:] - kept**n * sums[:-n])
+
+
+def _match_sum(scaled: Floats, weight: Floats, step: timedelta) -> float:
     """What is kept of a distance after a step: phi with sum_l (n - l) phi^l that of autocorrelations."""
     count = min(HELD // step, len(scaled) - 1)
-    lags = np.arange(1, count)
-    pairs = np.array([(known[lag:] & known[:-lag]).sum() for lag in lags])
+    lags, root = np.arange(1, count), np.sqrt(weight)
+    here = float(weight @ scaled**2 / weight.sum()) or 1.0
+    scaled = root * scaled
+    pairs = np.array([root[lag:] @ root[:-lag] for lag in lags])
     products = np.array([scaled[lag:] @ scaled[:-lag] for lag in lags])
-    here = float(scaled @ scaled / known.sum()) or 1.0
-    asked = float((count - lags) @ (products / np.maximum(pairs, 1))) / here
+    asked = float((count - lags) @ np.divide(products, pairs, where=pairs > 0.0, out=products)) / here
 
     def excess(phi: float) -> float:
         return float((count - lags) @ phi**lags) - asked
@@ -93,48 +164,54 @@ def _match_sum(scaled: Floats, known: NDArray[np.bool_], step: timedelta) -> flo
     return high if excess(high) <= 0.0 else float(brentq(excess, low, high))
 
 
-def _block(step: timedelta) -> int:
-    return max(1, MOVES // step)
+def _steps(span: timedelta, step: timedelta, most: int) -> int:
+    """Steps in a span, one at least, and half of what there is at most."""
+    return max(1, min(round(span / step), most // 2))
 
 
-def _moves(scaled: Floats, known: NDArray[np.bool_], kept: Floats, step: timedelta) -> Floats:
-    """(T - n, A): what came to the distance over n steps, NaN where an end is unknown."""
-    n = _block(step)
-    moved = scaled[n:] - kept**n * scaled[:-n]
-    return np.where(known[n:] & known[:-n], moved, np.nan)
+def _drives(own: list[_Own], returns: Floats, law: Floats, count: Floats) -> Floats:
+    """(T, A): what returns would add to each rate in a step, were its correlation with them 1.
 
-
-def _standardised(returns: Floats, probabilities: Floats, step: timedelta) -> Floats:
-    """Returns less their mean, over their standard deviation in the regimes."""
+    In regime k that is sqrt(1 - phi^2) deviation_k / volatility_k times the return: what both are multiplied
+    by, w and the level's scale, is in the return already. Averaged by how likely regimes are, given returns.
+    """
     seen = np.isfinite(returns)
     centred = np.where(seen, returns - np.nanmean(returns, axis=0), 0.0)
-    variance = _by_regime(centred**2, seen, probabilities, step)
-    return np.asarray(np.where(seen, centred / np.sqrt(probabilities @ variance), np.nan))
+    weight, of_all = law * count[:, None], (centred**2).sum(axis=0) / seen.sum(axis=0)
+    volatility = np.sqrt((weight.T @ centred**2 + of_all) / (weight.T @ seen + 1.0))
+    ratio = np.column_stack([each.deviation * np.sqrt(1.0 - each.kept**2) for each in own]) / volatility
+    return np.asarray((law @ ratio) * centred)
 
 
-def _tie(moves: Floats, noise: Floats, kept: Floats, step: timedelta) -> Floats:
-    """(A,): rho, as the covariance of n steps' moves and returns is rho s (1 - phi^n) / (1 - phi)."""
-    n = _block(step)
-    summed = np.cumsum(np.vstack([np.zeros(noise.shape[1]), np.nan_to_num(noise)]), axis=0)
-    gained = (summed[n:] - summed[:-n])[1:]
-    covariance = np.nanmean(moves * gained[: len(moves)], axis=0)
-    unit = np.sqrt(1.0 - kept**2) * (1.0 - kept**n) / (1.0 - kept)
-    return np.asarray(np.clip(covariance / unit, -NARROW, NARROW))
+def _tie(own: _Own, drive: Floats, step: timedelta) -> float:
+    """rho: by least squares, weighted by variance, of moves on what returns would make of them."""
+    n = _steps(MOVES, step, len(drive))
+    gained = _exposure(drive, own.kept, n) / (1.0 - own.kept)
+    there = np.isfinite(own.moves) & (own.variance > 0.0)
+    weight = gained[there] / own.variance[there]
+    square = float(weight @ gained[there])
+    return float(np.clip(weight @ own.moves[there] / square, -NARROW, NARROW)) if square else 0.0
 
 
-def _share(moves: Floats, noise: Floats, kept: Floats, rho: Floats, step: timedelta) -> float:
-    """The mean over pairs of c, as the covariance of their moves is
-    s s' (1 - (phi phi')^n) / (1 - phi phi') (rho rho' R + sqrt((1 - rho^2) (1 - rho'^2)) c)."""
-    n, assets = _block(step), len(kept)
-    shares = []
-    for a in range(assets):
-        for b in range(a + 1, assets):
-            both = np.isfinite(moves[:, a] * moves[:, b])
-            if not both.any():
+def _share(own: list[_Own], drive: Floats, rho: Floats, law: Floats, step: timedelta) -> float:
+    """The mean over pairs of c: the product of what is left of two assets' moves, over what it would be had
+    their shocks the same rest, is sqrt((1 - rho^2) (1 - rho'^2)) c."""
+    n, shares = _steps(MOVES, step, len(drive)), []
+    rest = [
+        each.moves - rho[a] * _exposure(drive[:, a], each.kept, n) / (1.0 - each.kept)
+        for a, each in enumerate(own)
+    ]
+    for a, one in enumerate(own):
+        for b in range(a + 1, len(own)):
+            other = own[b]
+            weight = one.variance * other.variance
+            there = np.isfinite(rest[a] * rest[b]) & (weight > 0.0)
+            if not there.any():
                 continue
-            product = kept[a] * kept[b]
-            unit = np.sqrt((1.0 - kept[a] ** 2) * (1.0 - kept[b] ** 2)) * (1.0 - product**n) / (1.0 - product)
-            whole = float(np.nanmean(moves[:, a] * moves[:, b])) / unit
-            of_returns = rho[a] * rho[b] * float(np.nanmean(noise[:, a] * noise[:, b]))
-            shares.append((whole - of_returns) / np.sqrt((1.0 - rho[a] ** 2) * (1.0 - rho[b] ** 2)))
+            kept = one.kept * other.kept
+            whole = _exposure(law @ (one.deviation * other.deviation), kept, n) / (1.0 - kept)
+            whole *= np.sqrt((1.0 - one.kept**2) * (1.0 - other.kept**2))
+            weight = 1.0 / np.sqrt(weight[there])
+            found = float(weight @ (rest[a] * rest[b])[there]) / float(weight @ whole[there])
+            shares.append(found / np.sqrt((1.0 - rho[a] ** 2) * (1.0 - rho[b] ** 2)))
     return float(np.clip(np.mean(shares), 0.0, 1.0)) if shares else 0.0

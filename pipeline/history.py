@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, Problem
-from pipeline.history_file import Columns, Source, load_columns
+from pipeline.history_file import Columns, Source, find_assets, load_columns
 from pipeline.units import YEAR, format_duration
 
 Floats = NDArray[np.float64]
@@ -164,6 +164,12 @@ def load_prices(
     ranged = all(len(columns[name].beside) == 2 for name in assets)
     high, low = (panel["high"], panel["low"]) if ranged else (None, None)
     return Prices(times, _duration(step), tuple(assets), panel["close"], sources, high, low)
+
+
+def load_some_prices(path: Path | str, assets: Sequence[str]) -> Prices:
+    """Load prices of those of the assets that a file has, in their order; DataError if it has none."""
+    there = [asset for asset in assets if asset in find_assets(path)]
+    return load_prices(path, there or assets)
 
 
 def load_funding(path: Path | str, assets: Sequence[str]) -> Funding:

@@ -82,6 +82,20 @@ def load_columns(
     return columns, tuple(sources)
 
 
+def find_assets(path: Path | str) -> frozenset[str]:
+    """The assets that a file or a folder has rows of; none where it can't be read, which loading it tells."""
+    path = Path(path)
+    if path.is_dir():
+        return frozenset(_asset_of(file) for file in path.iterdir() if file.suffix in _SUFFIXES)
+    try:
+        table = _read(path)
+    except (OSError, ValueError):
+        return frozenset()
+    name = _pick(table.column_names, _ASSET)
+    texts = (path.name,) if name is None else table[name].cast("string").unique().to_pylist()
+    return frozenset(_asset(text or "") for text in texts)
+
+
 def _files(
     path: Path, assets: Sequence[str], value: str, problems: list[Problem]
 ) -> list[tuple[Path, Sequence[str]]]:

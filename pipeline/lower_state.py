@@ -12,7 +12,8 @@ import numpy as np
 from kernels.structs import Floats, Integers, Reverting
 from pipeline.effects import Funding, value_of
 from pipeline.market_state import MarketState
-from pipeline.model import MarketModel, Regime
+from pipeline.model import MarketModel
+from pipeline.regime import Regime
 from pipeline.reversion import Reversion, RevertingState
 
 

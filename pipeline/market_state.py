@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pipeline.faults import Fault, Part, unknown
-from pipeline.model import Rate
+from pipeline.regime import Rate
 from pipeline.units import Finite, Instant, Positive
 
 

@@ -20,8 +20,15 @@ DIGITS = {
     "funding": 4,
     "deviation": 4,
     "level": 4,
+    "basis_level": 6,
+    "basis_deviation": 6,
+    "basis_correlation": 4,
+    "implied_volatility_level": 4,
+    "implied_volatility_deviation": 4,
+    "implied_volatility_correlation": 4,
     "depth": 2,
     "tail": 2,
+    "lean": 3,
     "probability": 4,
     "scale": 3,
     "common": 2,
@@ -37,6 +44,8 @@ _HEADER = """\
 # volatility, drift (of the log price) and funding: annualised fractions, on 365 x 24 h.
 # funding_process: how funding comes back to that level: half-life and standard deviation of its distance from
 # it, correlation of its shocks with returns; common: what is left of them, between assets.
+# basis: log of a perpetual's price over the asset's. implied_volatility: annualised, its deviation of logs.
+# Both revert as funding does, each to a level of its own.
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
 # wick: how far prices leave the path within a step and come back, in standard deviations of the step.
 # levels: how loud the whole market is; a chain of its own, whose scale multiplies every volatility.

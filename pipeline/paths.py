@@ -26,10 +26,11 @@ def simulate_paths(plan: Plan, paths: int, scenario: str = "baseline", first_pat
     """Paths first_path .. first_path + paths - 1 of a plan under one of its scenarios, as its run walks them.
 
     Dimensions (path, step, asset): the assets that accounts hold, at the end of every step; `time` of each.
-    price; mark, the price of the asset's perpetual where one is judged at its own; regime in force over the
-    step (path, step), numbered as in the attribute `regimes`; funding, annualised, before clamps; basis, of
-    perpetuals, a fraction; implied_volatility, annualised; depth, a multiple of the usual. NaN where the
-    model has no such state. InputError for a scenario that the plan lacks, or no paths.
+    price; mark, the price of the asset's perpetual where one is judged at its own; regime and level in force
+    over the step (path, step), numbered as in the attributes `regimes` and `levels` (level 0, and no names,
+    where the model has none); funding, annualised, before clamps; basis, of perpetuals, a fraction;
+    implied_volatility, annualised; depth, a multiple of the usual. NaN where the model has no such state.
+    InputError for a scenario that the plan lacks, or no paths.
     """
     import xarray as xr
 
@@ -59,18 +60,18 @@ def simulate_paths(plan: Plan, paths: int, scenario: str = "baseline", first_pat
         for first in range(begin, first_path + paths, LANES)
     ]
     kept = slice(first_path - begin, first_path - begin + paths)
-    price, regime, rate, basis, volatility = (
+    price, regime, level, rate, basis, volatility = (
         np.moveaxis(np.concatenate(parts, axis=-1), -1, 0)[kept] for parts in zip(*blocks, strict=True)
     )
     funded = market.has_funding or any(r.funding is not None for r in model.regimes.values())
-    level = basis_levels(chosen.effects, model, step, steps)[:, columns[marked]]
+    lift = basis_levels(chosen.effects, model, step, steps)[:, columns[marked]]
     factor, added = find_overlay(chosen.effects, ImpliedVolatility, model, step, steps)
     quoted = np.exp(volatility) * factor[:, columns[implied.asset]] + added[:, columns[implied.asset]]
     variables = {
         "price": price[..., :count],
         "mark": _spread_out(price[..., count:], marked, count),
         "funding": np.where(funded, rate[..., :count], nan),
-        "basis": _spread_out(np.exp(basis) * level - 1.0, marked, count),
+        "basis": _spread_out(np.exp(basis) * lift - 1.0, marked, count),
         "implied_volatility": _spread_out(quoted, implied.asset, count),
         "depth": _depth(plan, chosen, regime, columns),
     }
@@ -78,14 +79,20 @@ def simulate_paths(plan: Plan, paths: int, scenario: str = "baseline", first_pat
     number = np.arange(1, steps + 1)
     opening = np.datetime64(plan.as_of.replace(tzinfo=None), "s")
     return xr.Dataset(
-        {name: (dims, values) for name, values in variables.items()} | {"regime": (dims[:2], regime)},
+        {name: (dims, values) for name, values in variables.items()}
+        | {"regime": (dims[:2], regime), "level": (dims[:2], level)},
         coords={
             "path": np.arange(first_path, first_path + paths),
             "step": number,
             "asset": list(spots),
             "time": ("step", opening + number * np.timedelta64(step)),
         },
-        attrs={"scenario": scenario, "regimes": list(model.regime_names), "seed": str(plan.simulation.seed)},
+        attrs={
+            "scenario": scenario,
+            "regimes": list(model.regime_names),
+            "levels": [] if model.levels is None else list(model.level_names),
+            "seed": str(plan.simulation.seed),
+        },
     )
 
 

@@ -105,7 +105,7 @@ def draw_uniforms(place: Place, slot: int) -> tuple[float, float]:
 
 
 def fine_uniform(word: int, other: int) -> float:
-    """The middle of one of 2**42 equal cells of (0, 1): the other word's lower ten bits split those of one."""
+    """The middle of one of 2**42 equal cells of (0, 1): ten bits of the other word split those of one."""
     return ((word << 10 | other % 1024) + 0.5) / 2.0**42
 
 
@@ -499,7 +499,9 @@ def find_excess(normal: float, probability: float, scale: float, tail: float) ->
     return float(genpareto.isf(upper / probability, tail, scale=scale)) if upper < probability else 0.0
 
 
-def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way: int) -> Floats:
+def find_wick(
+    problem: Problem, regime: Regime, weight: float, place: Place, way: int, ends: tuple[Floats, Floats]
+) -> Floats:
     """How far each log price (additive: price, in units of spot) leaves its path: down is way 0, up is 1.
 
     A perpetual's leaves it as its asset's does.
@@ -510,7 +512,11 @@ def find_wick(problem: Problem, regime: Regime, weight: float, place: Place, way
     own = np.array([draw_normals(place, WICK + 1 + a)[way] for a in range(assets)])
     normal = math.sqrt(law.common) * common + math.sqrt(1.0 - law.common) * own
     excesses = map(find_excess, normal, law.probability, law.scale, law.tail)
-    deep = np.array(list(excesses)) * weight * regime.volatility * math.sqrt(problem.step_years)
+    spread = regime.volatility * math.sqrt(problem.step_years)
+    rise = (_position(problem, ends[1]) - _position(problem, ends[0]))[:assets]
+    along = np.divide(rise if way == 1 else -rise, spread, out=np.zeros(assets), where=spread > 0.0)
+    lean = np.zeros(assets) if law.lean is None else law.lean
+    deep = np.array(list(excesses)) * weight * spread * np.exp(lean * np.clip(along, -6.0, 6.0))
     return np.asarray(deep if way == 1 else -deep)[problem.spot_of]
 
 
@@ -642,7 +648,7 @@ class _Walk:
         """All prices at their wicks together, down and up, off either end of the step, or on the way."""
         held = [p.asset for p in pool.positions] + [coin.asset for coin in pool.coins]
         for way in (0, 1):
-            wick = find_wick(self.problem, regime, weight, place, way)
+            wick = find_wick(self.problem, regime, weight, place, way, ends)
             for end in ends if wick[held].any() else ():
                 price = move_prices(self.problem, end, wick)
                 near = near_edge(pool, price, self.leverages, self.tolerance)

@@ -248,7 +248,8 @@ INLINE void move_prices(const Problem &problem, State &state, const Room &room) 
             for (int k = 1; k < K; k++) drift = _mm512_mask_mov_ps(drift, here[k], spread(problem.drift[k * A + a]));
             Floats x = fma(weight, load(room.noise[a] + v), drift);
             x = _mm512_max_ps(_mm512_min_ps(x, spread(80.0f)), spread(-80.0f));
-            store(state.price[a] + v, _mm512_mul_ps(load(state.price[a] + v), exp16(x)));
+            const __m512 moved = _mm512_mul_ps(load(state.price[a] + v), exp16(x));
+            store(state.price[a] + v, _mm512_min_ps(moved, _mm512_set1_ps(1e25f)));
         }
     }
 }

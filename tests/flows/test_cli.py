@@ -324,6 +324,82 @@ def test_calibrate__with_draws_for_a_run_over_them(seawall: Any, tmp_path: Path)
     assert "from 2 draws of them" in " ".join(called.out.split())
 
 
+def write_beside(path: Path, kind: str, bars: int = 1_500, step: str = "h") -> None:
+    """Spot of the two assets, a little off their bars, or an index of one's volatility, in percent."""
+    import pandas as pd
+
+    times = pd.date_range("2025-01-01", periods=bars, freq=step, tz="UTC")
+    wander = np.cos(np.arange(bars) / 40.0)
+    if kind == "spot":
+        history = path.with_name("history.parquet")
+        write_history(history, bars)
+        frame = pd.read_parquet(history)[["time", "asset", "close"]]
+        frame["close"] *= np.exp(np.tile(2e-4 + 1e-3 * wander, 2))
+        frame["time"] = np.tile(times, 2)
+    else:
+        percent = 60.0 * np.exp(0.2 * wander) * (1.0 if kind == "index" else 0.01)
+        frame = pd.DataFrame({"time": times, "asset": "ETH", "close": percent})
+    frame.to_parquet(path)
+
+
+def test_calibrate__basis_and_implied_volatility_from_what_is_beside(seawall: Any, tmp_path: Path) -> None:
+    history, model = tmp_path / "bars.parquet", tmp_path / "fitted.yaml"
+    spot, index = tmp_path / "spot.parquet", tmp_path / "index.parquet"
+    write_history(history)
+    write_beside(spot, "spot")
+    write_beside(index, "index")
+    called = seawall(
+        *("calibrate", history, "--assets", "BTC, ETH", "--regimes", "2", "--draws", "2"),
+        *("--spot", spot, "--implied-volatility", index, "--output", model),
+    )
+    assert called.code == 0, called.err
+    document = hit_document(200)
+    document |= {"model": str(model), "scenarios": ["baseline"]}
+    loaded = load_plan(write_plan(tmp_path, document)).model
+    for regime in loaded.regimes.values():
+        assert regime.basis is not None
+        assert regime.implied_volatility is not None
+        assert regime.basis.level["BTC"] == pytest.approx(-2e-4, abs=1e-3)
+        # root mean square of a cosine; regimes share it
+        assert regime.basis.deviation["ETH"] == pytest.approx(0.7e-3, rel=0.5)
+        assert list(regime.implied_volatility.level) == ["ETH"]
+        assert 0.3 < regime.implied_volatility.level["ETH"] < 1.0
+    assert loaded.calibration is not None
+    assert loaded.calibration["basis_days"] == {"BTC": 62.5, "ETH": 62.5}
+    assert loaded.calibration["implied_volatility_days"] == {"ETH": 62.5}
+    plan = write_plan(tmp_path, document)
+    assert seawall("run", plan, "--store", tmp_path / "store", "--no-flow").code == 0
+
+
+def test_calibrate__every_fault_of_what_is_beside_is_told_at_once(seawall: Any, tmp_path: Path) -> None:
+    history, output = tmp_path / "bars.parquet", tmp_path / "fitted.yaml"
+    write_history(history)
+    fine = ("calibrate", history, "--assets", "BTC,ETH", "--regimes", "1", "--output", output)
+    spot, index = tmp_path / "spot.parquet", tmp_path / "index.parquet"
+    for kind, bars, step, told in (
+        ("fraction", 1_500, "h", "in percent"),
+        ("index", 100, "h", "at least 7d of history"),
+        ("index", 1_500, "2h", "bars of 1h on the grid"),
+    ):
+        write_beside(spot, "spot", bars, "2h")
+        write_beside(index, kind, bars, step)
+        called = seawall(*fine, "--spot", spot, "--implied-volatility", index)
+        assert (called.code, called.out) == (2, "")
+        assert "2 problems" in called.err
+        assert "spot prices" in called.err
+        assert told in " ".join(called.err.split())
+        assert not output.exists()
+    called = seawall(*fine, "--spot", tmp_path / "none.parquet", "--implied-volatility", tmp_path / "no.csv")
+    assert called.code == 2
+    assert "none.parquet" in called.err
+    assert "no.csv" in called.err
+    write_beside(index, "index")
+    for other in ("BTC", "SOL"):  # an index that has neither of the assets, or none of its own
+        called = seawall(*fine[:3], other, *fine[4:], "--implied-volatility", index)
+        assert called.code == 2
+        assert f"rows of {other}" in called.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

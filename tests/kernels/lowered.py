@@ -12,7 +12,7 @@ from scipy.stats import norm, poisson
 
 from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.reverting import room_for_normals
-from kernels.simulate import simulate_paths
+from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     DOUBLE_EXPONENTIAL,
     LANES,
@@ -101,7 +101,7 @@ def run_problem(problem: Problem, seed: int, first: int, paths: int) -> Tally:
 def run_lowered(
     market: Market, book: Book, clock: Clock, seed: int, first: int, paths: int, horizons: int
 ) -> Tally:
-    """Tally a range of paths from arrays."""
+    """Tally a range of paths from arrays, by the general walk."""
     tally = create_tally(
         market.parameters.shape[0],
         book.pools.size,
@@ -111,7 +111,7 @@ def run_lowered(
         several=int(book.several.max(initial=-1)) + 1,
         groups=book.members.size,
     )
-    simulate_paths(seed, first, paths, market, book, clock, tally)
+    simulate_general_paths(seed, first, paths, market, book, clock, tally)
     return tally
 
 
@@ -244,10 +244,16 @@ def _lower_market(problem: Problem) -> Market:
             or any(p.cap < np.inf for a in problem.accounts for pool in a.pools for p in pool.positions)
         ),
         number=np.array(of),
-        wick=np.array([[np.column_stack(way[:3])[of] for way in ways] for ways in wicks]),
+        wick=np.array([[_wick_law(way)[of] for way in ways] for ways in wicks]),
         wick_cut=np.clip(norm.isf(probability), -100.0, 100.0)[..., of],
         wick_common=np.array([[way.common for way in ways] for ways in wicks]),
     )
+
+
+def _wick_law(law: Excess) -> Floats:
+    """(A, 4): probability, scale, tail, lean."""
+    lean = np.zeros_like(law.scale) if law.lean is None else law.lean
+    return np.column_stack([law.probability, law.scale, law.tail, lean])
 
 
 def _by_set(problem: Problem, values: list[float], default: float) -> Floats:

@@ -31,6 +31,7 @@ class Excess(NamedTuple):
     scale: Floats
     tail: Floats
     common: float
+    lean: Floats | None = None  # None: zero
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,9 @@ def random_wicks(seed: int, problem: Problem) -> Problem:
         probability = rng.uniform(0.1, 0.6, assets)
         probability[rng.integers(assets)] = rng.choice([0.0, 1.0])
         tail = np.where(rng.random(assets) < 0.4, 0.0, rng.uniform(0.0, 0.5, assets))
-        return Excess(probability, rng.uniform(0.2, 0.9, assets), tail, rng.choice([0.0, 0.8, 1.0]))
+        scale, common = rng.uniform(0.2, 0.9, assets), rng.choice([0.0, 0.8, 1.0])
+        lean = rng.uniform(0.0, 0.5, assets) * (rng.random(assets) < 0.7)
+        return Excess(probability, scale, tail, common, lean)
 
     return with_wicks(problem, draw)
 

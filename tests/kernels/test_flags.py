@@ -132,7 +132,7 @@ class Crowd:
         shape = self.now.wick.shape
         excess = np.where(rng.random(shape) < 0.3, rng.exponential(scale, shape), 0.0)
         excess[..., rng.random(LANES) < 0.2] = 0.0
-        stretch_wicks(self.market, excess, self.now)
+        stretch_wicks(self.market, *np.zeros((2, LANES), np.int64), excess, self.now)
 
     def wicks(self, pool: int) -> Floats:
         """(MARKS, LANES): the least X of a pool at wicks, as it is found path by path."""

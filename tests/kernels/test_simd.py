@@ -221,4 +221,5 @@ def test_load_store_spread_gather__places() -> None:
             simd_numpy.gather(source.ravel(), index),
         ],
     )
-    assert widened[0].sum() == 0.0 and widened[1].tolist() == [0] * 4 + list(range(16, 32))
+    assert widened[0].sum() == 0.0
+    assert widened[1].tolist() == [0] * 4 + list(range(16, 32))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.simulate import simulate_paths
+from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     ALL,
     ANY,
@@ -242,7 +242,7 @@ def test_simulate_paths__adds_to_the_tally() -> None:
     market, book, clock = lower_problem(problem)
     once = run_lowered(market, book, clock, 5, 0, 64, 3)
     twice = run_lowered(market, book, clock, 5, 0, 64, 3)
-    simulate_paths(5, 0, 64, market, book, clock, twice)
+    simulate_general_paths(5, 0, 64, market, book, clock, twice)
     np.testing.assert_array_equal(twice.hits, 2 * once.hits)
     np.testing.assert_array_equal(twice.joint, 2 * once.joint)
 

@@ -103,6 +103,8 @@ def test_find_excesses__an_asset_keeps_its_numbers_when_others_are_left_out() ->
 def test_stretch_wicks__a_perpetual_s_is_its_asset_s() -> None:
     """The same log return to the last bit, though its own standard deviation is another."""
     problem = wicked(random_problem(2, assets=3, marks=(0, 2)), 0.4, 0.5, 0.2, 0.7)
+    law = alike(3, 0.4, 0.5, 0.2, 0.7)._replace(lean=np.full(3, 0.3))
+    problem = with_wicks(problem, lambda _, __: law)
     market = lower_problem(problem)[0]
     draws, now = room_for(market)
     key, regime = Key(np.uint64(5), np.uint64(0), np.uint64(3)), np.zeros(LANES, np.int64)
@@ -110,9 +112,33 @@ def test_stretch_wicks__a_perpetual_s_is_its_asset_s() -> None:
     find_excesses(market, regime, draws.wick_common, draws.wick_own, draws.excess[0])
     now.spread[:] = market.volatility[0, 0][:, None]
     assert now.spread[3, 0] != now.spread[0, 0]
-    stretch_wicks(market, draws.excess[0], now)
+    now.move[:3] = 0.01
+    stretch_wicks(market, regime, regime, draws.excess[0], now)
     np.testing.assert_array_equal(now.wick[:, 3:], now.wick[:, [0, 2]])
     assert now.wick[:, 3:].any(axis=-1).all()
+
+
+@pytest.mark.parametrize("way", [DOWN, UP])
+def test_stretch_wicks__deeper_in_steps_that_go_their_way(way: int) -> None:
+    """By exp(lean y), y the return that way in standard deviations before w, cut at 6; a step that stands
+    still, or has no volatility, is as it would be without."""
+    side = -1.0 if way == DOWN else 1.0
+    market = lower_problem(wicked(simple_problem((), volatility=[0.5]), 0.4, 0.5))[0]
+    market = market._replace(level_scale=np.array([1.0, 0.5]))
+    leaning = market._replace(wick=market.wick + np.array([0.0, 0.0, 0.0, 0.3]))
+    _, now = room_for(market)
+    level, regime, excess = np.ones(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros((WAYS, 1, LANES))
+    now.weight[:] = 1.0  # of which one half is the level's: w is 2
+    excess[way, 0] = 0.7
+    now.spread[0], now.move[0] = 0.01, 0.0
+    now.move[0, :4] = 0.01 * side, -0.01 * side, 0.05 * side, -3.0 * side
+    now.spread[0, 4], now.move[0, 4] = 0.0, 1.0
+    stretch_wicks(market, level, regime, excess, now)
+    plain = np.log1p(now.wick[way, 0])
+    stretch_wicks(leaning, level, regime, excess, now)
+    factor = np.exp(0.3 * np.array([2.0, -2.0, 6.0, -6.0]))
+    np.testing.assert_allclose(np.log1p(now.wick[way, 0])[:4], plain[:4] * factor, rtol=1e-12)
+    np.testing.assert_array_equal(np.log1p(now.wick[way, 0])[4:], plain[4:])
 
 
 @pytest.mark.parametrize("features", [{}, {"additive": True}, {"jumps": True, "df": 4.0, "funding": True}])

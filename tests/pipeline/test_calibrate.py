@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from pipeline.backtest.laws import figures_of
-from pipeline.calibrate import calibrate, calibrate_files, shrink_drifts
+from pipeline.calibrate import calibrate, calibrate_files
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, StoreError
 from pipeline.history import Funding, Prices, Settlements, load_funding, load_prices
@@ -140,20 +140,6 @@ def test_calibrate__drifts_are_pulled_to_zero(history: tuple[Prices, Funding], m
     drifts = np.array([list(regime.drift.values()) for regime in model.regimes.values()])
     assert np.abs(drifts).max() < 1.0
     assert np.any(drifts != 0.0)
-
-
-def test_shrink_drifts__noise_goes_and_differences_stay() -> None:
-    rng = np.random.default_rng(1)
-    law, errors = np.array([0.5, 0.3, 0.2]), np.full((3, 40), 0.2**2)
-    noise = shrink_drifts(rng.normal(0.0, 0.2, (3, 40)), errors, law)
-    assert np.ptp(noise, axis=0).max() < 0.02
-    apart = np.array([[2.0], [-1.0], [-3.5]]) * np.ones((1, 40))  # mean 0 under the law
-    kept = shrink_drifts(apart + rng.normal(0.0, 0.2, (3, 40)), errors, law)
-    np.testing.assert_allclose(kept.mean(axis=1), apart[:, 0], rtol=0.05)
-    # a mean that is known badly is pulled to zero, one that is known well is not
-    for error, want in ((1e-6, 0.8), (0.5**2 / (law @ law), 0.4)):
-        mean = law @ shrink_drifts(np.full((3, 1), 0.8), np.full((3, 1), error), law)
-        assert mean[0] == pytest.approx(want, rel=1e-3)
 
 
 def test_calibrate__starts_where_the_next_step_does(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.compare import (
+    AS_HELD,
     BY_STRATEGY,
     ISOLATED,
     ONE_POOL,
@@ -99,6 +100,25 @@ def test_hold_book__by_strategy_where_it_is_a_way_of_its_own(
     assert compare(document).pools.get(BY_STRATEGY) == pools
 
 
+@pytest.mark.parametrize(
+    ("alone", "pools"),
+    [((True, False, False), 2), ((True, True, False), None), ((False,) * 3, None), ((True,) * 3, None)],
+)
+def test_hold_book__as_held_where_some_positions_are_isolated(
+    alone: tuple[bool, ...], pools: int | None
+) -> None:
+    sides = ({**LONG, "entry": 58_250}, SHORT, {**LONG, "market": "BTC-B"})
+    apart = {"margin": "isolated", "collateral": 5_000}
+    held = [p | apart if one else p for p, one in zip(sides, alone, strict=True)]
+    document = book(*held, margin="mixed")
+    document["venue"]["markets"]["BTC-B"] = document["venue"]["markets"]["BTC-USD"]
+    found = compare(document)
+    assert found.pools.get(AS_HELD) == pools
+    if pools is not None:
+        # the winner's surplus is locked up in its own pool; the loser and its neighbour share theirs
+        assert found.instant[AS_HELD] == pytest.approx(0.0 + 2_416 + 800 + 2_450 - 500)
+
+
 def test_hold_book__market_that_the_venue_keeps_apart_has_its_own_pool() -> None:
     document = book({**LONG, "strategy": "a"}, {**SHORT, "strategy": "a"}, margin="isolated")
     document["accounts"][0] |= {"collateral": {}}
@@ -116,7 +136,7 @@ def test_hold_book__brackets_hedge_mode_and_coins() -> None:
     held = hold_book(plan, plan.accounts[1])
     assert held.coins
     assert held.committed == 20_000 + 1.5 * BTC + 2_000
-    assert held.ways == {ONE_POOL: ((0, 1, 2),), ISOLATED: ((0,), (1,), (2,))}
+    assert held.ways == {ONE_POOL: ((0, 1, 2),), AS_HELD: ((0, 1), (2,)), ISOLATED: ((0,), (1,), (2,))}
     # 122,500 at leverage 20 and 61,250 at 40, in the bracket of 1.5 % with cum 50 + 250 = 300
     initial, maintenance = (6_125, 1_531.25, 604), (1_537.5, 618.75, 302)
     profit = (500, -1_250, 100)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from pipeline.funding_fit import fit_funding
 
@@ -69,13 +70,41 @@ def test_fit_funding__missing_rates_and_returns_are_left_out() -> None:
 
 
 def test_fit_funding__a_week_in_a_regime_says_half() -> None:
-    """The mean over all regimes weighs seven days beside what was seen in one."""
-    probabilities = np.zeros((24 * 30, 2))
-    probabilities[:, 0], probabilities[-24 * 7 :, 0], probabilities[-24 * 7 :, 1] = 1, 0, 1
-    rates = (probabilities @ [0.0, 1.0])[:, None]
-    fit = fit_funding(rates, probabilities, np.random.default_rng(1).normal(size=rates.shape), HOUR)
-    assert fit.level[1, 0] == (7 + 7 * 7 / 30) / 14
-    assert fit.common == 0.0
+    """What the asset is like in all regimes weighs as seven days beside what was seen in one."""
+    regime = np.zeros(24 * 365, int)
+    regime[24 * 100 : 24 * 107] = 1
+    rng, kept = np.random.default_rng(1), 0.5 ** (1 / 3)
+    noise = 0.2 * np.sqrt(1 - kept**2) * rng.normal(size=(len(regime), 12))
+    rates = lfilter([1.0], [1.0, -kept], 0.2 * (1 - kept) * regime[:, None] + noise, axis=0)
+    fit = fit_funding(rates, np.eye(2)[regime], rng.normal(size=rates.shape), HOUR)
+    assert fit.level.mean(axis=1) == pytest.approx([0.0, 0.1], abs=0.02)  # four standard errors
+    assert fit.common == pytest.approx(0.0, abs=0.02)
+
+
+def test_fit_funding__a_regime_shorter_than_the_half_life() -> None:
+    """Rates of a day in regimes of ten hours never get to a level: their means by regime are no levels."""
+    regime = np.random.default_rng(2).random((40_000 // 10, 1)) < 0.5
+    regime = np.repeat(regime, 10, axis=0)[:, 0].astype(int)
+    rng, kept = np.random.default_rng(3), 0.5 ** (1 / 24)
+    noise = np.array([0.1, 0.3])[regime] * np.sqrt(1 - kept**2) * rng.normal(size=len(regime))
+    rates = lfilter([1.0], [1.0, -kept], (1 - kept) * np.array([0.1, -0.3])[regime] + noise)[:, None]
+    assert np.ptp([rates[regime == k].mean() for k in (0, 1)]) < 0.1
+    settled = np.repeat(rates[7::8], 8, axis=0)
+    for values, every, near in ((rates, (), 0.05), (settled, (8 * HOUR,), 0.12)):
+        fit = fit_funding(values, np.eye(2)[regime], rng.normal(size=rates.shape), HOUR, every)
+        assert fit.level[:, 0] == pytest.approx([0.1, -0.3], abs=near)
+        assert fit.deviation[:, 0] == pytest.approx([0.1, 0.3], abs=0.4 * near)
+
+
+def test_fit_funding__draws_count_bars_as_often_as_they_say() -> None:
+    """A stretch that counts for nothing might as well be missing."""
+    rates, probabilities, returns = draw_rates(20_000, 7)
+    counted = probabilities * np.where(np.arange(20_000) < 12_000, 1.0, 1e-9)[:, None]
+    cut = rates.copy()
+    cut[12_000:] += 5.0
+    fit = fit_funding(cut, counted, returns, HOUR)
+    alone = fit_funding(rates[:12_000], probabilities[:12_000], returns[:12_000], HOUR)
+    np.testing.assert_allclose(fit.level, alone.level, atol=0.02)
 
 
 def test_fit_funding__a_constant_rate_does_not_move() -> None:
@@ -93,5 +122,5 @@ def test_fit_funding__a_regime_of_before_an_asset_s_time() -> None:
     late = order[: int(probabilities[:, 0].sum())]
     rates[late, 2] = returns[late, 2] = np.nan
     fit = fit_funding(rates, probabilities, returns, HOUR)
-    assert fit.level[0, 2] == pytest.approx(fit.level[1, 2])
+    assert fit.level[0, 2] == pytest.approx(fit.level[1, 2], abs=0.02)
     assert all(np.isfinite(x).all() for x in (fit.level, fit.deviation, fit.correlation, fit.common))

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, poisson
 
 from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, Market
-from pipeline.lower_market import lower_market, lower_triangle, poisson_law, simulated_assets
+from pipeline.lower_market import lower_market, simulated_assets
 from pipeline.plan import Plan, plan_from_document
 from tests.pipeline.documents import small_document, two_sided_jumps, wicked_document
 
@@ -344,9 +344,11 @@ def test_lower_market__wicks_of_what_is_held() -> None:
     document["accounts"] = document["accounts"][1:]
     document["accounts"][0]["positions"] = [{"market": "ETH-USD", "size": 1, "entry": 3000}]
     document["model"]["regimes"]["crisis"]["wick"]["up"]["probability"]["ETH"] = 0
+    document["model"]["regimes"]["crisis"]["wick"]["up"]["lean"] = {"ETH": 0.2}
     market = lower_market(plan_from_document(document))
     assert market.number.tolist() == [1]  # the second of the model: it keeps its random numbers
-    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0]] * 2)
+    np.testing.assert_array_equal(market.wick[0, :, 0], [[0.4, 0.9, 0.0, 0.0]] * 2)
+    assert market.wick[1, :, 0, 3].tolist() == [0.0, 0.2]
     np.testing.assert_array_equal(market.wick_common, [[0.8, 0.6]] * 2)
     assert market.wick_cut[0, 0, 0] == pytest.approx(norm.isf(0.4))
     assert market.wick_cut[1, 1, 0] == 100.0
@@ -360,41 +362,3 @@ def test_lower_market__no_jumps_no_funding_additive() -> None:
     market = lower_market(plan_from_document(document))
     assert (market.has_jumps, market.has_funding, market.additive) == (0, 0, 1)
     assert market.jump_law.tolist() == [[[1.0], [1.0]]] * len(market.drift)
-
-
-@pytest.mark.parametrize("mean", [0.0, 1e-12, 1e-3, 0.7, 5.0, 40.0])
-def test_poisson_law__is_the_cumulative_law_to_the_last_digit_that_counts(mean: float) -> None:
-    law = poisson_law(mean)
-    n = np.arange(len(law) - 1)
-    assert law[:-1] == pytest.approx(poisson.cdf(n, mean), rel=1e-12)
-    assert law[-1] == 1.0
-    assert poisson.sf(len(law) - 1, mean) <= 1e-15
-    if len(law) > 1:
-        assert poisson.sf(len(law) - 2, mean) > 1e-15
-
-
-@pytest.mark.parametrize(
-    "correlation",
-    [
-        np.eye(3),
-        np.ones((3, 3)),
-        np.array([[1, -1.0], [-1, 1]]),
-        np.array([[1, 0, 0.6], [0, 1, 0.8], [0.6, 0.8, 1]]),  # the third follows from the first two
-        np.array([[1, 1, 0.3], [1, 1, 0.3], [0.3, 0.3, 1]]),  # the second is the first again
-    ],
-)
-def test_lower_triangle__of_a_singular_correlation(correlation: np.ndarray[Any, Any]) -> None:
-    factor = lower_triangle(correlation)
-    assert factor @ factor.T == pytest.approx(correlation, abs=1e-12)
-    assert (np.triu(factor, 1) == 0).all()
-    assert np.count_nonzero(np.diag(factor)) == np.linalg.matrix_rank(correlation)
-
-
-def test_lower_triangle__is_choleskys_and_does_not_look_ahead() -> None:
-    given = np.random.default_rng(1).standard_normal((7, 9))
-    covariance = given @ given.T
-    scale = np.sqrt(np.diag(covariance))
-    correlation = covariance / np.outer(scale, scale)
-    factor = lower_triangle(correlation)
-    assert factor == pytest.approx(np.linalg.cholesky(correlation), abs=1e-13)
-    np.testing.assert_array_equal(factor[:4, :4], lower_triangle(correlation[:4, :4]))

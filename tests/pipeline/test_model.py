@@ -185,21 +185,6 @@ def test_load_model__shipped(name: str) -> None:
     assert model_from_document(model.document()) == model
 
 
-def test_total_drift_and_volatility__jumps_counted_in() -> None:
-    model = document()
-    crisis = model["regimes"]["crisis"]
-    found = model_from_document(model).regimes["crisis"]
-    assert found.total_drift() == pytest.approx({"BTC": -12 * 0.04, "ETH": -12 * 0.05})
-    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * (0.04**2 + 0.03**2)) ** 0.5)
-    crisis["jumps"] = two_sided_jumps()
-    found = model_from_document(model).regimes["crisis"]
-    assert found.total_drift()["ETH"] == pytest.approx(12 * (0.4 * 0.04 - 0.6 * 0.07))
-    square = 2 * (0.3 * 0.03**2 + 0.7 * 0.05**2)
-    assert found.total_volatility()["BTC"] == pytest.approx((1.3**2 + 12 * square) ** 0.5)
-    calm = model_from_document(model).regimes["calm"]
-    assert (calm.total_drift(), calm.total_volatility()) == (calm.drift, calm.volatility)
-
-
 def test_list_totals__a_line_for_each_regime_with_jumps() -> None:
     model = document()
     model["regimes"]["crisis"]["jumps"] = two_sided_jumps()

@@ -145,6 +145,20 @@ def test_simulate_paths__depth_is_the_regime_s_times_the_scenario_s(plan: Plan) 
     np.testing.assert_array_equal(btc[:, 6:], np.where(crisis[:, 6:], 0.3, 1.0))
 
 
+def test_simulate_paths__level_in_force(plan: Plan) -> None:
+    """It multiplies what the step does, follows its own chain, and is the same under every scenario."""
+    found, storm = simulate_paths(plan, 4_000), simulate_paths(plan, 4_000, "storm")
+    assert found.attrs["levels"] == ["low", "high"]
+    np.testing.assert_array_equal(found.level, storm.level)
+    level = found.level.to_numpy()
+    stayed = [(level[:, 1:] == level[:, :-1])[level[:, :-1] == m].mean() for m in (0, 1)]
+    assert stayed == pytest.approx([0.9, 0.7], abs=0.02)
+    moves = np.diff(np.log(found.price.sel(asset="BTC")), axis=1)
+    calm = found.regime.to_numpy()[:, 1:] == 0
+    low, high = (np.median(np.abs(moves[calm & (level[:, 1:] == m)])) for m in (0, 1))
+    assert high / low == pytest.approx(1.8 / 0.5, rel=0.1)
+
+
 def test_simulate_paths__scenarios_change_states_for_as_long_as_they_say() -> None:
     document = whole_document()
     del document["scenarios"][2]["effects"][0]  # the forced regime: chains are the same
@@ -165,6 +179,8 @@ def test_simulate_paths__what_a_model_lacks_is_nan() -> None:
     for name in ("mark", "funding", "basis", "implied_volatility", "depth"):
         assert found[name].isnull().all(), name
     assert found.price.notnull().all()
+    assert found.attrs["levels"] == []
+    assert not found.level.any()
     assert str(found.time[0].to_numpy())[:16] == "2026-05-15T01:00"
 
 

@@ -122,16 +122,6 @@ def test_plan_from_document__wicks_are_in_the_order_of_the_assets() -> None:
     assert plan_from_document(plan.document()) == plan
 
 
-def test_plan_from_document__wicks_want_the_step_of_the_model() -> None:
-    document = spoil(wicked_document(), ("simulation", "step"), "15m")
-    (problem,) = refused(document)
-    assert problem.where == "plan: simulation.monitoring"
-    assert "1h" in problem.expected
-    assert "15m" in problem.got
-    document["simulation"]["monitoring"] = "bridge"
-    assert plan_from_document(document).simulation.monitoring == "bridge"
-
-
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -164,19 +154,6 @@ def test_plan_from_document__double_exponential_jumps_are_complete_or_refused() 
         problem.where.removeprefix("plan: model.regimes.crisis.jumps.") for problem in caught.value.problems
     ]
     assert sorted(found) == ["down_mean", "intensity", "up_mean", "up_probability"]
-
-
-def test_plan_from_document__too_many_double_exponential_jumps_in_a_step() -> None:
-    document = small_document() | {"scenarios": ["baseline"], "limits": []}
-    document["model"]["regimes"]["crisis"]["jumps"] = KOU | {"intensity": 1e5}
-    plan_from_document(document)
-    document["model"]["step"] = document["simulation"]["step"] = "2d"
-    document["simulation"]["horizons"] = ["2d"]
-    with pytest.raises(PlanError, match="at most 500 double-exponential jumps") as caught:
-        plan_from_document(document)
-    [problem] = caught.value.problems
-    assert problem.where == "plan: model.regimes.crisis.jumps.intensity"
-    assert problem.got == "547.9"
 
 
 REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [

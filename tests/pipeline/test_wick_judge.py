@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import genpareto, norm
 
+from kernels.wicks import FURTHEST
 from pipeline.blocks import Block
 from pipeline.calibrate import MOST_LEVELS, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
@@ -149,10 +150,10 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
         states = fit.smoothed.reshape(hours, -1)
         state = (rng.random(hours)[:, None] > np.cumsum(states, axis=1)[:, :-1]).sum(axis=1)
         level, k = np.divmod(state, len(fit.figures.nu))
-        nu, scale, off = fit.figures.nu[k], fit.figures.scales[level], returns - fit.figures.means[k]
-        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off) / scale**2
+        nu, loud, off = fit.figures.nu[k], fit.figures.scales[level], returns - fit.figures.means[k]
+        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off) / loud**2
         chi2 = 2.0 * rng.gamma((nu + assets) / 2.0) / (1.0 + distance / (nu - 2.0))
-        w = scale * np.sqrt((nu - 2.0) / chi2)
+        w = loud * np.sqrt((nu - 2.0) / chi2)
         noise = np.einsum("tab,tb->ta", factor[k], rng.standard_normal((hours, assets)))
         shifts = []
         for way, side in ((0, -1.0), (1, 1.0)):
@@ -163,7 +164,9 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
             size = np.where(
                 norm.sf(normal) < p, genpareto.isf(np.minimum(ndtr(-normal) / p, 1.0), tail, scale=scale), 0.0
             )
-            shifts.append(np.exp(side * size * w[:, None] * deviation[k]))
+            along = np.clip(side * returns / (loud[:, None] * deviation[k]), -FURTHEST, FURTHEST)
+            lean = np.exp(wicks.lean[k, way] * along)
+            shifts.append(np.exp(side * size * lean * w[:, None] * deviation[k]))
         for name, (weights, levels) in BOOKS.items():
             book = np.array(weights)
             lowest = np.full(starts, np.inf)

@@ -1,0 +1,175 @@
+"""The fast walk against the general one: the same paths, in float32."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels import plain_walk
+from kernels.plain import find_obstacle, pack
+from kernels.plain_walk import simulate_plain_paths
+from kernels.simulate import simulate_paths
+from kernels.structs import LIQUIDATION, MARGIN_CALL, Book, Clock, Market, Tally, create_tally
+from tests.kernels.lowered import lower_problem, run_lowered
+from tests.kernels.mixed_books import mixed_problem
+from tests.kernels.problems import (
+    COMPILED,
+    THREE_LEVELS,
+    Account,
+    Coin,
+    Pool,
+    Position,
+    Problem,
+    random_problem,
+    sample,
+    simple_problem,
+)
+
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "one-asset": {"assets": 1, "regimes": 1},
+    "regimes": {"assets": 2, "regimes": 3},
+    "scenarios": {"assets": 3, "regimes": 3, "scenarios": 4, "funding": True},
+    "tails": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
+    "levels": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "levels": THREE_LEVELS},
+    "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "substeps": 5, "levels": THREE_LEVELS},
+    "wild-steps": {"assets": 9, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
+}
+
+
+def lower(problem: Problem) -> tuple[Market, Book, Clock]:
+    market, book, clock = lower_problem(problem)
+    assert find_obstacle(market, book, clock) == ""
+    return market, book, clock
+
+
+def run_fast(problem: Problem, seed: int, first: int, paths: int) -> Tally:
+    """Tally a range of paths by the fast walk."""
+    market, book, clock = lower(problem)
+    horizons = len(problem.horizons)
+    several = int(book.several.max(initial=-1)) + 1
+    shape = market.parameters.shape[0], book.pools.size, book.multiple.size, horizons
+    tally = create_tally(*shape, joint=True, several=several)
+    plain = pack(market, book, clock)
+    simulate_plain_paths(seed, first, paths, plain, tally.hits, tally.joint, tally.last_pool)
+    return tally
+
+
+def check_same(problem: Problem, paths: int) -> None:
+    """Counts of both walks: a decision in 20,000 may fall differently where X comes so close to its level."""
+    first = 2**32 - 70  # both words of the path's number take part
+    fast = run_fast(problem, 11, first, paths)
+    general = run_lowered(*lower_problem(problem), 11, first, paths, len(problem.horizons))
+    for name in ("hits", "joint", "last_pool"):
+        got, want = getattr(fast, name), getattr(general, name)
+        off = np.abs(np.cumsum(got - want, axis=1 if name == "joint" else -1)).sum()
+        assert off <= 5e-5 * paths * want[..., 0].size, name
+    assert 0.2 * fast.hits.sum() < paths * fast.hits[..., 0].size * 0.5
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_simulate_plain_paths__equal_the_general_walk(name: str) -> None:
+    check_same(random_problem(100 + len(name), **PROBLEMS[name]), sample(3000, 40))
+
+
+def test_simulate_plain_paths__accounts_of_several_pools() -> None:
+    def position(asset: int, size: float, maintenance: float = 0.02) -> Position:
+        return Position(asset, size, 0.05, maintenance, asset)
+
+    problem = random_problem(8, assets=2, regimes=3, df=4.0, funding=True, scenarios=4)
+    spot = problem.spot
+    apart = Pool(30.0, (position(0, -50.0 / spot[0]),)), Pool(40.0, (position(1, 90.0 / spot[1]),))
+    harmless = Pool(10.0, (position(0, 30.0 / spot[0], 0.0),)), apart[0]
+    accounts = (
+        Account(60.0, (position(0, 60.0 / spot[0]), position(1, 40.0 / spot[1])), (), apart),
+        Account(25.0, (), (Coin(1, 10.0 / spot[1], 0.3),), harmless),
+        Account(80.0, (position(0, 60.0 / spot[0]),), by_leverage=True),
+        Account(5.0, ()),
+    )
+    problem = replace(problem, accounts=accounts)
+    check_same(problem, sample(3000, 40))
+    assert not COMPILED or run_fast(problem, 5, 0, 640).last_pool.any()
+
+
+@pytest.mark.parametrize("cuts", [(32,), (1, 2, 63), (100,), (37, 101, 165, 170)])
+def test_simulate_plain_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> None:
+    problem = random_problem(8, assets=3, regimes=3, df=4.0, funding=True, scenarios=4)
+    whole = run_fast(problem, 5, 10, 200)
+    parts = [run_fast(problem, 5, 10 + a, b - a) for a, b in pairwise([0, *cuts, 200])]
+    for name in ("hits", "joint"):
+        assert getattr(whole, name).any()
+        np.testing.assert_array_equal(getattr(whole, name), sum(getattr(part, name) for part in parts))
+
+
+@pytest.mark.parametrize("levels", [None, THREE_LEVELS], ids=["one-level", "levels"])
+def test_simulate_plain_paths__sorted_or_not(levels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths by regime, 512 side by side, or as they come: the same counts of the same paths."""
+    features = {} if levels is None else {"levels": levels}
+    problem = random_problem(9, assets=5, regimes=3, df=4.0, funding=True, scenarios=4, **features)
+    tallies = []
+    for tiles in (1, 3, 16):
+        monkeypatch.setattr(plain_walk, "count_tiles", lambda plain, tiles=tiles: tiles)
+        tallies.append(run_fast(problem, 5, 10, sample(1200, 110)))
+    for other in tallies[1:]:
+        np.testing.assert_array_equal(tallies[0].hits, other.hits)
+        np.testing.assert_array_equal(tallies[0].joint, other.joint)
+
+
+def test_simulate_plain_paths__zero_leaves_nothing_to_rounding() -> None:
+    """At `as_of` an account may stand exactly on its requirement: that is not below it, in float64."""
+    price, size = 1.0 / 3.0, 0.3
+    maintenance = 0.1
+    exact = maintenance * size * price
+    accounts = tuple(
+        Account(exact * factor, (Position(0, size, 0.2, maintenance),))
+        for factor in (1.0 - 1e-9, 1.0, 1.0 + 1e-9)
+    )
+    problem = simple_problem(accounts)
+    tally = run_fast(replace(problem, spot=np.array([price])), 1, 0, 64)
+    assert (tally.hits[LIQUIDATION, 0, 0, :, 0] > 0).any()
+    first = tally.hits[LIQUIDATION, 0, :, list(problem.leverages).index(1.0), 0]
+    assert first[0] == 64
+    assert first[1] < 64
+
+
+def test_simulate_paths__takes_the_fast_walk_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = random_problem(9, assets=2, regimes=2)
+    market, book, clock = lower(problem)
+    tally = create_tally(1, book.pools.size, book.multiple.size, len(problem.horizons), joint=True)
+    taken = []
+    monkeypatch.setattr("kernels.simulate.simulate_plain_paths", lambda *given: taken.append(given))
+    simulate_paths(1, 0, 64, market, book, clock, tally)
+    assert len(taken) == 1
+    simulate_paths(1, 0, 64, market, book, clock._replace(bridge=1), tally)
+    assert len(taken) == 1
+    assert tally.hits[MARGIN_CALL].any()
+
+
+OBSTACLES: dict[str, dict[str, Any]] = {
+    "watched between step ends": {"bridge": True},
+    "additive returns": {"additive": True},
+    "jumps": {"jumps": True},
+    "funding that reverts": {"rates": True},
+    "basis": {"marks": (0,)},
+}
+
+
+@pytest.mark.parametrize("words", OBSTACLES)
+def test_find_obstacle__names_what_the_fast_walk_cannot_take(words: str) -> None:
+    problem = random_problem(9, **({"assets": 2, "regimes": 2} | OBSTACLES[words]))
+    assert find_obstacle(*lower_problem(problem)) == words
+
+
+def test_find_obstacle__books() -> None:
+    tiered = mixed_problem(8, only=("tiered-long",), assets=2, regimes=2)
+    assert find_obstacle(*lower_problem(tiered)) == "brackets of margin"
+    grouped = mixed_problem(8, only=("plain",), assets=2, regimes=2)
+    assert find_obstacle(*lower_problem(grouped)) == "groups of accounts"
+    market, book, clock = lower_problem(random_problem(9, assets=2, regimes=2))
+    still = market._replace(loading=np.zeros_like(market.loading))
+    assert find_obstacle(still, book, clock) == "a market that stands still"
+    late = clock._replace(seen=clock.seen + 1)
+    assert find_obstacle(market, book, late) == "hits that are seen late"
