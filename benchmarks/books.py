@@ -15,6 +15,10 @@ NINE = (
 )
 
 
+TWELVE = (*NINE, "gap-up-20", "alt-collapse", "liquidity-blackout")
+HORIZONS = ("1h", "4h", "1d", "3d", "7d")
+
+
 def plan_book(
     assets: int,
     accounts: int,
@@ -22,6 +26,7 @@ def plan_book(
     monitoring: str = "close",
     scenarios: tuple[str, ...] = NINE[:1],
     paths: int = 10_000,
+    horizons: tuple[str, ...] = HORIZONS,
 ) -> Plan:
     """A week of hours under three regimes with Student-t mixing, without funding; dense random books.
 
@@ -62,7 +67,7 @@ def plan_book(
                 "seed": 3,
                 "paths": paths,
                 "step": "1h",
-                "horizons": ["1h", "4h", "1d", "3d", "7d"],
+                "horizons": list(horizons),
                 "leverage": [float(i) for i in range(1, leverages + 1)],
                 "monitoring": monitoring,
             },

@@ -1,74 +1,68 @@
-"""The work of the kernel in plain numpy, vectorised over paths: what one would write without a compiler.
+"""The work of the kernel in numpy, tuned: what can be had without a compiler.
 
-The same market (regimes, correlated returns, Student-t mixing), the same accounts, marks, leverages and
-horizons, float64, accounts looked at where steps end. Its random numbers are numpy's own, so that counts
-agree with the kernel's in law, not one by one.
+float32 throughout, numpy's fastest generator (SFC64), matrix products by regime for those paths that are in
+it, one row of weights for each account and mark, their running minimum, thresholds compared at horizons only.
+Its random numbers are numpy's own, so that counts agree with the kernel's in law, not one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
-from kernels.structs import MARKS, Book, Clock, Floats, Integers, Market
+from benchmarks.problem import Counts, Problem, Screen, by_leverage, rows_of
+from kernels.plain import Floats32
+from kernels.structs import MARKS, Floats
 
-BATCH = 1024  # paths at a time, the best of 512 to 8192: their state stays in cache
+BATCH = 1024  # paths at a time, the best of 256 to 8192: their state stays in cache
 
 
-def screen_paths(
-    seed: int, paths: int, market: Market, book: Book, clock: Clock, tails: Sequence[float]
-) -> NDArray[np.int64]:
-    """Paths below each mark by each horizon: (MARKS, P, L, H).
+def prepare_numpy(problem: Problem, paths: int) -> Screen:
+    """Ready to be called."""
+    size, requirement = rows_of(problem.book, problem.market.spot.size)
+    rows = _single((size - requirement) * problem.market.spot).reshape(-1, problem.market.spot.size)
 
-    One scenario without shocks, funding or jumps; `tails` are the degrees of freedom of the regimes.
-    Leverages are in the book's order of thresholds.
-    """
-    rng = np.random.default_rng(seed)
-    rows = _net_sizes(book, market.spot.shape[0])
-    counts = np.zeros((MARKS, *book.threshold.shape[1:], int(clock.horizon[-1]) + 1), np.int64)
-    for first in range(0, paths, BATCH):
-        _screen_batch(rng, min(BATCH, paths - first), market, book, clock, tails, rows, counts)
-    return counts
+    def simulate() -> Counts:
+        rng = np.random.Generator(np.random.SFC64(problem.seed))
+        shape = (MARKS, problem.accounts, problem.leverages, problem.horizons)
+        counts = np.zeros(shape, np.int64)
+        for first in range(0, paths, BATCH):
+            _screen_batch(rng, min(BATCH, paths - first), problem, rows, counts)
+        return by_leverage(counts, problem.book)
+
+    return simulate
 
 
 def _screen_batch(
-    rng: np.random.Generator,
-    paths: int,
-    market: Market,
-    book: Book,
-    clock: Clock,
-    tails: Sequence[float],
-    rows: Floats,
-    counts: NDArray[np.int64],
+    rng: np.random.Generator, paths: int, problem: Problem, rows: Floats32, counts: Counts
 ) -> None:
-    assets = market.spot.shape[0]
-    price = np.repeat(market.spot[:, None], paths, axis=1)
-    base = np.tile(book.base, MARKS)[:, None]
-    lowest = np.full((rows.shape[0], paths), np.inf)
-    regime: Integers = np.zeros(paths, np.int64)
-    move = np.empty((assets, paths))
+    market, book, clock = problem.market, problem.book, problem.clock
+    assets = market.spot.size
+    loading, drift = _single(market.loading[0, :, :, :assets]), _single(market.drift[0])
+    initial, transitions = _single(market.initial), _single(market.transitions)
+    threshold = _single(book.threshold + book.base[:, None])
+    price = np.ones((assets, paths), np.float32)  # as multiples of those at the start
+    lowest = np.full((rows.shape[0], paths), np.inf, np.float32)
+    reached = np.empty((rows.shape[0], paths), np.float32)
+    regime = np.zeros(paths, np.int64)
+    normal, move = np.empty((assets, paths), np.float32), np.empty((assets, paths), np.float32)
     for step in range(clock.steps):
-        law = market.initial if step == 0 else market.transitions[regime]
-        regime = (rng.random(paths)[:, None] > law[:, :-1]).sum(axis=1)
-        normal = rng.standard_normal((assets, paths))
-        for k, nu in enumerate(tails):
+        law = initial if step == 0 else transitions[regime]
+        regime = (rng.random(paths, np.float32)[:, None] > law[:, :-1]).sum(axis=1)
+        rng.standard_normal(dtype=np.float32, out=normal)
+        for k, nu in enumerate(problem.tails):
             here = np.flatnonzero(regime == k)
-            weight = np.sqrt((nu - 2.0) / (2.0 * rng.standard_gamma(0.5 * nu, here.size)))
-            noise = market.loading[0, k, :, :assets] @ normal[:, here]
-            move[:, here] = market.drift[0, k][:, None] + weight * noise
-        price *= np.exp(move)
-        np.minimum(lowest, rows @ price - base, out=lowest)
-        if step == clock.steps - 1 or clock.horizon[step + 1] > clock.horizon[step]:
+            gamma = rng.standard_gamma(np.float32(0.5 * nu), here.size, np.float32)
+            noise = loading[k] @ normal[:, here]
+            noise *= np.sqrt(np.float32(0.5 * nu - 1.0) / gamma)
+            noise += drift[k][:, None]
+            move[:, here] = noise
+        price *= np.exp(move, out=move)
+        np.matmul(rows, price, out=reached)
+        np.minimum(lowest, reached, out=lowest)
+        if clock.ends[step]:
             least = lowest.reshape(MARKS, -1, 1, paths)
-            counts[..., clock.horizon[step]] += (least < book.threshold[..., None]).sum(axis=-1)
+            counts[..., clock.horizon[step]] += np.count_nonzero(least < threshold[..., None], axis=-1)
 
 
-def _net_sizes(book: Book, assets: int) -> Floats:
-    """(MARKS x P, A): what X gains when an asset's price gains one."""
-    rows = np.zeros((MARKS, book.base.shape[0], assets))
-    for account in range(book.base.shape[0]):
-        for n in range(book.start[account], book.start[account + 1]):
-            rows[:, account, book.asset[n]] += book.size[n] - book.requirement[:, n]
-    return rows.reshape(-1, assets)
+def _single(values: Floats) -> Floats32:
+    return np.ascontiguousarray(values, np.float32)

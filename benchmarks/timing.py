@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -17,15 +17,17 @@ class Pair(NamedTuple):
     """Second over first."""
 
 
+def time_in_turn(functions: Sequence[Callable[[], object]], turns: int) -> list[list[float]]:
+    """CPU seconds of each function in each turn, after an untimed call of each, which may compile."""
+    for function in functions:
+        function()
+    return [[_time(function) for function in functions] for _ in range(turns)]
+
+
 def time_pair(first: Callable[[], object], second: Callable[[], object], turns: int) -> Pair:
-    """Time two functions in turns, after one untimed call of the first, which may have to compile."""
-    first()
-    firsts, seconds = [], []
-    for _ in range(turns):
-        firsts.append(_time(first))
-        seconds.append(_time(second))
-    ratios = [b / a for a, b in zip(firsts, seconds, strict=True)]
-    return Pair(median(firsts), median(seconds), median(ratios))
+    """Time two functions in turns."""
+    spent = time_in_turn((first, second), turns)
+    return Pair(median(a for a, _ in spent), median(b for _, b in spent), median(b / a for a, b in spent))
 
 
 def _time(function: Callable[[], object]) -> float:

@@ -14,6 +14,7 @@ prices move by.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ from kernels.simd import (
 from kernels.structs import MARKS
 
 SORTED = 16  # tiles that walk side by side where their lanes are sorted
+LINE = 16  # numbers of four bytes in a line of the cache
 STATE = 1 << 20  # bytes their state may take: half of a core's second level of cache
 DEAREST = 1e25  # a price is cut here, as a multiple: infinite, it would spoil pools that do not hold it
 WILDEST = 80.0  # a log return of one step is cut here: beyond, float32 overflows
@@ -116,10 +118,13 @@ def make_room(plain: Plain, accounts: int, several: int, leverages: int) -> Room
     padded = plain.weights.shape[1] * ROWS
 
     def lanes(*shape: int) -> Floats32:
-        return np.zeros((*shape, TILE), np.float32)
+        return word_lanes(*shape).view(np.float32)
 
     def word_lanes(*shape: int) -> Words:
-        return np.zeros((*shape, TILE), np.uint32)
+        # a vector that straddles two lines of the cache costs two loads
+        flat = np.zeros(math.prod(shape) * TILE + LINE, np.uint32)
+        first = -(flat.ctypes.data // flat.itemsize) % LINE
+        return flat[first : first + flat.size - LINE].reshape(*shape, TILE)
 
     path, word, regime = word_lanes(tiles, 2), word_lanes(tiles, 2), word_lanes(tiles, scenarios)
     level = word_lanes(tiles, 1)

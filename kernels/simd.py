@@ -184,12 +184,23 @@ def _bitcast(vector: VectorType) -> Emit:
     return lambda builder, x: builder.bitcast(x, vector.llvm)
 
 
-def _least(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    return builder.select(builder.fcmp_ordered("<", x, y), x, y)
+def _extreme(sign: str) -> Emit:
+    """The lesser or the greater: one instruction, where LLVM sees no more in it.
 
+    Frozen, because x or y may have just been loaded from where the result goes: LLVM then stores under a mask,
+    and the masks go through memory.
+    """
 
-def _most(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+    def frozen(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+        instruction = ir.instructions.Instruction(builder.block, x.type, "freeze", [x])
+        builder._insert(instruction)
+        return instruction
+
+    def emit(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+        x, y = frozen(builder, x), frozen(builder, y)
+        return builder.select(builder.fcmp_ordered(sign, x, y), x, y)
+
+    return emit
 
 
 def _multiply_low(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -224,8 +235,8 @@ def _lowest_bit(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
 _compiled = {
     "fma": _define(_call("llvm.fma.v16f32"), FLOATS, FLOATS, FLOATS, FLOATS),
     "root": _define(_call("llvm.sqrt.v16f32"), FLOATS, FLOATS),
-    "least": _define(_least, FLOATS, FLOATS, FLOATS),
-    "most": _define(_most, FLOATS, FLOATS, FLOATS),
+    "least": _define(_extreme("<"), FLOATS, FLOATS, FLOATS),
+    "most": _define(_extreme(">"), FLOATS, FLOATS, FLOATS),
     "choose": _define(_instruction("select"), FLOATS, MASK, FLOATS, FLOATS),
     "choose_words": _define(_instruction("select"), WORDS, MASK, WORDS, WORDS),
     "floats": _define(lambda builder, x: x, FLOATS, FLOATS),
