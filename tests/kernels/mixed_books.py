@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     Account,
     Bracket,
     Coin,
@@ -33,7 +33,7 @@ BRACKETS = (
 
 def mixed_problem(seed: int, *, only: tuple[str, ...] = (), **features: Any) -> Problem:
     """A random market with the accounts of `mixed_accounts`, or those named only; interpreted, less of it."""
-    problem = random_problem(seed, **({} if COMPILED else {"leverages": (1.0, 7.0)}) | features)
+    problem = random_problem(seed, **({} if FULL else {"leverages": (1.0, 7.0)}) | features)
     accounts = mixed_accounts(seed, problem.spot)
     return replace(problem, accounts=tuple(accounts[name] for name in only or accounts))
 

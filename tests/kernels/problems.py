@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-COMPILED = not numba.config.DISABLE_JIT
+# Interpreted, or with bounds checks, every line is run on small samples: what they are for needs no more.
+FULL = not (numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK)
 HOUR = 1.0 / 8760.0
 
 
 def sample(size: int, fewest: int = 64) -> int:
-    """A sample size: as asked for when compiled, a small part of it when every line is interpreted."""
-    return size if COMPILED else max(fewest, size // 800)
+    """A sample size: as asked for, or a small part of it where every line is interpreted or checked."""
+    return size if FULL else max(fewest, size // 800)
 
 
 class Excess(NamedTuple):

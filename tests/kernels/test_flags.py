@@ -34,9 +34,9 @@ from kernels.structs import (
 from kernels.wicks import dip_in_wicks, flag_in_wick, stretch_wicks, widen_reach
 from tests.kernels.lowered import lower_problem, step_of
 from tests.kernels.mixed_books import mixed_problem
-from tests.kernels.problems import COMPILED, Floats, Problem
+from tests.kernels.problems import FULL, Floats, Problem
 
-ROUNDS = 12 if COMPILED else 1
+ROUNDS = 12 if FULL else 1
 LANE = range(LANES)
 # How near to a tie: as a share of what the pool holds. A hit by less may be missed, for rounding's sake.
 JUST = 1e-10
@@ -167,7 +167,7 @@ def desk_of(assets: int) -> Desk:
 @pytest.mark.parametrize("name", MARKETS)
 def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
     """Each threshold a hair above what the path dips to within the step: a hit, and none is nearer a miss."""
-    only = () if COMPILED else ("plain", "tiered-short", "tiered-pair", "interest-long")
+    only = () if FULL else ("plain", "tiered-short", "tiered-pair", "interest-long")
     problem = mixed_problem(71, only=only, assets=2, regimes=1, **MARKETS[name])
     problem = replace(problem, sets=(problem.sets[0],) * 3)
     rng = np.random.default_rng(8)
@@ -192,7 +192,7 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
             # and it is worth having: from five deviations away hardly any is looked at
             far = np.minimum(start, end) - 5.0 * book.spread[pool, 0, 0] - 0.1 * scale
             idle += int((crowd.flags(pool, start, far, desk) == 0).sum())
-    assert tried > (10_000 if COMPILED else 500)
+    assert tried > (10_000 if FULL else 500)
     if name == "small-steps":
         assert idle > 0.8 * ROUNDS * np.count_nonzero(np.diff(book.start)) * LANES
 
@@ -200,7 +200,7 @@ def test_flag_in_bridge__never_misses_a_hit(name: str) -> None:
 @pytest.mark.parametrize("name", MARKETS)
 def test_flag_in_wick__never_misses_a_hit(name: str) -> None:
     """Each threshold a hair above what wicks take the path to."""
-    only = () if COMPILED else ("plain", "tiered-short", "tiered-pair")
+    only = () if FULL else ("plain", "tiered-short", "tiered-pair")
     problem = mixed_problem(72, only=only, assets=2, regimes=1, **MARKETS[name])
     problem = replace(problem, sets=(problem.sets[0],) * 3)
     rng = np.random.default_rng(9)
@@ -227,6 +227,6 @@ def test_flag_in_wick__never_misses_a_hit(name: str) -> None:
                 far = np.minimum(start, end) - 2.0 * scale
                 idle += int((crowd.wick_flags(pool, start, far, desk) == 0).sum())
                 leaping += LANES
-    assert tried > (10_000 if COMPILED else 50)
+    assert tried > (10_000 if FULL else 50)
     if name == "small-steps":
         assert idle > 0.5 * leaping

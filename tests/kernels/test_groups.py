@@ -28,7 +28,7 @@ from tests import oracle
 from tests.kernels.lowered import lower_problem, run_lowered, run_problem
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     Account,
     Coin,
     Pool,
@@ -45,7 +45,7 @@ MONEY = [(EQUITY, EQUITY_HIGH, EQUITY_LOW), (SHORTFALL, SHORTFALL_HIGH, SHORTFAL
 
 def grouped_problem(**features: Any) -> Problem:
     """Two groups of accounts of every kind, and accounts in none."""
-    return mixed_problem(51, assets=2, funding=True, jumps=True, scenarios=2 if COMPILED else 1, **features)
+    return mixed_problem(51, assets=2, funding=True, jumps=True, scenarios=2 if FULL else 1, **features)
 
 
 def join_squares(tally: Tally, high: int, low: int) -> NDArray[np.object_]:
@@ -101,7 +101,7 @@ def test_count_groups__against_the_members_own_counts(bridge: bool) -> None:
 def test_count_groups__path_by_path(bridge: bool) -> None:
     """On one path: some and all are yes or no, the square is that of the number."""
     problem = grouped_problem(bridge=bridge)
-    for path in range(60 if COMPILED else 1):
+    for path in range(60 if FULL else 1):
         tally = run_problem(problem, 5, path, 1)
         hits = tally.hits[LIQUIDATION].cumsum(axis=-1)
         for g in (0, 1):
@@ -121,7 +121,7 @@ def test_count_groups__path_by_path(bridge: bool) -> None:
 def test_count_groups__money_adds_up_within_a_quantum_a_path(bridge: bool) -> None:
     problem = grouped_problem(bridge=bridge)
     market, book, clock = lower_problem(problem)
-    paths = 20 if COMPILED else 2
+    paths = 20 if FULL else 2
     tally = run_lowered(market, book, clock, 5, 0, paths, len(problem.horizons))
     passages = [oracle.simulate_path(problem, 5, path, 0.0) for path in range(paths)]
     quantum = book.quantum[:, None, None]

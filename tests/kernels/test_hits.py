@@ -13,7 +13,7 @@ from kernels.structs import BANKRUPTCY, LIQUIDATION, MARKS, NEXT, Book, Standing
 from tests.kernels.lowered import lower_problem, run_problem
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     Account,
     Coin,
     Pool,
@@ -107,7 +107,7 @@ def test_simulate_paths__an_account_is_the_union_of_its_pools(bridge: bool) -> N
     horizons = np.arange(len(problem.horizons))
     several = [i for i, pools in enumerate(mine) if len(pools) > 1]
     met = 0
-    for path in range(150 if COMPILED else 4):
+    for path in range(150 if FULL else 4):
         whole, parts = run_problem(problem, 5, path, 1), run_problem(apart, 5, path, 1)
         when = np.where(parts.hits.any(axis=-1), parts.hits.argmax(axis=-1), horizons.size)
         for i, pools in enumerate(mine):
@@ -147,7 +147,7 @@ def test_simulate_paths__pairs_of_accounts_by_their_first_pools(bridge: bool) ->
     """At leverage 1, the later of the two, whatever pool it was."""
     problem = mixed_problem(43, assets=2, jumps=True, scenarios=2, bridge=bridge, step_years=1.0 / 50.0)
     unit, met = problem.leverages.index(1.0), 0
-    for path in range(100 if COMPILED else 1):
+    for path in range(100 if FULL else 1):
         tally = run_problem(problem, 5, path, 1)
         hits = tally.hits[LIQUIDATION][:, :, unit].cumsum(axis=-1)  # (S, P, H)
         both = np.einsum("sih,sjh->shij", hits, hits)
@@ -187,7 +187,7 @@ def test_simulate_paths__one_row_a_leverage_is_one_row_for_all() -> None:
             assets=3,
             jumps=True,
             funding=True,
-            scenarios=4 if COMPILED else 1,
+            scenarios=4 if FULL else 1,
             bridge=bridge,
             additive=additive,
         )

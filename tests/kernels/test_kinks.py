@@ -17,7 +17,7 @@ from tests import margin_oracle
 from tests.kernels.lowered import lifts, lower_problem, run_problem
 from tests.kernels.mixed_books import BRACKETS, mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     Account,
     Bracket,
     Floats,
@@ -30,7 +30,7 @@ from tests.kernels.problems import (
     simple_problem,
 )
 
-EXAMPLES = 100 if COMPILED else 10
+EXAMPLES = 100 if FULL else 10
 both_ways = pytest.mark.parametrize("bridge", [False, True], ids=["close", "bridge"])
 
 
@@ -190,7 +190,7 @@ def test_simulate_paths__kinks_far_above_every_price(bridge: bool) -> None:
 def test_simulate_paths__brackets_of_equal_rates_are_a_flat_rate(bridge: bool) -> None:
     """On both sides of each edge the same: one row for all leverages, or one with brackets for each."""
     problem = random_problem(32, assets=2, jumps=True, funding=True, bridge=bridge)
-    problem = problem if COMPILED else replace(problem, leverages=(1.0, 4.0))
+    problem = problem if FULL else replace(problem, leverages=(1.0, 4.0))
     flat = with_accounts(problem, initial=0.06, maintenance=0.03)
     edges = [bracket.above for bracket in BRACKETS]
     brackets = tuple(Bracket(edge, 0.06, 0.03) for edge in edges)

@@ -17,7 +17,7 @@ from tests import margin_oracle, oracle
 from tests.kernels.lowered import lower_problem, run_lowered, run_problem
 from tests.kernels.mixed_books import BRACKETS, mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     HOUR,
     Account,
     Bracket,
@@ -150,7 +150,7 @@ def several_assets(hours: float) -> Problem:
 def test_simulate_paths__several_assets_near_edges_by_the_hour_and_finer() -> None:
     """Within 5 % of what steps of 10 minutes give, or of chance; without `leaps` some are off by a third."""
     hourly, finely = sample(50_000, 64), sample(20_000, 64)
-    if not COMPILED:
+    if not FULL:
         pytest.skip("a day of 10-minute steps is long when every line is interpreted")
     p = run_problem(several_assets(1.0), 34, 0, hourly).hits[MARGIN_CALL, 0, :, 0, 0] / hourly
     q = run_problem(several_assets(1.0 / 6.0), 35, 0, finely).hits[MARGIN_CALL, 0, :, 0, 0] / finely
@@ -182,7 +182,7 @@ def test_simulate_paths__calls_at_edges_equal_oracle_path_by_path(monitoring: st
     problem = replace(problem, bridge=monitoring != "close", accounts=(*problem.accounts, *EDGES.values()))
     problem = random_wicks(4, problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
-    for path in range(24 if COMPILED else 2):
+    for path in range(24 if FULL else 2):
         tally = run_lowered(market, book, clock, 9, path, 1, 1)
         passage = oracle.simulate_path(problem, 9, path, 1e-10)
         assert not passage.doubtful.any()
@@ -216,7 +216,7 @@ def passages(problem: Problem, paths: int) -> Iterator[Integers]:
         yield np.asarray(tally.hits.cumsum(axis=-1))
 
 
-@settings(max_examples=40 if COMPILED else 2, deadline=None)
+@settings(max_examples=40 if FULL else 2, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     assets=st.sampled_from([2, 3]),
@@ -233,11 +233,11 @@ def test_simulate_paths__who_is_liquidated_has_been_called(
         seed, only=TIERED, assets=assets, step_years=step, jumps=jumps, additive=additive, bridge=True
     )
     problem = random_wicks(seed, problem) if wick else problem
-    for hits in passages(problem, 20 if COMPILED else 1):
+    for hits in passages(problem, 20 if FULL else 1):
         assert (hits[MARGIN_CALL] >= hits[LIQUIDATION]).all()
 
 
-@settings(max_examples=40 if COMPILED else 2, deadline=None)
+@settings(max_examples=40 if FULL else 2, deadline=None)
 @given(seed=st.integers(0, 2**16), step=st.sampled_from([HOUR, 1 / 365, 1 / 10]), jumps=st.booleans())
 def test_simulate_paths__one_asset_more_leverage_is_called_no_later(
     seed: int, step: float, jumps: bool
@@ -248,7 +248,7 @@ def test_simulate_paths__one_asset_more_leverage_is_called_no_later(
         Position(a, side * 100.0 / problem.spot[a], brackets=BRACKETS) for a in (0, 1) for side in (1, -1)
     )
     problem = replace(problem, accounts=tuple(Account(70.0, (p,)) for p in positions))
-    for hits in passages(problem, 20 if COMPILED else 1):
+    for hits in passages(problem, 20 if FULL else 1):
         assert (np.diff(hits[: LIQUIDATION + 1], axis=3) >= 0).all()
 
 

@@ -17,7 +17,7 @@ from kernels.structs import LIQUIDATION, MARGIN_CALL, Book, Clock, Market, Tally
 from tests.kernels.lowered import lower_problem, run_lowered
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     THREE_LEVELS,
     Account,
     Coin,
@@ -91,7 +91,7 @@ def test_simulate_plain_paths__accounts_of_several_pools() -> None:
     )
     problem = replace(problem, accounts=accounts)
     check_same(problem, sample(3000, 40))
-    assert not COMPILED or run_fast(problem, 5, 0, 640).last_pool.any()
+    assert not FULL or run_fast(problem, 5, 0, 640).last_pool.any()
 
 
 @pytest.mark.parametrize("cuts", [(32,), (1, 2, 63), (100,), (37, 101, 165, 170)])

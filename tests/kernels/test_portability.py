@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.problems import COMPILED
+from tests.kernels.problems import FULL
 
 ROOT = Path(__file__).parents[2]
 PROCESSORS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "baseline": "x86-64"}
@@ -60,7 +60,7 @@ def runs_here(processor: str) -> bool:
 
 
 only_x86 = pytest.mark.skipif(
-    not COMPILED or platform.machine() != "x86_64", reason="generates code for x86-64 processors"
+    not FULL or platform.machine() != "x86_64", reason="generates code for x86-64 processors"
 )
 
 

@@ -13,7 +13,7 @@ from kernels.structs import LIQUIDATION, MARKS
 from tests import margin_oracle
 from tests.kernels.lowered import run_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     Account,
     Bracket,
     Coin,
@@ -97,7 +97,7 @@ def judge_by_force(problem: Problem, pool: Pool, mark: int, instants: list[Float
     return Verdict(hit, sure)
 
 
-@settings(max_examples=250 if COMPILED else 6, deadline=None)
+@settings(max_examples=250 if FULL else 6, deadline=None)
 @given(
     pools=st.lists(some_pool(), min_size=1, max_size=3),
     leverages=st.lists(st.floats(0.05, 60.0), max_size=7, unique=True),

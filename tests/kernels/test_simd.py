@@ -6,15 +6,17 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kernels import simd, simd_numpy
 from kernels.jit import hot
-from tests.kernels.problems import COMPILED
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="interpreted, the functions are their own twins")
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="interpreted, the functions are their own twins"
+)
 
 Array = NDArray[Any]
 

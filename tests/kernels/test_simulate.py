@@ -28,7 +28,7 @@ from tests import margin_oracle, oracle
 from tests.kernels.lowered import lower_problem, run_lowered, run_problem
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
-    COMPILED,
+    FULL,
     HOUR,
     THREE_LEVELS,
     Account,
@@ -144,7 +144,7 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -
     problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
-    paths = 40 if COMPILED else 2
+    paths = 40 if FULL else 2
     doubtful = hit = cells = 0
     for path in range(2**32 - 1, 2**32 - 1 + paths):  # both words of the path's number take part
         tally = run_lowered(market, book, clock, SEED, path, 1, len(problem.horizons))
@@ -163,13 +163,13 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -
 @pytest.mark.parametrize("name", MIXED)
 def test_simulate_paths__every_kind_of_account_path_by_path(name: str, monitoring: str) -> None:
     """Brackets, open interest, coins, pools, groups: all that a tally holds, as the oracle has it."""
-    features = MIXED[name] if COMPILED else MIXED[name] | {"scenarios": 1}
+    features = MIXED[name] if FULL else MIXED[name] | {"scenarios": 1}
     problem = mixed_problem(200 + len(name), bridge=monitoring == "bridge", **features)
     problem = random_wicks(len(name), problem) if monitoring == "wick" else problem
     market, book, clock = lower_problem(problem)
     tolerance = TABLE if "df" in features else ROUNDING
     doubtful = hit = cells = 0
-    for path in range(2**32 - 1, 2**32 - 1 + (12 if COMPILED else 1)):
+    for path in range(2**32 - 1, 2**32 - 1 + (12 if FULL else 1)):
         tally = run_lowered(market, book, clock, SEED, path, 1, len(problem.horizons))
         passage = oracle.simulate_path(problem, SEED, path, tolerance)
         sure, want = ~passage.doubtful, count_passages(problem, passage)
@@ -187,7 +187,7 @@ def test_simulate_paths__every_kind_of_account_path_by_path(name: str, monitorin
 def test_simulate_paths__tally_equals_oracle(bridge: bool) -> None:
     """Counts of many paths at once, and of pairs liquidated together, from the oracle's first passages."""
     problem = random_problem(7, assets=3, regimes=2, funding=True, jumps=True, scenarios=3, bridge=bridge)
-    paths = 100 if COMPILED else 66  # more than one set of lanes, the last one not full
+    paths = 100 if FULL else 66  # more than one set of lanes, the last one not full
     tally = run_problem(problem, 3, 1000, paths)
     hits, joint = np.zeros_like(tally.hits), np.zeros_like(tally.joint)
     unit, none = problem.leverages.index(1.0), len(problem.horizons)
@@ -209,14 +209,14 @@ def test_simulate_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> None:
     """Every count, of pools and groups too."""
     problem = mixed_problem(
         8,
-        only=() if COMPILED else ("plain", "tiered-pair", "three-pools"),
+        only=() if FULL else ("plain", "tiered-pair", "three-pools"),
         assets=3,
         regimes=3,
         df=4.0,
         funding=True,
         jumps=True,
-        scenarios=4 if COMPILED else 2,
-        bridge=COMPILED,
+        scenarios=4 if FULL else 2,
+        bridge=FULL,
     )
     paths = 200
     whole = run_problem(problem, 5, 10, paths)
@@ -287,7 +287,7 @@ def test_simulate_paths__an_account_alone_is_the_same(bridge: bool) -> None:
     together = run_problem(problem, 5, 0, paths)
     several = 0
     for i, account in enumerate(problem.accounts):
-        if COMPILED or i % 4 == 3:
+        if FULL or i % 4 == 3:
             alone = run_problem(replace(problem, accounts=(account._replace(group=-1),)), 5, 0, paths)
             np.testing.assert_array_equal(alone.hits[:, :, 0], together.hits[:, :, i])
             if account.apart:
@@ -429,7 +429,7 @@ def test_simulate_paths__bridge_hits_wherever_close_does(seed: int) -> None:
     }
     problem = random_problem(20 + seed, **features)
     more = 0
-    for path in range(100 if COMPILED else 1):
+    for path in range(100 if FULL else 1):
         close, bridge = (
             run_problem(replace(problem, bridge=watched), 5, path, 1).hits.cumsum(axis=-1)
             for watched in (False, True)
