@@ -216,7 +216,7 @@ def test_screen_step__a_coin_without_haircut_is_its_value_moving(bridge: bool) -
     """As a position would be that needs no margin and pays no funding, at leverage 1."""
     only = ("plain", "tiered-pair", "interest-short", "three-pools")
     problem = mixed_problem(35, only=only, assets=3, jumps=True, funding=True, bridge=bridge)
-    coins = (Coin(1, 0.3), Coin(2, -0.2), Coin(0, 0.1))
+    coins = (Coin(1, 1.2), Coin(2, -0.4), Coin(0, 0.2))
     free = len(problem.due)
     due = np.vstack([problem.due, np.zeros(problem.steps)])
 

@@ -135,6 +135,9 @@ def single_long(**rest: Any) -> Problem:
     return simple_problem((Account(10.0, (Position(0, 1.0),)),), **rest)
 
 
+FEW = 0 if FULL else 3  # cells that may be doubtful on two paths, where a share of them says nothing
+
+
 @pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -> None:
@@ -155,7 +158,7 @@ def test_simulate_paths__equal_oracle_path_by_path(name: str, monitoring: str) -
         doubtful += int(passage.doubtful.sum())
         hit += int(want.sum())
         cells += sure.size
-    assert doubtful <= (1e-3 * cells if "df" in features else 0)
+    assert doubtful <= (1e-3 * cells + FEW if "df" in features else 0)
     assert 0.2 * cells < hit < 0.8 * cells
 
 
@@ -179,7 +182,7 @@ def test_simulate_paths__every_kind_of_account_path_by_path(name: str, monitorin
         doubtful += int(passage.doubtful.sum())
         hit += int(want.sum())
         cells += sure.size
-    assert doubtful <= (5e-3 * cells if "df" in features else 0)
+    assert doubtful <= (5e-3 * cells + FEW if "df" in features else 0)
     assert 0.2 * cells < hit < 0.8 * cells
 
 
