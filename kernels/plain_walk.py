@@ -90,7 +90,6 @@ class Room(NamedTuple):
     astray: Integers  # (K, K, C x TILE + 1)
     factor: Floats32  # (F, TILE) standard normals
     noise: Floats32  # (S, A4, TILE) loading x normals, of the lane's regime
-    other: Floats32  # (4, TILE) the same of another regime
     weight: Floats32  # (S, TILE) t-mixing number times the level's scale
     growth: Floats32  # (S, A, TILE) factor that prices move by
     carry: Floats32  # (A, TILE) annualised rate x price
@@ -149,7 +148,6 @@ def make_room(plain: Plain, accounts: int, several: int, leverages: int) -> Room
         astray=np.zeros((plain.regimes, plain.regimes, tiles * TILE + 1), np.int64),
         factor=lanes(factors),
         noise=lanes(scenarios, plain.loading.shape[2] * ROWS),
-        other=lanes(ROWS),
         weight=lanes(scenarios),
         growth=lanes(scenarios, assets),
         carry=lanes(assets),
@@ -268,9 +266,7 @@ def find_present(regime: Words, regimes: int) -> np.uint32:
 
 
 @inlined
-def correlate(
-    plain: Plain, loading: int, regime: Words, factor: Floats32, other: Floats32, noise: Floats32
-) -> None:
+def correlate(plain: Plain, loading: int, regime: Words, factor: Floats32, noise: Floats32) -> None:
     """noise (A4, TILE) = loading of each path's regime times its factors (F, TILE).
 
     Every regime that is present is computed for all paths, and each takes its own.
@@ -403,7 +399,7 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
     regime = room.regime[tile, plain.leader[s]]
     if plain.noise_of[s, step] == s:
         loading = plain.loading_of_set[parameters]
-        correlate(plain, loading, regime, room.factor, room.other, room.noise[s])
+        correlate(plain, loading, regime, room.factor, room.noise[s])
     if plain.weight_of[s, step] == s:
         mix_weights(plain, parameters, room.level[tile], regime, room.word[tile], room.weight[s])
     if plain.factor_of[s, step] == s:
@@ -439,7 +435,6 @@ def is_tiled(plain: Plain, room: Room) -> bool:
         and room.lowest.shape[4] == TILE
         and room.factor.shape[1] == TILE
         and room.noise.shape[2] == TILE
-        and room.other.shape[1] == TILE
         and room.weight.shape[1] == TILE
         and room.growth.shape[2] == TILE
         and room.carry.shape[1] == TILE

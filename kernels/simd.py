@@ -187,8 +187,8 @@ def _bitcast(vector: VectorType) -> Emit:
 def _extreme(sign: str) -> Emit:
     """The lesser or the greater: one instruction, where LLVM sees no more in it.
 
-    Frozen, because x or y may have just been loaded from where the result goes: LLVM then stores under a mask,
-    and the masks go through memory.
+    Frozen, because x or y may have just been loaded from where the result goes: LLVM then stores under a
+    mask, and the masks go through memory.
     """
 
     def frozen(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:

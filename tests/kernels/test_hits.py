@@ -107,7 +107,7 @@ def test_simulate_paths__an_account_is_the_union_of_its_pools(bridge: bool) -> N
     horizons = np.arange(len(problem.horizons))
     several = [i for i, pools in enumerate(mine) if len(pools) > 1]
     met = 0
-    for path in range(150 if COMPILED else 1):
+    for path in range(150 if COMPILED else 4):
         whole, parts = run_problem(problem, 5, path, 1), run_problem(apart, 5, path, 1)
         when = np.where(parts.hits.any(axis=-1), parts.hits.argmax(axis=-1), horizons.size)
         for i, pools in enumerate(mine):

@@ -428,6 +428,7 @@ def test_crypto_majors__refit_gives_the_shipped_figures(shipped: MarketModel) ->
             assert one.probability == pytest.approx(other.probability, abs=1e-3)
             assert one.scale == pytest.approx(other.scale, abs=4e-3)
             assert one.tail == pytest.approx(other.tail, abs=0.011)
+            assert one.lean == pytest.approx(other.lean, abs=4e-3)
     np.testing.assert_allclose(refit.transition_matrix(), shipped.transition_matrix(), atol=2.1e-5)
     np.testing.assert_allclose(refit.state_law(), shipped.state_law(), atol=3e-4)
     np.testing.assert_allclose(refit.level_scales(), shipped.level_scales(), atol=1.1e-4)
