@@ -19,8 +19,8 @@ from kernels.market import CELL_BITS
 from kernels.plain import SMALLEST_OCTAVE, pack
 from kernels.structs import MARKS
 
-# The best of what there is, as measured: threefry2x32 (its older order of draws), rbg and unsafe_rbg,
-# 512 to 16,384 paths at a time. With few assets a step's own cost wants more paths.
+# The best of those measured: threefry2x32 (with its older order of draws), rbg and unsafe_rbg; 512 to 16,384
+# paths at a time. With few assets a step's own cost wants more paths.
 GENERATOR = "threefry2x32"
 BATCH = 131_072  # paths x assets
 

@@ -64,6 +64,7 @@ class Plain(NamedTuple):
     paying: Floats32  # (I, B, A, 4) position sizes by funding interval, in money
     due: Floats32  # (I, T) years of funding paid at the end of that step
     pays: Integers  # (T,) 1 where any is
+    funded: Integers  # (Q,) 1 where any rate is not zero
     watched: Integers  # (S, T)
     ends: Integers  # (T,)
     horizon: Integers  # (T,)
@@ -153,6 +154,7 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         paying=_by_blocks(paying),
         due=market.due.astype(np.float32),
         pays=(market.due != 0.0).any(axis=0).astype(np.int64),
+        funded=(market.funding != 0.0).any(axis=(1, 2)).astype(np.int64),
         watched=(clock.watch != UNSEEN).astype(np.int64),
         ends=clock.ends,
         horizon=clock.horizon,

@@ -407,7 +407,7 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
         find_growth(plain, s, step, regime, noise, weight, room.growth[s])
     price, received = room.price[tile, s], room.received[tile, s]
     move_plain_prices(plain, s, step, room.growth[plain.factor_of[s, step]], price)
-    if plain.has_funding and plain.pays[step]:
+    if plain.has_funding and plain.pays[step] and plain.funded[parameters]:
         receive_funding(plain, parameters, step, regime, price, room.carry, received)
     if plain.watched[s, step]:
         for mark in range(MARKS):

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks import uncertainty
-from benchmarks.__main__ import compare_counts, prepare_kernel, prepare_numpy
+from benchmarks import curves, uncertainty
+from benchmarks.__main__ import compare_counts
 from benchmarks.books import plan_book
 from benchmarks.calibration import draw_bars, main
-from benchmarks.timing import time_pair
+from benchmarks.curves import draw_curves, time_curves
+from benchmarks.jax_screen import has_jax
+from benchmarks.peers import find_peers, prepare_kernel
+from benchmarks.problem import Problem, lower_problem
+from benchmarks.timing import time_in_turn, time_pair
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
 from pipeline.backtest.laws import figures_of
 from pipeline.model import load_model
+from pipeline.plan import Plan
 
 PATHS = 6400
 
 
-def test_screen_paths__counts_what_the_kernel_counts() -> None:
-    plan = plan_book(assets=3, accounts=4, leverages=8)
-    kernel, plain = prepare_kernel(plan, PATHS)(), prepare_numpy(plan, PATHS)()
-    assert kernel.shape == plain.shape == (3, 1, 4, 8, 5)
-    scores = compare_counts(kernel, plain, PATHS)
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return lower_problem(plan_book(assets=3, accounts=4, leverages=8))
+
+
+@pytest.mark.parametrize("name", ["naive numpy", "tuned numpy", "JAX"])
+def test_peers__count_what_the_kernel_counts(problem: Problem, name: str) -> None:
+    if name == "JAX" and not has_jax():
+        pytest.skip("JAX is not installed")
+    (peer,) = [peer for peer in find_peers()[0] if peer.name == name]
+    kernel, other = prepare_kernel(problem, PATHS)(), peer.prepare(problem, PATHS)()
+    assert kernel.shape == other.shape == (3, 4, 8, 5)
+    scores = compare_counts(kernel, other, PATHS, PATHS)
     assert scores.size > 60
     assert np.abs(scores).max() < 4.5
     # a book that is never hit, or one mark for another, would compare nothing
-    last = plain[:, 0, :, -1, -1].sum(axis=-1)
+    last = other[:, :, -1, -1].sum(axis=-1)
     assert last[MARGIN_CALL] > last[LIQUIDATION] > last[BANKRUPTCY] > PATHS // 100
-    assert np.abs(compare_counts(kernel[MARGIN_CALL], plain[LIQUIDATION], PATHS)).max() > 4.5
+    assert np.abs(compare_counts(kernel[MARGIN_CALL], other[LIQUIDATION], PATHS, PATHS)).max() > 4.5
+
+
+def test_compare_counts__are_standard_scores_for_any_numbers_of_paths() -> None:
+    """Binomial counts of one probability, on 4000 and 1000 paths."""
+    rng = np.random.default_rng(5)
+    first, second = rng.binomial(4000, 0.1, (1, 1, 1, 20_000)), rng.binomial(1000, 0.1, (1, 1, 1, 20_000))
+    scores = compare_counts(first, second, 4000, 1000)
+    assert scores.mean() == pytest.approx(0.0, abs=0.03)
+    assert scores.std() == pytest.approx(1.0, abs=0.03)
+
+
+def test_curves__cost_more_where_there_is_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(curves, "SIZES", {"assets": (2, 8), "steps": (4, 8)})
+    monkeypatch.setattr(curves, "WORK", 512 * 8 * 8)
+
+    def prepare(plan: Plan, paths: int) -> Callable[[], object]:
+        steps = int(plan.simulation.horizons[-1] / plan.simulation.step)
+        rows = np.zeros((steps * len(plan.model.assets), 20 * paths))
+        return lambda: np.exp(rows)
+
+    found = time_curves(prepare, 3)
+    assert [(curve.name, curve.sizes) for curve in found] == [("assets", (2, 8)), ("steps", (4, 8))]
+    for curve in found:
+        assert curve.cost_us[1] > curve.cost_us[0] > 0
+    draw_curves(found, str(tmp_path / "cost.svg"))
+    assert "<svg" in (tmp_path / "cost.svg").read_text()
 
 
 def test_draw_bars__are_those_of_the_model() -> None:
@@ -62,6 +104,13 @@ def test_uncertainty__main_prints_the_tables_of_the_page(capsys: pytest.CaptureF
     assert float(own) == pytest.approx(15, abs=4)
     for low, high in (end.split(" to ") for end in ends):
         assert float(low) < float(over) < float(high)
+
+
+def test_time_in_turn__calls_each_once_more_than_there_are_turns() -> None:
+    called: list[str] = []
+    spent = time_in_turn((lambda: called.append("a"), lambda: called.append("b")), 2)
+    assert called == ["a", "b"] * 3
+    assert np.shape(spent) == (2, 2)
 
 
 def test_time_pair__ratio_is_of_the_second_to_the_first() -> None:
