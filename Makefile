@@ -21,7 +21,7 @@ help:
 	@echo "make run        the example: install what it needs, simulate, print the verdict (PLAN=..., ARGS=...)"
 	@echo "make test       format, lint, types, import contracts, tests"
 	@echo "make test-slow  the long proofs"
-	@echo "make bench      the kernels' speed beside plain numpy's"
+	@echo "make bench      the kernels' speed beside numpy, JAX and C++; costs, memory"
 	@echo "make pictures   docs/the-model-in-pictures.md drawn anew (DATA=DIR, ARGS=--without-backtest)"
 	@echo "make bench-uncertainty  the tables of docs/uncertainty.md anew, for the shipped model"
 	@echo "make lock       resolve the pinned versions anew (UPGRADE=--upgrade for newer ones)"
