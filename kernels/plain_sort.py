@@ -93,17 +93,21 @@ def sort_lanes(
     """
     find_astray(regime, sizes, astray)
     for region in range(sizes.shape[0]):
-        for wanted in range(sizes.shape[0]):
-            while wanted != region and astray[region, wanted, 0] > 0:
-                lane, found = take_astray(astray, region, wanted), region
-                if astray[wanted, region, 0] == 0:
-                    found = 0
-                    while found == wanted or astray[wanted, found, 0] == 0:
-                        found += 1
-                other = take_astray(astray, wanted, found)
-                for label in labels:
-                    swap_words(label, lane, other)
-                for column in columns:
-                    swap_floats(column, lane, other)
-                if found != region:
-                    note_astray(astray, region, found, lane)
+        wanted = 0
+        while wanted < sizes.shape[0]:
+            if wanted == region or astray[region, wanted, 0] == 0:
+                wanted += 1
+                continue
+            lane, found = take_astray(astray, region, wanted), region
+            if astray[wanted, region, 0] == 0:
+                found = 0
+                while found == wanted or astray[wanted, found, 0] == 0:
+                    found += 1
+            other = take_astray(astray, wanted, found)
+            for label in labels:
+                swap_words(label, lane, other)
+            for column in columns:
+                swap_floats(column, lane, other)
+            if found != region:
+                note_astray(astray, region, found, lane)
+                wanted = min(wanted, found)

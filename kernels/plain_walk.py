@@ -454,10 +454,13 @@ def walk_plain_paths(
     hits: Integers,
     joint: Integers,
     last_pool: Integers,
-) -> None:
-    """Walk paths first_path .. first_path + paths - 1 and add to the counts by each horizon."""
+) -> bool:
+    """Walk paths first_path .. first_path + paths - 1 and add to the counts by each horizon.
+
+    False, and nothing done, where the arrays are not of tiles.
+    """
     if not is_tiled(plain, room):
-        return
+        return False
     chunk = room.path.shape[0] * TILE
     for offset in range(0, paths, chunk):
         tiles = (min(chunk, paths - offset) + TILE - 1) // TILE
@@ -482,6 +485,7 @@ def walk_plain_paths(
                         count_hits(
                             plain, s, horizon, counted, lowest, room.hit, room.emptied, hits, joint, last_pool
                         )
+    return True
 
 
 def simulate_plain_paths(
@@ -490,6 +494,7 @@ def simulate_plain_paths(
     """Add the first passages of a range of paths to a tally's counts, by the horizon they fall in."""
     room = make_room(plain, hits.shape[2], last_pool.shape[1], hits.shape[3])
     by_then = np.zeros_like(hits), np.zeros_like(joint), np.zeros_like(last_pool)
-    walk_plain_paths(np.uint64(seed), first_path, paths, plain, room, *by_then)
+    if not walk_plain_paths(np.uint64(seed), first_path, paths, plain, room, *by_then):
+        raise ValueError(f"the walk's arrays are not of tiles of {TILE} paths")
     for counts, total, axis in zip((hits, joint, last_pool), by_then, (-1, 1, -1), strict=True):
         counts += np.diff(total, axis=axis, prepend=0)

@@ -273,7 +273,10 @@ def _element(context: Any, builder: ir.IRBuilder, array: Any, index: Any, args: 
 
 
 def _vector_in(array: Any) -> VectorType:
-    return {types.float32: FLOATS, types.float64: FLOATS, types.uint32: WORDS}[array.dtype]
+    """What an array holds sixteen of."""
+    if array.dtype not in (types.float32, types.uint32):
+        raise numba.core.errors.TypingError(f"vectors are of float32 or uint32, not {array.dtype}")
+    return FLOATS if array.dtype == types.float32 else WORDS
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -301,7 +304,7 @@ def _store(context: Any, array: Any, index: Any, value: Any) -> Any:
         )
         return context.get_dummy_value()
 
-    return types.void(array, index, _vector_in(array)), lower
+    return types.void(array, index, FLOATS if widened else _vector_in(array)), lower
 
 
 @intrinsic  # type: ignore[untyped-decorator]

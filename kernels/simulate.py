@@ -288,15 +288,23 @@ def walk_paths(
 
 
 def simulate_paths(
-    seed: int, first_path: int, paths: int, market: Market, book: Book, clock: Clock, tally: Tally
+    seed: int,
+    first_path: int,
+    paths: int,
+    market: Market,
+    book: Book,
+    clock: Clock,
+    tally: Tally,
+    obstacle: str | None = None,
 ) -> None:
     """Simulate paths first_path .. first_path + paths - 1 and add what they met to the tally.
 
     The counts depend on the seed and the paths' numbers alone, not on how paths are grouped into calls: the
-    fast walk is taken wherever it can be, whatever the number of paths. ValueError for a tally that was made
-    for another book.
+    fast walk is taken wherever it can be, whatever the number of paths. Where a book is part of a larger one,
+    `obstacle` says what `find_obstacle` found there ("": nothing), so that all parts take the same walk.
+    ValueError for a tally that was made for another book.
     """
-    if find_obstacle(market, book, clock):
+    if find_obstacle(market, book, clock) or obstacle:
         simulate_general_paths(seed, first_path, paths, market, book, clock, tally)
     else:
         check_tally(book, tally)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import hash_sources
+from kernels.plain import find_obstacle
 from kernels.simulate import simulate_paths
 from kernels.structs import (
     BANKRUPTCY,
@@ -112,7 +113,8 @@ def simulate_block(document: str, block: Block) -> Counts:
         several=int(book.several.max(initial=-1)) + 1,
         groups=len(book.members),
     )
-    simulate_paths(plan.simulation.seed, block.first_path, block.paths, market, book, clock, tally)
+    obstacle = _find_obstacle(document, draw)
+    simulate_paths(plan.simulation.seed, block.first_path, block.paths, market, book, clock, tally, obstacle)
     return Counts(*tally)
 
 
@@ -222,6 +224,16 @@ def _read_plan(document: str) -> Plan:
 def _lower(document: str, draw: int | None) -> tuple[Market, Clock]:
     plan = _read_plan(document)
     return lower_market(plan, draw), lower_clock(plan)
+
+
+@lru_cache(maxsize=4)
+def _find_obstacle(document: str, draw: int | None) -> str:
+    """Why a plan can't take the fast walk, or "": one slab that can't is enough, so that how a plan is cut
+    changes no count."""
+    market, clock = _lower(document, draw)
+    slabs = range(len(plan_slabs(_read_plan(document))))
+    found = (find_obstacle(market, _lower_slab(document, slab, draw), clock) for slab in slabs)
+    return next(filter(None, found), "")
 
 
 @lru_cache(maxsize=64)

@@ -168,7 +168,8 @@ def load_prices(
 
 def load_some_prices(path: Path | str, assets: Sequence[str]) -> Prices:
     """Load prices of those of the assets that a file has, in their order; DataError if it has none."""
-    there = [asset for asset in assets if asset in find_assets(path)]
+    known = find_assets(path)
+    there = [asset for asset in assets if asset in known]
     return load_prices(path, there or assets)
 
 

@@ -99,10 +99,10 @@ def add_state(
 ) -> None:
     """Write a state's law, fitted to its history, into the regimes of a model as plain data."""
     probabilities = fit.smoothed.sum(axis=1)
+    columns = [prices.assets.index(asset) for asset in history.assets]
     if key == "basis":
-        found = fit_basis(prices.close, history.close, probabilities, prices.step)
+        found = fit_basis(prices.close[:, columns], history.close, probabilities, prices.step)
     else:
-        columns = [prices.assets.index(asset) for asset in history.assets]
         returns = prices.log_returns()[:, columns]
         found = fit_implied_volatility(history.close[1:], probabilities, returns, prices.step)
 

@@ -59,6 +59,14 @@ def runs_here(processor: str) -> bool:
     return {"x86-64-v4": "avx512f", "x86-64-v3": "avx2", "x86-64": ""}[processor] in flags
 
 
+def of_here() -> list[str]:
+    """The processors whose code runs here; with one alone there is nothing to compare."""
+    found = [processor for processor in PROCESSORS.values() if runs_here(processor)]
+    if len(found) < 2:
+        pytest.skip("this machine runs the code of one kind of processor only")
+    return found
+
+
 only_x86 = pytest.mark.skipif(
     not FULL or platform.machine() != "x86_64", reason="generates code for x86-64 processors"
 )
@@ -66,12 +74,12 @@ only_x86 = pytest.mark.skipif(
 
 @only_x86
 def test_numbers__same_bits_on_every_processor() -> None:
-    digests = {ask(NUMBERS, processor) for processor in PROCESSORS.values() if runs_here(processor)}
-    assert len(digests) == 1
+    digests = [ask(NUMBERS, processor) for processor in of_here()]
+    assert len(set(digests)) == 1
 
 
 @only_x86
 @pytest.mark.slow
 def test_simulate_plain_paths__same_bits_on_every_processor() -> None:
-    digests = {ask(WALK, processor) for processor in PROCESSORS.values() if runs_here(processor)}
-    assert len(digests) == 1
+    digests = [ask(WALK, processor) for processor in of_here()]
+    assert len(set(digests)) == 1

@@ -87,6 +87,25 @@ def test_simulate_block__is_the_same_however_accounts_are_cut(monkeypatch: pytes
         assert part[LIQUIDATION].any()
 
 
+def test_simulate_block__one_account_that_cannot_takes_all_to_the_general_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However accounts are cut: else a count would depend on who is in the same slab."""
+    document = hit_document(300)
+    document["name"] = "in slabs of one, one of them in a group"
+    document["accounts"][1]["group"] = "a"
+    document["simulation"]["monitoring"] = "close"
+    for regime in document["model"]["regimes"].values():
+        regime.pop("jumps", None)
+    monkeypatch.setattr(slabs, "ACCOUNT_SLAB", 1)
+    text = json.dumps(plan_from_document(document).document())
+    taken = []
+    monkeypatch.setattr("pipeline.engine.simulate_paths", lambda *given: taken.append(given[-1]))
+    for slab in range(2):
+        simulate_block(text, Block(0, 0, 300, slab))
+    assert taken == ["groups of accounts"] * 2
+
+
 def test_merge_counts__puts_accounts_and_groups_in_the_plans_order(monkeypatch: pytest.MonkeyPatch) -> None:
     document = hit_document(300)
     account = document["accounts"][1]
