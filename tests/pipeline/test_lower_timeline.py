@@ -31,8 +31,8 @@ from tests.runs import hit_document
 
 DAY = ("2020-03-12T00:00:00Z", "2020-03-12T04:00:00Z")
 
-HITS_BY_BRIDGE = [[133, 1028, 865, 1025], [92, 1027, 833, 1012], [56, 936, 778, 950]]
-HITS_AT_CLOSE = [[113, 1028, 746, 1021], [72, 1026, 715, 995], [40, 896, 653, 915]]
+HITS_BY_BRIDGE = [[121, 1030, 817, 1021], [78, 1027, 777, 1006], [41, 907, 707, 927]]
+HITS_AT_CLOSE = [[101, 1027, 694, 1016], [62, 1027, 652, 983], [34, 877, 600, 904]]
 
 both_ways = pytest.mark.parametrize("monitoring", ["close", "bridge"])
 
@@ -471,10 +471,10 @@ def test_baseline__is_untouched_by_the_scenarios_beside_it() -> None:
     ("monitoring", "expected"),
     [("bridge", HITS_BY_BRIDGE), ("close", HITS_AT_CLOSE)],
 )
-def test_counts__of_a_plan_without_new_effects_are_those_before_them(
+def test_counts__of_a_plan_are_those_of_the_versions_before(
     monitoring: str, expected: list[list[int]]
 ) -> None:
-    """Hits of 512 paths by mark and scenario, as counted by the version before effects beside the market."""
+    """Hits of 512 paths by mark and scenario, as they were when normals became float32 (decision 52)."""
     document = hit_document()
     document["simulation"]["monitoring"] = monitoring
     for account in document["accounts"]:

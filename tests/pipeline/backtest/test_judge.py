@@ -154,12 +154,16 @@ def test_judge__a_short_history_is_fitted_and_told(bars):
 
 
 def test_judge__is_right_about_a_market_of_its_own_kind():
-    """Forecasts on data of the model's own law: every judged cell inside, and better than the rivals."""
-    bars = draw_bars(24 * 500, 5)
+    """Forecasts on data of the model's own law, over five histories: three of four judged cells inside.
+
+    Not 95 %: the fit rests on eight months, and cells of one window come and go together.
+    """
     fit = datetime(2030, 9, 1, tzinfo=UTC)
     settings = replace(SMALL, fit_until=fit, judge_from=fit, books=BOOKS[:2], paths=4096)
-    found = judge(bars, settings)
-    judged = [cell for cell in judged_cells(found) if cell.judged]
-    assert len(judged) >= 4
+    judged = []
+    for seed in range(5, 10):
+        found = judge(draw_bars(24 * 500, seed), settings)
+        judged += [cell for cell in judged_cells(found) if cell.judged]
+    assert len(judged) >= 12
     outside = [cell for cell in judged if not cell.low <= cell.realised <= cell.high]
-    assert len(outside) <= 1, outside
+    assert len(outside) <= len(judged) / 4, outside
