@@ -172,6 +172,15 @@ def test_simulate_plain_paths__zero_leaves_nothing_to_rounding() -> None:
     assert first[1] < 64
 
 
+def test_simulate_plain_paths__refuses_arrays_that_are_not_of_tiles() -> None:
+    """It says so, instead of adding nothing to the counts."""
+    plain = pack(*lower(random_problem(9, assets=2, regimes=2)))
+    odd = plain._replace(weights=np.ascontiguousarray(plain.weights[..., :3]))
+    hits, joint = np.zeros((3, 1, 6, 6, 3), np.int64), np.zeros((1, 3, 6, 6), np.int64)
+    with pytest.raises(ValueError, match="tiles of 32 paths"):
+        simulate_plain_paths(1, 0, 64, odd, hits, joint, np.zeros((1, 0, 6, 3), np.int64))
+
+
 def test_simulate_paths__takes_the_fast_walk_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = random_problem(9, assets=2, regimes=2)
     market, book, clock = lower(problem)

@@ -70,6 +70,17 @@ def test_root__equals_its_twin() -> None:
     np.testing.assert_array_equal(of_floats(simd.root, 1), simd_numpy.root(np.abs(floats(1))))
 
 
+def test_load__refuses_doubles() -> None:
+    """Their bits would be read as those of floats."""
+
+    @hot
+    def run(x: Array, out: Array) -> None:
+        simd.store(out, 0, simd.load(x, 0))
+
+    with pytest.raises(numba.core.errors.TypingError, match="not float64"):
+        run(np.zeros(16), np.zeros(16, np.float32))
+
+
 def test_fma__is_rounded_once() -> None:
     """(1 + e)(1 - e) - 1 = -e^2, which two roundings lose."""
     e = np.float32(2.0**-13)

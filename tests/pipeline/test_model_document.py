@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline.model_document import named_law, shrink_drifts
+from pipeline.model_document import add_state, named_law, shrink_drifts
+from pipeline.side_history import SideHistory
+from tests.pipeline.known_market import draw_history
 
 
 def test_shrink_drifts__noise_goes_and_differences_stay() -> None:
@@ -30,3 +33,17 @@ def test_named_law__rounded_and_still_one() -> None:
     kept = named_law(law, ("a", "b", "c"), "law", kept=2)
     assert kept == {"a": 0.3333, "b": 0.3333, "c": 0.3334}
     assert sum(Decimal(repr(value)) for value in kept.values()) == 1
+
+
+def test_add_state__basis_of_each_asset_whatever_their_order() -> None:
+    history = draw_history(3_000, 1)
+    prices = history.prices
+    spot = prices.close * np.exp(0.001 * np.arange(1, len(prices.assets) + 1))
+    fit = SimpleNamespace(smoothed=np.eye(2)[history.regime][:, None])
+    found = []
+    for order in (slice(None), slice(None, None, -1)):
+        document = {"regimes": {"calm": {}, "crisis": {}}}
+        add_state(document, "basis", SideHistory(prices.assets[order], spot[:, order], ()), fit, prices)
+        found.append(document["regimes"]["calm"]["basis"]["level"])
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == len(prices.assets)
