@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from pipeline.backtest.laws import figures_of
 from pipeline.calibrate import LEVELS_FROM, MOST_LEVELS, SHORTEST_LEVEL
 from pipeline.chain import stationary_law
+from pipeline.figures import Figures, Shortest
 from pipeline.history import Prices, load_prices
 from pipeline.model import load_model
-from pipeline.regime_climb import Figures, Shortest
 from pipeline.regime_fit import fit_regimes
 from pipeline.wick_fit import fit_wicks
 

@@ -13,7 +13,8 @@ from pictures.canvas import HISTORY, LEVELS, PAPER, STATES, open_sheet, patches,
 from pipeline.backtest.bars import HOUR, Bars
 from pipeline.backtest.laws import figures_of
 from pipeline.model import MarketModel
-from pipeline.panel import log_densities, read_panel
+from pipeline.panel import read_panel
+from pipeline.regime_climb import weigh_states
 from pipeline.regimes import filter_densities, smooth_densities
 from pipeline.report.figures import INK
 
@@ -45,9 +46,7 @@ def read_timeline(model: MarketModel, bars: Bars, first: int, last: int) -> Time
     close = bars.close[first:last, bars.columns(model.assets)]
     returns = np.diff(np.log(close), axis=0)
     figures = figures_of(model)
-    densities, _ = log_densities(
-        read_panel(returns), figures.means, figures.scatter, figures.nu, figures.scales
-    )
+    densities = weigh_states(read_panel(returns), figures)[0]
     chain = figures.chain()
     flat = densities.reshape(len(returns), -1)
     _, predicted, filtered = filter_densities(flat, figures.initial.ravel(), chain)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.chain import mean_durations, stationary_law
 from pipeline.errors import DataError, Problem
+from pipeline.figures import Shortest
 from pipeline.history import Funding, Prices, load_funding, load_prices, load_some_prices
 from pipeline.model import MarketModel
 from pipeline.model_document import (
@@ -31,7 +32,6 @@ from pipeline.model_document import (
 )
 from pipeline.parameter_draws import cut_block, draw_fits
 from pipeline.regime_choice import RegimeChoice, bayesian_information, choose_regimes
-from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
 from pipeline.side_history import SideHistory, check_percent, lay_beside
 from pipeline.units import format_duration, format_instant

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.errors import DataError, Problem
+from pipeline.figures import Figures, Shortest
 from pipeline.panel import Panel, read_panel
-from pipeline.regime_climb import NU_EVERY, Figures, Shortest, expect, hold, maximise
+from pipeline.regime_climb import NU_EVERY, drop_rare, expect, hold, maximise
 from pipeline.regime_fit import RegimeFit, renumber, settle
 
 Floats = NDArray[np.float64]
@@ -84,6 +85,7 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
             with_nu = rounds % NU_EVERY == 0
             before = figures
             figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+            figures = drop_rare(figures, len(panel.observed))
             figures = replace(figures, initial=figures.initial / figures.initial.sum())
             rounds += 1
             if rounds == ROUNDS or (with_nu and _distance(before, figures) < STILL):

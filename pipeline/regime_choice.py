@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.figures import FREE, Shortest
 from pipeline.panel import read_panel
-from pipeline.regime_climb import FREE, Shortest, expect
+from pipeline.regime_climb import expect
 from pipeline.regime_fit import Progress, RegimeFit, fit_regimes
 
 Floats = NDArray[np.float64]

@@ -1,8 +1,6 @@
 """One climb of the likelihood: ECM, from a start, of a switching Student-t whose volatility has levels.
 
-Shapes: T steps, A assets, M levels, K regimes. The state of a step is a level and a regime, which are two
-Markov chains independent of each other; states are numbered level by level, m K + k. In level m and regime k
-the returns of a step are Student-t with mean_k, scale_m^2 scatter_k and nu_k degrees of freedom.
+Shapes and law: `pipeline.figures`. Where steps may have bursts the M-step is that of `pipeline.burst_round`.
 """
 
 from __future__ import annotations
@@ -14,6 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma
 
+from kernels.burst_inference import UNLIKELY, list_squares
+from pipeline.burst_densities import burst_densities, cut_parts
+from pipeline.burst_round import maximise_bursts
+from pipeline.figures import Bursts, Figures, Shortest
 from pipeline.panel import Panel, Pattern, log_densities, squared_distances
 from pipeline.regimes import filter_densities, smooth_densities
 
@@ -24,38 +26,7 @@ TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
 MAX_ROUNDS = 1000
 NU_EVERY = 3  # rounds: the degrees of freedom move little, and cost as much as all the rest
 NEGLIGIBLE = 1e-12  # a state less likely in a step than this says nothing there
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one round of EM changes.
-
-    means (K, A), scatter (K, A, A), nu (K,) and transitions (K, K) of regimes; scales (M,) and
-    level_transitions (M, M) of levels; initial (M, K), the law of the first step's state.
-    """
-
-    means: Floats
-    scatter: Floats
-    nu: Floats
-    transitions: Floats
-    scales: Floats
-    level_transitions: Floats
-    initial: Floats
-
-    def chain(self) -> Floats:
-        """Transitions of the states, level by level, (M K, M K)."""
-        return np.asarray(np.kron(self.level_transitions, self.transitions), np.float64)
-
-
-@dataclass(frozen=True)
-class Shortest:
-    """Mean durations in steps that no regime and no level falls short of; 1 leaves the likelihood alone."""
-
-    regime: float = 1.0
-    level: float = 1.0
-
-
-FREE = Shortest()
+FEWEST = 5.0  # steps with a burst, below which it is given up
 
 
 @dataclass(frozen=True)
@@ -63,7 +34,7 @@ class Expectation:
     """What the returns say of the states, given figures.
 
     log_likelihood; filtered and smoothed (T, M, K); moves (M, K, M, K), how many are expected; distances
-    (T, K) from each regime's mean, before the level's scale.
+    (T, K) from each regime's mean, before the level's scale, empty where there are bursts.
     """
 
     log_likelihood: float
@@ -83,17 +54,23 @@ class Climb:
     converged: bool
 
 
-def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_ROUNDS) -> Climb | None:
+def climb(
+    panel: Panel,
+    figures: Figures,
+    shortest: Shortest,
+    rounds: int = MAX_ROUNDS,
+    tolerance: float = TOLERANCE,
+) -> Climb | None:
     """Run ECM until the likelihood stands still, or the rounds are used up; None where a state dies.
 
-    No round lowers the likelihood.
+    No round lowers the likelihood, but those in which a burst is given up.
     """
     observed, assets = panel.observed, panel.returns.shape[1]
     trace: list[float] = []
     while True:
         expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
-        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * TOLERANCE
+        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * tolerance
         if converged or len(trace) == rounds:
             return Climb(figures, expected, tuple(trace), converged)
         steps = expected.smoothed[observed].sum(axis=0)
@@ -101,6 +78,18 @@ def climb(panel: Panel, figures: Figures, shortest: Shortest, rounds: int = MAX_
             return None
         with_nu = len(trace) % NU_EVERY == 0
         figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+        figures = drop_rare(figures, len(observed))
+
+
+def drop_rare(figures: Figures, steps: int) -> Figures:
+    """The figures without bursts of which so many steps have too few to say what they are like."""
+    bursts = figures.bursts
+    if bursts is None:
+        return figures
+    kept = bursts.law * steps >= FEWEST
+    if not kept.any():
+        return replace(figures, bursts=None)
+    return replace(figures, bursts=Bursts(bursts.law[kept], bursts.moves[kept], bursts.spread[kept]))
 
 
 def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Expectation:
@@ -109,17 +98,25 @@ def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Exp
     With weights (T,) `smoothed` and `moves` count each step that often; the filter is that of the returns.
     """
     levels, regimes = figures.initial.shape
-    densities, distances = log_densities(panel, figures.means, figures.scatter, figures.nu, figures.scales)
+    densities, distances = weigh_states(panel, figures)
     chain = figures.chain()
     log_likelihood, predicted, filtered = filter_densities(
-        densities.reshape(len(distances), -1), figures.initial.ravel(), chain
+        densities.reshape(len(densities), -1), figures.initial.ravel(), chain
     )
     smoothed, moves = smooth_densities(predicted, filtered, chain, weights)
     if weights is not None:
         smoothed *= weights[:, None]
     states = (-1, levels, regimes)
     moves = moves.reshape(2 * (levels, regimes))
-    return Expectation(log_likelihood, filtered.reshape(states), smoothed.reshape(states), moves, distances)
+    filtered, smoothed = filtered.reshape(states), smoothed.reshape(states)
+    return Expectation(log_likelihood, filtered, smoothed, moves, distances)
+
+
+def weigh_states(panel: Panel, figures: Figures) -> tuple[Floats, Floats]:
+    """Log density of each step's returns in every state, (T, M, K), and the distances of `Expectation`."""
+    if figures.bursts is not None:
+        return burst_densities(panel, figures), np.zeros((0, len(figures.nu)))
+    return log_densities(panel, figures.means, figures.scatter, figures.nu, figures.scales)
 
 
 def hold(figures: Figures, shortest: Shortest, steps: int) -> Figures:
@@ -177,14 +174,31 @@ def _fill(pattern: Pattern, figures: Figures) -> _Filled:
 
 
 def maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: bool) -> Figures:
-    """The M-step: means and scatter, then scales, by Student-t weights; then nu, if asked; then both chains.
+    """The M-step: means, scatter, scales and bursts by Student-t weights; then nu, if asked; then chains."""
+    share = expected.smoothed
+    if figures.bursts is None:
+        found = _maximise_plain(panel, figures, share, expected.distances)
+    else:
+        found = maximise_bursts(panel, figures, share)
+    moves, level_moves = expected.moves.sum(axis=(0, 2)), expected.moves.sum(axis=(1, 3))
+    return replace(
+        found,
+        nu=_fit_nus(panel, found, share) if with_nu else figures.nu,
+        transitions=moves / moves.sum(axis=-1, keepdims=True),
+        level_transitions=level_moves / level_moves.sum(axis=-1, keepdims=True),
+        initial=share[0],
+    )
+
+
+def _maximise_plain(panel: Panel, figures: Figures, share: Floats, distances: Floats) -> Figures:
+    """Means, scatter and scales where there are no bursts.
 
     Weights and missing returns as in Liu and Rubin (1995); the weights' mean is divided out as in Kent, Tyler
-    and Vardi (1994), which is PX-EM; nu is found on the likelihood itself.
+    and Vardi (1994), which is PX-EM.
     """
-    share, scales = expected.smoothed, figures.scales
+    scales = figures.scales
     counts = panel.counts()
-    scaled = expected.distances[:, None, :] / (scales**2)[:, None]
+    scaled = distances[:, None, :] / (scales**2)[:, None]
     weight = share * (figures.nu + counts[:, None, None]) / (figures.nu + scaled)
     parts = [_fill(pattern, figures) for pattern in panel.patterns]
     means, scatter, lift = _fit_location(parts, share, weight, scales, figures)
@@ -193,18 +207,8 @@ def maximise(panel: Panel, figures: Figures, expected: Expectation, with_nu: boo
     # the geometric mean of the scales is the unit, so that they and the scatter don't drift apart
     steps = share[panel.observed].sum(axis=(0, 2))
     unit = float(np.exp(steps @ np.log(scales) / steps.sum()))
-    scales, scatter = scales / unit, scatter * unit**2 / lift[:, None, None]
-    nu = _fit_nus(panel, figures, share, means, scatter, scales) if with_nu else figures.nu
-    moves, level_moves = expected.moves.sum(axis=(0, 2)), expected.moves.sum(axis=(1, 3))
-    return Figures(
-        means,
-        scatter,
-        nu,
-        moves / moves.sum(axis=-1, keepdims=True),
-        scales,
-        level_moves / level_moves.sum(axis=-1, keepdims=True),
-        share[0],
-    )
+    scatter = scatter / lift[:, None, None]
+    return replace(figures, means=means, scatter=scatter, scales=scales).in_units(unit)
 
 
 def _fit_location(
@@ -244,19 +248,37 @@ def _fit_scales(
     return np.asarray(np.sqrt(apart / (assets * steps)))
 
 
-def _fit_nus(
-    panel: Panel, figures: Figures, share: Floats, means: Floats, scatter: Floats, scales: Floats
-) -> Floats:
-    """Degrees of freedom of every regime, (K,), given the other figures."""
-    rows = panel.observed
+def _fit_nus(panel: Panel, figures: Figures, share: Floats) -> Floats:
+    """Degrees of freedom of every regime, (K,), given the other figures, on the likelihood itself."""
+    if figures.bursts is not None:
+        return _fit_nus_with_bursts(panel, figures, share)
+    rows, means = panel.observed, figures.means
     counts = panel.counts()[rows]
-    distances = squared_distances(panel, means, scatter)[0][rows]
+    distances = squared_distances(panel, means, figures.scatter)[0][rows]
     return np.array(
         [
-            _fit_nu(distances[:, k, None] / scales**2, share[rows, :, k], counts, figures.nu[k])
+            _fit_nu(distances[:, k, None] / figures.scales**2, share[rows, :, k], counts, figures.nu[k])
             for k in range(len(means))
         ]
     )
+
+
+def _fit_nus_with_bursts(panel: Panel, figures: Figures, share: Floats) -> Floats:
+    """The same, each burst's distances counted by how likely it was."""
+    parts = list(cut_parts(panel, figures))
+    found = np.empty(len(figures.nu))
+    for k, last in enumerate(figures.nu):
+        columns = []
+        for part in parts:
+            counts = np.ascontiguousarray(share[part.pattern.rows, :, k])
+            room = int((counts >= UNLIKELY).sum()) * len(part.moves)
+            squares, weights = np.empty(room), np.empty(room)
+            listed = list_squares(*part.project(k)[1:], part.laws[k], counts, squares, weights)
+            sizes = np.full(listed, len(part.pattern.there))
+            columns.append((squares[:listed], weights[:listed], sizes))
+        squares, weights, sizes = (np.concatenate(column) for column in zip(*columns, strict=True))
+        found[k] = _fit_nu(squares[:, None], weights[:, None], sizes, last)
+    return found
 
 
 def _fit_nu(distances: Floats, share: Floats, counts: NDArray[np.int64], near: float) -> float:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.burst_fit import climb_with_bursts
 from pipeline.chain import stationary_law
 from pipeline.errors import DataError, Problem
+from pipeline.figures import FREE, Figures, Shortest
 from pipeline.panel import Panel, read_panel
-from pipeline.regime_climb import FREE, Climb, Figures, Shortest, climb, expect
+from pipeline.regime_climb import Climb, climb, expect
 from pipeline.regime_start import draw_start
 
 Floats = NDArray[np.float64]
@@ -59,9 +61,11 @@ def fit_regimes(
     shortest: Shortest = FREE,
     levels: int = 1,
     progress: Progress | None = None,
+    bursts: bool = False,
 ) -> RegimeFit:
     """Fit by maximum likelihood: several seeded starts, of which the best climbs to the end.
 
+    With `bursts` it then climbs on with those, where they pay for themselves (`pipeline.burst_fit`).
     Where the returns can't tell so many levels apart, and one dies out, there are fewer.
     returns (T, A), NaN where there is none: a step counts with the assets that it has; one without any has
     density 1, and the chains move across it. Raises DataError where there is too little to fit.
@@ -71,6 +75,10 @@ def fit_regimes(
     for count in range(levels, 0, -1):
         ended = _best_climb(panel, count, regimes, seed, starts, shortest, progress)
         if ended is not None:
+            if bursts:
+                ended = climb_with_bursts(panel, ended, shortest)
+                if progress is not None:
+                    progress(f"bursts: log-likelihood {ended.trace[-1]:.1f}")
             return _finish(panel, ended)
     expected = f"{regimes} regimes of {returns.shape[1]} assets that can be told apart"
     got = f"{len(panel.observed)} steps, on which every start lost a regime or a rank"
@@ -168,7 +176,7 @@ def settle(panel: Panel, figures: Figures) -> tuple[Figures, Floats]:
     figures, shrinkage = _shrink(panel, figures)
     law = stationary_law(figures.level_transitions)
     unit = float(np.sqrt(law @ figures.scales**2))
-    return replace(figures, scales=figures.scales / unit, scatter=figures.scatter * unit**2), shrinkage
+    return figures.in_units(unit), shrinkage
 
 
 def _order(figures: Figures) -> Figures:
@@ -179,7 +187,8 @@ def _order(figures: Figures) -> Figures:
 
 def renumber(figures: Figures, regime: NDArray[np.int64], level: NDArray[np.int64]) -> Figures:
     """The same figures with regimes and levels taken in that order."""
-    return Figures(
+    return replace(
+        figures,
         means=figures.means[regime],
         scatter=figures.scatter[regime],
         nu=figures.nu[regime],

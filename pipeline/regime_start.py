@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.figures import Figures
 from pipeline.panel import Panel
-from pipeline.regime_climb import Figures
 
 Floats = NDArray[np.float64]
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.bars import Bars
 from pipeline.chain import stationary_law
+from pipeline.figures import Figures
 from pipeline.model import MarketModel
-from pipeline.panel import log_densities, read_panel
-from pipeline.regime_climb import Figures
+from pipeline.panel import read_panel
+from pipeline.regime_climb import weigh_states
 from pipeline.regimes import filter_densities
 from pipeline.units import YEAR
 
@@ -30,9 +31,7 @@ def filtered_laws(model: MarketModel, bars: Bars, first: int, starts: Integers) 
             returns[:, model.assets.index(asset)] = np.diff(np.log(closes[:, position]))
     figures = figures_of(model)
     chain, law = figures.chain(), figures.initial.ravel()
-    densities, _ = log_densities(
-        read_panel(returns), figures.means, figures.scatter, figures.nu, figures.scales
-    )
+    densities = weigh_states(read_panel(returns), figures)[0]
     _, _, filtered = filter_densities(densities.reshape(len(returns), -1), law, chain)
     forward = np.vstack([law, filtered @ chain])  # row t: after t returns
     return np.asarray(forward[starts - 1 - first].reshape(-1, *figures.initial.shape))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline import parameter_draws
 from pipeline.errors import DataError
+from pipeline.figures import Shortest
 from pipeline.panel import read_panel
 from pipeline.parameter_draws import LEAST_BLOCKS, draw_fits, draw_weights
-from pipeline.regime_climb import Shortest, expect
+from pipeline.regime_climb import expect
 from pipeline.regime_fit import RegimeFit, fit_regimes, renumber
 
 Floats = NDArray[np.float64]

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from pipeline.figures import Shortest
 from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.parameter_draws import draw_fits
-from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import WickFit, fit_wicks
 from tests.pipeline import known_market

@@ -9,8 +9,8 @@ from scipy.stats import multivariate_normal, multivariate_t
 
 from pipeline.chain import stationary_law
 from pipeline.errors import DataError
+from pipeline.figures import Figures, Shortest
 from pipeline.regime_choice import bayesian_information, choose_regimes
-from pipeline.regime_climb import Figures, Shortest
 from pipeline.regime_fit import fit_regimes
 from pipeline.regimes import filter_regimes, most_likely_path, smooth_regimes
 

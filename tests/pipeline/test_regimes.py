@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.figures import Figures
 from pipeline.panel import read_panel
-from pipeline.regime_climb import Figures, expect
+from pipeline.regime_climb import expect
 from pipeline.regimes import filter_regimes, most_likely_path, smooth_regimes
 from tests.pipeline import known_market
 

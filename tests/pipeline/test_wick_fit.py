@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import genpareto, norm
 
+from pipeline.figures import Shortest
 from pipeline.history import Prices
-from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import DEEPEST, fit_wicks, measure_depths
 from tests.pipeline import known_market

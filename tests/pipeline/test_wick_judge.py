@@ -22,10 +22,10 @@ from kernels.wicks import FURTHEST
 from pipeline.blocks import Block
 from pipeline.calibrate import MOST_LEVELS, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
+from pipeline.figures import Shortest
 from pipeline.history import Prices, load_prices
 from pipeline.model import MarketModel
 from pipeline.plan import plan_from_document
-from pipeline.regime_climb import Shortest
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import WickFit, fit_wicks
 
