@@ -57,6 +57,11 @@ class Reporter:
             self.tenths = done * 10 // total
             self.console.print(f"{self.title}: {done:,} of {total:,} paths")
 
+    def compiling(self) -> None:
+        """The kernels are not in the cache: this takes longer than anything else before the first paths."""
+        text = f"{self.title}: compiling the kernels for this machine, once: a minute or two"
+        self.console.print(text, highlight=False)
+
     def wait(self, seconds: float) -> None:
         """Someone else holds the run."""
         text = f"{self.title}: another process works on this run; waiting for {seconds:.0f} s"

@@ -76,13 +76,15 @@ def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Re
                 style="yellow",
                 soft_wrap=True,
             )
+    _announce(reporter)
     create_run(run)
     return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"
 
 
 def _run_flow(run: Run, plan_path: str, cluster: str, reporter: Reporter) -> str:
     """The run's status, by the flow. Errors of the run itself come through as they are."""
-    threading.Thread(target=_warm, daemon=True).start()  # the kernels load while Prefect starts
+    # the kernels load while Prefect starts
+    threading.Thread(target=_warm, args=(reporter,), daemon=True).start()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what went wrong is said once, by us
     with open_prefect() as ready:
         try:
@@ -104,9 +106,16 @@ def _run_flow(run: Run, plan_path: str, cluster: str, reporter: Reporter) -> str
         return str(outcome["status"])
 
 
-def _warm() -> None:
+def _announce(reporter: Reporter) -> None:
+    from kernels.jit import announce_compilation
+
+    announce_compilation(reporter.compiling)
+
+
+def _warm(reporter: Reporter) -> None:
     from pipeline.engine import warm_kernels
 
+    _announce(reporter)
     with suppress(Exception):  # whatever is wrong with the kernels, the simulation itself will say
         warm_kernels()
 

@@ -67,7 +67,7 @@ def weigh_kinds(near: float, along: Floats, law: Law, m: int, square: Floats, sh
 
 @njit
 def fill_kinds(near: Floats, along: Floats, law: Law, densities: Floats, shares: Floats) -> None:
-    """Fill densities (n, M), logarithms, and shares (n, M, J), P(kind | state, returns), if it has any rows."""
+    """Fill densities (n, M), logarithms, and shares (n, M, J), P(kind | state, returns), if it has rows."""
     kinds = law.size.shape[0]
     square, share = np.empty(kinds), np.empty(kinds)
     for i in range(near.shape[0]):
@@ -91,8 +91,8 @@ def pull_kinds(
 ) -> None:
     """Fill heavy (n, M) and turned (n, M, J); add to steps (M, J) and own (M, J).
 
-    smoothed (n, M): how much each step counts. With u = E(1 / w^2) and s the mean of 1 + spread w n: heavy is u
-    over all kinds, turned u s, own adds up u s^2 + give, steps the counts.
+    smoothed (n, M): how much each step counts. With u = E(1 / w^2) and s the mean of 1 + spread w n: heavy is
+    u over all kinds, turned u s, own adds up u s^2 + give, steps the counts.
     """
     kinds = law.size.shape[0]
     square, share = np.empty(kinds), np.empty(kinds)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,6 +42,27 @@ def _open_cache_folder() -> str:
 
 
 numba.config.CACHE_DIR = _open_cache_folder()
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]
+    """Says once that a kernel is being compiled."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self.say: Callable[[], None] | None = say
+
+    def on_start(self, event: event.Event) -> None:
+        """A compilation begins: the code was not in the cache."""
+        if self.say is not None:
+            say, self.say = self.say, None
+            say()
+
+    def on_end(self, event: event.Event) -> None:
+        """A compilation has ended."""
+
+
+def announce_compilation(say: Callable[[], None]) -> None:
+    """Call `say`, once, when a kernel has to be compiled: a minute or two, in which nothing else is seen."""
+    event.register("numba:compile", _FirstCompilation(say))
 
 
 # IEEE arithmetic as written (no fastmath), without the GIL, cached on disk.

@@ -30,8 +30,8 @@ class Projections(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows that have the same assets; of those means (K, a), inverse (K, a, a) of the scatter, and moves (J + 1,
-    a); and by regime what the kernels ask for."""
+    """Rows that have the same assets; of those means (K, a), inverse (K, a, a) of the scatter, and moves
+    (J + 1, a); and by regime what the kernels ask for."""
 
     pattern: Pattern
     means: Floats
@@ -74,8 +74,10 @@ def burst_densities(panel: Panel, figures: Figures) -> Floats:
 
 
 def burst_shares(panel: Panel, figures: Figures) -> Floats:
-    """P(burst | state, returns), (K, T, M, J + 1), no burst first. A step without returns has them as often as
-    any."""
+    """P(burst | state, returns), (K, T, M, J + 1), no burst first.
+
+    A step without returns has them as often as any.
+    """
     law = figures.with_none().law
     shares = np.empty((len(figures.nu), len(panel.returns), len(figures.scales), len(law)))
     shares[:] = law

@@ -46,7 +46,7 @@ def count_figures(bursts: Bursts) -> int:
 
 
 def start_bursts(panel: Panel) -> Bursts:
-    """A fall of all assets, a rise of each alone and a fall of each alone; for one asset a rise and a fall."""
+    """A fall of all assets, a rise of each alone and a fall of each alone; of one asset a rise and a fall."""
     deviation = np.nanstd(panel.returns, axis=0)
     own = ALONE * np.diag(deviation)
     together = COMMON_FALL * deviation[None, :] if len(deviation) > 1 else np.zeros((0, 1))

@@ -1,7 +1,7 @@
 """From market history to a market model in a file.
 
-The model fitted is a Markov-switching multivariate Student-t whose volatility has levels. It has no jumps:
-the heavy tails carry them.
+The model fitted is a Markov-switching multivariate Student-t whose volatility has levels, and which bursts
+may come to. It has no jumps within the step: heavy tails and bursts carry them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 MOST_LEVELS = max(LEVEL_NAMES)
 SHORTEST_LEVEL = timedelta(days=3)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
-METHOD = "switching multivariate Student-t with levels, by ECM; correlations and drifts shrunk; no jumps"
+METHOD = "switching multivariate Student-t with levels and bursts, by ECM; correlations and drifts shrunk"
 DRAWN_BLOCK = timedelta(days=28)  # hours that draws weigh together: longer than storms and most levels last
 
 
@@ -122,9 +122,8 @@ def calibrate(
     choice: RegimeChoice | None = None
     if regimes is None:
         choice = choose_regimes(returns, (2, 3, 4), seed, starts, 5, shortest, levels, progress)
-        fit = choice.fits[choice.regimes]
-    else:
-        fit = fit_regimes(returns, regimes, seed, starts, shortest, levels, progress)
+        regimes = choice.regimes
+    fit = fit_regimes(returns, regimes, seed, starts, shortest, levels, progress, bursts=True)
     wicks = None if prices.high is None else fit_wicks(prices, fit, seed)
     document = model_document(fit, prices, funding, wicks)
     for key, history in beside.items():
@@ -142,7 +141,10 @@ def calibrate(
         block = max(1, DRAWN_BLOCK // prices.step)
         document["parameter_draws"] = []
         for number, drawn in enumerate(draw_fits(returns, fit, draws, seed, block, shortest)):
-            document["parameter_draws"].append(draw_document(model_document(drawn, prices, funding, None)))
+            drawn_document = draw_document(model_document(drawn, prices, funding, None))
+            if "bursts" in document:
+                drawn_document.setdefault("bursts", [])
+            document["parameter_draws"].append(drawn_document)
             if progress is not None:
                 progress(f"draw {number + 1} of {draws}")
         block = cut_block(len(returns), block)

@@ -48,6 +48,10 @@ class Figures:
         """Transitions of the states, level by level, (M K, M K)."""
         return np.asarray(np.kron(self.level_transitions, self.transitions), np.float64)
 
+    def covariances(self) -> Floats:
+        """Covariance of one step's returns by regime at scale 1, bursts apart, (K, A, A)."""
+        return np.asarray(self.scatter * (self.nu / (self.nu - 2.0))[:, None, None])
+
     def with_none(self) -> Bursts:
         """The bursts, and first of them none: J + 1, one of which every step has."""
         if self.bursts is None:

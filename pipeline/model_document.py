@@ -14,6 +14,7 @@ from pipeline.basis_fit import fit_basis
 from pipeline.chain import stationary_law
 from pipeline.correlation import smallest_eigenvalue
 from pipeline.errors import DataError, Problem
+from pipeline.figures import Bursts, Figures
 from pipeline.funding_fit import PRIOR as FUNDING_PRIOR
 from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.history import Funding, Prices
@@ -46,9 +47,9 @@ def model_document(
     volatilities = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2) * steps_a_year)
     there = (~np.isnan(prices.log_returns())).astype(np.float64)
     years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
-    drifts = shrink_drifts(
-        figures.means * steps_a_year, volatilities**2 / years, stationary_law(figures.transitions)
-    )
+    errors, law = volatilities**2 / years, stationary_law(figures.transitions)
+    gain = burst_drift(figures) * steps_a_year  # what bursts bring is no part of a model's drift
+    drifts = shrink_drifts(figures.means * steps_a_year + gain, errors, law) - gain
     rates = None if funding is None else _funding(fit, prices, funding)
 
     def by_asset(key: str, values: Floats) -> dict[str, float]:
@@ -74,7 +75,7 @@ def model_document(
             regimes[name]["wick"] = wick_document(wicks, k, assets)
     state = fit.next_state
     filtered = {"as_of": format_instant(prices.end), "law": named_law(state.sum(axis=0), names, "law")}
-    document = {
+    document: dict[str, Any] = {
         "step": format_duration(prices.step),
         "assets": list(assets),
         "returns": "log",
@@ -91,7 +92,29 @@ def model_document(
             name: named_law(column / column.sum(), level_names, "law")
             for name, column in zip(names, state.T, strict=True)
         }
+    if figures.bursts is not None:
+        document["bursts"] = burst_document(figures.bursts, assets, steps_a_year)
     return document
+
+
+def burst_document(bursts: Bursts, assets: Sequence[str], steps_a_year: float) -> list[dict[str, Any]]:
+    """The `bursts:` of a model as plain data, rounded; at its rates a step has each as often as in `law`."""
+    whole = float(bursts.law.sum())
+    rates = -steps_a_year * np.log1p(-whole) * bursts.law / whole
+    return [
+        {
+            "per_year": _round(rate, "per_year"),
+            "move": {a: _round(x, "move") for a, x in zip(assets, move, strict=True) if x != 0.0},
+            "spread": _round(spread, "spread"),
+        }
+        for rate, move, spread in zip(rates, bursts.moves, bursts.spread, strict=True)
+    ]
+
+
+def burst_drift(figures: Figures) -> Floats:
+    """What bursts add to a step's returns on average, (A,)."""
+    bursts, scale = figures.with_none(), stationary_law(figures.level_transitions) @ figures.scales
+    return np.asarray(scale * bursts.law @ bursts.moves)
 
 
 def add_state(
@@ -125,7 +148,7 @@ def add_state(
 def draw_document(document: dict[str, Any]) -> dict[str, Any]:
     """What a draw keeps of a model as plain data: how funding moves about its levels stays the model's."""
     law = {key: value for key, value in document["filtered"].items() if key != "as_of"}
-    kept = {key: document[key] for key in ("transitions", "levels") if key in document}
+    kept = {key: document[key] for key in ("transitions", "levels", "bursts") if key in document}
     regimes = {
         name: {key: value for key, value in regime.items() if key != "funding_process"}
         for name, regime in document["regimes"].items()

@@ -27,6 +27,9 @@ DIGITS = {
     "implied_volatility_deviation": 4,
     "implied_volatility_correlation": 4,
     "depth": 2,
+    "per_year": 1,
+    "move": 5,
+    "spread": 3,
     "tail": 2,
     "lean": 3,
     "probability": 4,
@@ -49,6 +52,7 @@ _HEADER = """\
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
 # wick: how far prices leave the path within a step and come back, in standard deviations of the step.
 # levels: how loud the whole market is; a chain of its own, whose scale multiplies every volatility.
+# bursts: moves that a step may bring besides, so often a year, of these log returns times the level's scale.
 # filtered: the law of the regime over the first step after as_of, given the prices up to as_of; and that of
 # the level, given the regime too.
 """

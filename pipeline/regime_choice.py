@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.burst_fit import count_figures
 from pipeline.figures import FREE, Shortest
 from pipeline.panel import read_panel
 from pipeline.regime_climb import expect
@@ -67,4 +68,6 @@ def bayesian_information(fit: RegimeFit, observations: int) -> float:
     chains = regimes * (regimes - 1) + levels * (levels - 1)
     # of the scales, one is the unit
     parameters: int = regimes * by_regime + chains + levels * regimes - 1 + levels - 1
+    if fit.figures.bursts is not None:
+        parameters += count_figures(fit.figures.bursts)
     return -2.0 * fit.log_likelihood + parameters * math.log(observations)

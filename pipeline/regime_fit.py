@@ -43,9 +43,8 @@ class RegimeFit:
 
     @property
     def covariances(self) -> Floats:
-        """Covariance of one step's returns by regime, over levels, (K, A, A): scatter x nu / (nu - 2)."""
-        nu = self.figures.nu
-        return self.figures.scatter * (nu / (nu - 2.0))[:, None, None]
+        """Covariance of one step's returns by regime, over levels, bursts apart, (K, A, A)."""
+        return self.figures.covariances()
 
     @property
     def next_state(self) -> Floats:

@@ -26,7 +26,10 @@ from scipy.optimize import minimize
 from scipy.special import ndtr, roots_genlaguerre
 
 from kernels.wicks import FURTHEST
+from pipeline.burst_densities import burst_shares
+from pipeline.figures import Figures
 from pipeline.history import Prices
+from pipeline.panel import read_panel
 from pipeline.regime_fit import RegimeFit
 
 Floats = NDArray[np.float64]
@@ -99,7 +102,8 @@ def fit_wicks(prices: Prices, fit: RegimeFit, seed: int) -> WickFit:
     regimes, assets = fit.figures.means.shape
     missing = np.isnan(returns).any(axis=-1) | np.isnan(depths).any(axis=(1, 2))
     usable = np.flatnonzero(~missing)
-    states = _list_states(returns, np.minimum(depths, DEEPEST), usable, fit)
+    cut_off = np.minimum(depths[usable], DEEPEST)
+    states = _list_states(returns[usable], cut_off, fit.smoothed[usable], fit.figures)
     law, common = np.zeros((regimes, len(WAYS), assets, len(START))), np.zeros((regimes, len(WAYS)))
     rng = np.random.default_rng(seed)
     for way in range(len(WAYS)):
@@ -124,24 +128,29 @@ def measure_depths(prices: Prices) -> Floats:
     return np.asarray(np.maximum(np.stack([down, up], axis=1), 0.0))
 
 
-def _list_states(returns: Floats, depths: Floats, usable: Integers, fit: RegimeFit) -> _States:
-    bar, level, regime = np.nonzero(fit.smoothed[usable] > LEAST_SHARE)
-    weight = fit.smoothed[usable][bar, level, regime]
+def _list_states(returns: Floats, depths: Floats, smoothed: Floats, figures: Figures) -> _States:
+    """The states that bars may have been in, and the bursts that they may have had."""
+    bursts, nu, assets = figures.with_none(), figures.nu, returns.shape[1]
+    shares = np.moveaxis(burst_shares(read_panel(returns), figures), 0, 2) * smoothed[..., None]
+    bar, level, regime, kind = np.nonzero(shares > LEAST_SHARE)
+    weight = shares[bar, level, regime, kind]
     weight /= np.bincount(bar, weight)[bar]
-    covariances, nu, assets = fit.covariances, fit.figures.nu, returns.shape[1]
-    x, scale = returns[usable], fit.figures.scales[level]
+    covariances, scale = figures.covariances(), figures.scales[level]
     mixing, likely = np.empty((len(bar), NODES)), np.empty((len(nu), NODES))
     for k, covariance in enumerate(covariances):
-        rows = np.flatnonzero(regime == k)
-        centred = x[bar[rows]] - fit.figures.means[k]
-        distance = np.einsum("ta,at->t", centred, np.linalg.solve(covariance, centred.T)) / scale[rows] ** 2
         node, likely[k] = roots_genlaguerre(NODES, 0.5 * (nu[k] + assets) - 1.0)
-        chi2 = 2.0 * node / (1.0 + distance[:, None] / (nu[k] - 2.0))
-        mixing[rows] = scale[rows, None] * np.sqrt((nu[k] - 2.0) / chi2)
+        for j in np.unique(kind[regime == k]):
+            rows = np.flatnonzero((regime == k) & (kind == j))
+            move = bursts.moves[j]
+            wider = covariance + bursts.spread[j] ** 2 * nu[k] / (nu[k] - 2.0) * np.outer(move, move)
+            y = (returns[bar[rows]] - figures.means[k]) / scale[rows, None] - move
+            distance = np.einsum("ta,at->t", y, np.linalg.solve(wider, y.T))
+            chi2 = 2.0 * node / (1.0 + distance[:, None] / (nu[k] - 2.0))
+            mixing[rows] = scale[rows, None] * np.sqrt((nu[k] - 2.0) / chi2)
     deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     return _States(
-        x,
-        depths[usable],
+        returns,
+        depths,
         bar,
         regime,
         weight,

@@ -44,6 +44,13 @@ def test_reporter__starts_with_nothing_kept_and_knows_what_is() -> None:
         assert reporter.kept == "64 of 1,000 paths are kept"
 
 
+def test_reporter__says_that_kernels_are_compiled() -> None:
+    written = io.StringIO()
+    with show_progress(Console(file=written, width=WIDTH), "desk") as reporter:
+        reporter.compiling()
+    assert written.getvalue() == "desk: compiling the kernels for this machine, once: a minute or two\n"
+
+
 def test_reporter__tells_once_in_30_s_that_it_waits() -> None:
     written = io.StringIO()
     with show_progress(Console(file=written, width=WIDTH), "desk") as reporter:

@@ -1,0 +1,128 @@
+"""The fit of bursts: what it recovers, that it climbs, and when it leaves them out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.burst_fit import climb_with_bursts, start_bursts
+from pipeline.burst_round import maximise_bursts
+from pipeline.figures import FREE, Bursts, Figures
+from pipeline.panel import read_panel
+from pipeline.regime_choice import bayesian_information
+from pipeline.regime_climb import climb, drop_rare, expect
+from pipeline.regime_fit import fit_regimes
+from tests.pipeline.known_bursts import FIGURES, draw_returns
+
+Floats = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def returns() -> Floats:
+    x = draw_returns(FIGURES, 8_000, 3)[0]
+    holes = np.random.default_rng(4).random(x.shape) < 0.03
+    return np.where(holes, np.nan, x)
+
+
+@pytest.fixture(scope="module")
+def fitted(returns: Floats) -> Figures:
+    return fit_regimes(returns, 2, seed=1, starts=1, levels=2, bursts=True).figures
+
+
+def test_fit_regimes__recovers_bursts(fitted: Figures) -> None:
+    assert fitted.bursts is not None
+    assert FIGURES.bursts is not None
+    moves, unit = fitted.bursts.moves, np.sqrt(np.prod(fitted.scales / FIGURES.scales))
+    fall = int(np.argmin(moves.sum(axis=1)))
+    alone = np.count_nonzero(moves, axis=1) == 1
+    rise = int(np.flatnonzero(alone & (moves[:, 1] > 0.0))[0])
+    np.testing.assert_allclose(moves[fall] * unit, FIGURES.bursts.moves[0], rtol=0.15)
+    assert moves[rise, 1] * unit == pytest.approx(FIGURES.bursts.moves[1, 1], rel=0.15)
+    np.testing.assert_allclose(fitted.bursts.law[[fall, rise]], FIGURES.bursts.law, rtol=0.25)
+    spare = np.delete(fitted.bursts.law, [fall, rise])
+    assert spare.sum() < 0.02  # what the start has beside them all but dies out
+
+
+def test_fit_regimes__bursts_leave_the_rest_as_it_is(fitted: Figures, returns: Floats) -> None:
+    panel = read_panel(returns)
+    assert expect(panel, fitted).log_likelihood > expect(panel, FIGURES).log_likelihood
+    np.testing.assert_allclose(fitted.transitions, FIGURES.transitions, atol=0.05)
+    np.testing.assert_allclose(np.log(fitted.nu / FIGURES.nu), 0.0, atol=0.7)  # spare bursts take of them
+    volume = fitted.scatter * np.prod(fitted.scales / FIGURES.scales)
+    np.testing.assert_allclose(volume, FIGURES.scatter, rtol=0.25, atol=2e-5)
+
+
+def test_climb__bursts_and_holes_never_lower_the_likelihood(returns: Floats) -> None:
+    panel = read_panel(returns[:2500])
+    found = climb(panel, FIGURES, FREE, 25, 0.0)
+    assert found is not None
+    assert len(found.trace) == 25
+    assert np.diff(found.trace).min() > -1e-7
+
+
+def test_maximise_bursts__is_still_where_the_likelihood_is_highest(returns: Floats) -> None:
+    """Slopes of the likelihood by finite differences, where rounds have ended: nil for moves and law."""
+    panel = read_panel(returns[:3000])
+    ended = climb(panel, FIGURES, FREE, 400, 1e-7)
+    assert ended is not None
+    assert ended.figures.bursts is not None
+    best, bursts = ended.expected.log_likelihood, ended.figures.bursts
+
+    def rise(changed: Bursts) -> float:
+        return expect(panel, replace(ended.figures, bursts=changed)).log_likelihood - best
+
+    for j, a in ((0, 0), (0, 2), (1, 1)):
+        for side in (-1.0, 1.0):
+            moves = bursts.moves.copy()
+            moves[j, a] *= 1.0 + 0.02 * side
+            assert rise(replace(bursts, moves=moves)) < 1e-4
+    for j in range(2):
+        for side in (-1.0, 1.0):
+            law = bursts.law.copy()
+            law[j] *= 1.0 + 0.02 * side
+            assert rise(replace(bursts, law=law)) < 1e-4
+
+
+def test_maximise_bursts__leaves_alone_what_a_burst_leaves_alone(returns: Floats) -> None:
+    panel = read_panel(returns[:2000])
+    found = maximise_bursts(panel, FIGURES, expect(panel, FIGURES).smoothed).bursts
+    assert found is not None
+    assert (found.moves[1] != 0.0).tolist() == [False, True, False]
+
+
+def test_climb_with_bursts__leaves_them_out_where_there_are_none() -> None:
+    plain = replace(FIGURES, bursts=None)
+    panel = read_panel(draw_returns(plain, 3_000, 5)[0])
+    ended = climb(panel, plain, FREE)
+    assert ended is not None
+    assert climb_with_bursts(panel, ended, FREE).figures.bursts is None
+
+
+def test_fit_regimes__bursts_count_in_bic(returns: Floats) -> None:
+    plain, with_bursts = (fit_regimes(returns[:4000], 2, 1, 1, levels=2, bursts=b) for b in (False, True))
+    bursts = with_bursts.figures.bursts
+    assert bursts is not None
+    extra = len(bursts.law) + np.count_nonzero(bursts.moves)
+    won = with_bursts.log_likelihood - plain.log_likelihood
+    lower = bayesian_information(plain, 4000) - bayesian_information(with_bursts, 4000)
+    assert lower == pytest.approx(2.0 * won - extra * np.log(4000))
+    assert lower > 0.0
+
+
+def test_drop_rare__gives_up_bursts_of_few_steps() -> None:
+    assert FIGURES.bursts is not None
+    rare = replace(FIGURES, bursts=replace(FIGURES.bursts, law=np.array([0.004, 0.006])))
+    kept = drop_rare(rare, 1000).bursts
+    assert kept is not None
+    np.testing.assert_array_equal(kept.moves, FIGURES.bursts.moves[1:])
+    assert drop_rare(rare, 100).bursts is None
+    assert drop_rare(replace(FIGURES, bursts=None), 100).bursts is None
+
+
+def test_start_bursts__one_asset_rises_and_falls() -> None:
+    moves = start_bursts(read_panel(np.random.default_rng(0).standard_normal((500, 1)))).moves
+    assert moves.shape == (2, 1)
+    assert moves[0, 0] > 0.0 > moves[1, 0]
