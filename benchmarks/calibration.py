@@ -39,6 +39,10 @@ def draw_bars(figures: Figures, assets: tuple[str, ...], bars: int, seed: int) -
     size = (scale * np.sqrt(nu / rng.chisquare(nu)))[:, None]
     roots = np.linalg.cholesky(figures.scatter)[regime]
     returns = size * np.einsum("tab,tb->ta", roots, rng.standard_normal((bars - 1, len(assets))))
+    bursts = figures.with_none()
+    kind = rng.choice(len(bursts.law), bars - 1, p=bursts.law)
+    stretch = scale[:, None] + bursts.spread[kind, None] * size * rng.standard_normal((bars - 1, 1))
+    returns += stretch * bursts.moves[kind]
     log_price = np.vstack([np.zeros(len(assets)), np.cumsum(returns + figures.means[regime], axis=0)])
     spread = size * np.sqrt(np.diagonal(figures.scatter, axis1=1, axis2=2))[regime]
     extremes = []
@@ -62,9 +66,11 @@ def time_calibration(prices: Prices, regimes: int, starts: int) -> dict[str, flo
     """CPU seconds of each part of a fit, without loading files and compiling kernels."""
     returns = prices.log_returns()
     levels = MOST_LEVELS if prices.end - prices.start >= LEVELS_FROM else 1
-    fit_regimes(returns[-1_000:], regimes, SEED, 1, SHORTEST)  # compiles
+    fit_regimes(returns[-1_000:], regimes, SEED, 1, SHORTEST, bursts=True)  # compiles
     spent = {}
-    spent["fit"], fit = _time(lambda: fit_regimes(returns, regimes, SEED, starts, SHORTEST, levels))
+    spent["fit"], fit = _time(
+        lambda: fit_regimes(returns, regimes, SEED, starts, SHORTEST, levels, bursts=True)
+    )
     if prices.high is not None:
         spent["wicks"], _ = _time(lambda: fit_wicks(prices, fit, SEED))
     return spent

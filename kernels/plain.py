@@ -88,6 +88,7 @@ def find_obstacle(market: Market, book: Book, clock: Clock) -> str:
         "watched between step ends": clock.bridge or clock.wick,
         "additive returns": market.additive,
         "jumps": market.has_jumps,
+        "bursts": market.burst_law.size,
         "events": (market.event >= 0).any(),
         "basis": market.basis_law.column.size,
         "funding that reverts": market.funding_law.column.size,

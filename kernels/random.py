@@ -53,6 +53,7 @@ SLOT_FUNDING = 1 << 27  # normals: common to all assets and spare, then by the m
 SLOT_BASIS = 1 << 28  # as SLOT_FUNDING; only where the basis starts: its shocks are factors of the returns
 SLOT_VOLATILITY = 1 << 29  # as SLOT_FUNDING: implied volatility
 SLOT_EVENT = 1 << 30  # two uniforms: which way an event goes, spare; then normals: its size, spare
+SLOT_BURST = 1 << 31  # a normal, by the first two words: a burst's size; a uniform, by the others: which one
 
 # Rows of the four uniforms of SLOT_STEP.
 REGIME, MIXING, LEVEL, JUMPS = 0, 1, 2, 3

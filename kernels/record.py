@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.bursts import add_bursts, draw_bursts
 from kernels.jit import hot
 from kernels.market import (
     draw_step,
@@ -85,6 +86,8 @@ def record_lanes(
             draw_rates(market, key, draws)
         if has_basis and step == 0:
             draw_reverting(market.basis_law, key, SLOT_BASIS + START, draws.basis_normal)
+        if market.burst_law.shape[0] > 0 and step % market.substeps == 0:
+            draw_bursts(market, key, draws.burst, draws.burst_normal)
         parameters = market.parameters[0, step]
         loading = market.loading_of_set[parameters]
         if market.level_scale.shape[0] > 1:
@@ -96,6 +99,8 @@ def record_lanes(
             shift_basis(market, step, parameters, level, regime, draws, now, states.basis)
         if market.has_jumps:
             add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
+        if market.burst_law.shape[0] > 0:
+            add_bursts(market, parameters, level, regime, draws, now.move)
         if market.shock[0, step] >= 0:
             apply_shock(market, market.shock[0, step], price)
         if market.event[0, step] >= 0:
@@ -144,6 +149,8 @@ def record_paths(seed: int, first_path: int, steps: int, market: Market, implied
         *(lanes(WAYS), lanes(WAYS, assets), lanes(0, WAYS, assets)),
         lanes(2, room_for_normals(market.funding_law)),
         lanes(room_for_normals(market.basis_law)),
+        lanes(2),
+        np.zeros(LANES, np.int64),
         lanes(2),
     )
     before, move, spread, carry, dip, rate = lanes(6, assets)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.bursts import add_bursts, draw_bursts
 from kernels.elementary import exp
 from kernels.groups import count_groups
 from kernels.jit import hot, inlined
@@ -223,6 +224,7 @@ def walk_paths(
     groups = book.members.shape[0] > 0
     reverts = market.funding_law.column.shape[0] > 0
     has_basis = market.basis_law.column.shape[0] > 0
+    has_bursts = market.burst_law.shape[0] > 0
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
         start_lanes(market, book, clock, lanes, standing, desk, tally)
@@ -231,6 +233,8 @@ def walk_paths(
             draw_step(market, key, clock.bridge, draws)
             if market.level_scale.shape[0] > 1:
                 switch_levels(market, step, draws.uniform, standing.level)
+            if has_bursts and step % market.substeps == 0:
+                draw_bursts(market, key, draws.burst, draws.burst_normal)
             if clock.wick:
                 draw_wick_normals(market, key, draws.wick_common, draws.wick_own)
             if reverts:
@@ -256,6 +260,8 @@ def walk_paths(
                     )
                 if market.has_jumps:
                     add_jumps(market, parameters, key, draws.uniform, regime, now, pieces)
+                if has_bursts:
+                    add_bursts(market, parameters, standing.level, regime, draws, now.move)
                 shock, event, cash = market.shock[s, step], market.event[s, step], book.cash[s, step]
                 if step > 0 and (shock >= 0 or event >= 0 or cash >= 0):
                     if shock >= 0:
@@ -395,6 +401,8 @@ def simulate_general_paths(
             lanes(scenarios if clock.wick else 0, WAYS, assets),
             lanes(2, room_for_normals(market.funding_law)),
             lanes(room_for_normals(market.basis_law)),
+            lanes(2),
+            integer_lanes(),
             lanes(2),
         ),
         now,

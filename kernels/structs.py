@@ -3,7 +3,7 @@
 Letters in shapes: S scenarios, T steps, A assets simulated, F factors (padded to a multiple of four with
 zero loadings), K regimes, M levels, Q parameter sets, D loadings, I funding intervals, P accounts, R pools,
 V accounts of several pools, G groups of accounts, N positions, L leverages, H horizons, J most jumps in one
-step.
+step, U bursts.
 """
 
 from __future__ import annotations
@@ -82,6 +82,10 @@ class Market(NamedTuple):
     jump_sizes: Integers  # (Q, K) NORMAL or DOUBLE_EXPONENTIAL
     jump_sides: Floats  # (Q, K, A, 3) double exponential: probability of up, mean up, mean down
     has_jumps: int
+    burst_law: Floats  # (U,) P(one of the bursts up to this one comes in a model step), at most one does
+    burst_move: Floats  # (Q, U, A) log return over the whole model step
+    burst_spread: Floats  # (K, U) of the size, times the burst's own t-mixing number and a normal
+    burst_mixing: Integers  # (K,) as `mixing`, of the model's own tails whatever a scenario makes of them
     funding: Floats  # (Q, K, A) annualised rate
     due: Floats  # (I, T) years of funding paid at the end of that step
     has_funding: int
@@ -218,6 +222,8 @@ class Draws(NamedTuple):
     funding_normal: Floats  # (2, rows, LANES) of the step, of the start: see `kernels.reverting`
     basis_normal: Floats  # (rows, LANES) of the start
     event_normal: Floats  # (2, LANES) the size of an event, and a spare one
+    burst: Integers  # (LANES,) which burst the model step has, or -1
+    burst_normal: Floats  # (2, LANES) its size, and a spare one
 
 
 class Step(NamedTuple):

@@ -44,6 +44,11 @@ def fingerprint(model: MarketModel) -> str:
     """A hash of the figures that pictures depend on: not of funding, wicks or the date of the fit."""
     document = model.document()
     kept = {key: document.get(key) for key in DRAWN}
+    if document["bursts"]:
+        kept["bursts"] = document["bursts"]
+    for draw in kept["parameter_draws"] or ():
+        if draw["bursts"] is None:  # the model's own
+            del draw["bursts"]
     kept["regimes"] = {
         name: {key: regime.get(key) for key in LAW} for name, regime in document["regimes"].items()
     }

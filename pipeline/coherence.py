@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from math import fsum
 from typing import Any
 
+from pipeline.bursts import find_burst_faults
 from pipeline.chain import stationary_law
 from pipeline.faults import Fault, Loc, below, duplicates, unknown
 from pipeline.matrices import definiteness_fault
 from pipeline.reversion import find_reversion_faults, mappings_of
+from pipeline.units import parse_duration
 
 SUM_TOLERANCE = 1e-9
 RESERVED = (
@@ -37,6 +39,8 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
         if without and len(without) < len(regimes or {}):
             fix = "add `wick:` to the others too, with probability 0 where there are none, or leave it out"
             yield Fault(("regimes", without[0]), "`wick:` in every regime, or in none", "no `wick:`", fix)
+    step = None if model.get("step") is None else parse_duration(model["step"])
+    yield from find_burst_faults(model.get("bursts") or (), assets, step)
     if regimes is not None:
         yield from find_reversion_faults(regimes)
         for name in regimes:
@@ -76,7 +80,8 @@ def _draw_faults(draw: dict[str, Any], model: dict[str, Any]) -> Iterator[Fault]
         known = model["levels"].get("scale", {})
         yield from _key_faults(("levels", "scale"), levels.get("scale", {}), known, "a level", whole=True)
     initial = {"initial": "stationary"} if model.get("initial") == "stationary" else {}
-    yield from find_model_faults({**draw, "assets": model.get("assets"), **initial})
+    shared = {"assets": model.get("assets"), "step": model.get("step")}
+    yield from find_model_faults({**draw, **shared, **initial})
 
 
 def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:

@@ -52,6 +52,7 @@ NUMERIC_SOURCES = (
     "market_state.py",
     "funding_cap.py",
     "jumps.py",
+    "bursts.py",
     "chain.py",
     "correlation.py",
     "schema.py",

@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.market import CELLS
 from kernels.structs import NORMAL, WAYS, Floats, Market, checked, checked_index
+from pipeline.bursts import burst_law, burst_spreads
 from pipeline.effects import (
     Basis,
     Event,
@@ -110,6 +111,8 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
             events.append(found)
         for at, returns in find_replays(scenario.effects, plan.model, columns, step, steps).items():
             replay[s, at] = replays.put(returns.tobytes(), returns)
+    own_tails = [r.tail if model.bursts else None for r in model.regimes.values()]
+    burst_mixing = [-1 if nu is None else lower.tails.put(nu, nu) for nu in own_tails]
     sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
     count, regimes, levels, size = len(sets), len(model.regimes), len(model.level_names), len(assets)
     loading = np.array(loadings)
@@ -186,6 +189,17 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
             "jump_sides",
         ),
         has_jumps=int(most > 1),
+        burst_law=burst_law(model.bursts, model.step),
+        burst_move=checked(
+            [entry.bursts for entry in sets], np.float64, (count, len(model.bursts), size), "burst_move"
+        ),
+        burst_spread=checked(
+            [burst_spreads(model.bursts, regime.tail) for regime in model.regimes.values()],
+            np.float64,
+            (regimes, len(model.bursts)),
+            "burst_spread",
+        ),
+        burst_mixing=checked_index(burst_mixing, (regimes,), -1, len(tables), "burst_mixing"),
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
         due=_funding_due(plan, steps),
         has_funding=int(np.any(funding != 0.0)),

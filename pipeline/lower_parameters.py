@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.structs import DOUBLE_EXPONENTIAL, NORMAL, Floats
+from pipeline.bursts import burst_moves
 from pipeline.correlation import blend_correlation
 from pipeline.effects import Correlation, Drift, Funding, Tail, Volatility, value_of
 from pipeline.jumps import DoubleExponentialJumps, Jumps
@@ -53,6 +54,7 @@ class ParameterSet:
     jumps: list[StepJumps]
     funding: Floats
     overlay: Floats
+    bursts: Floats
 
 
 class StepJumps(NamedTuple):
@@ -110,10 +112,11 @@ class Parameters:
             jumps,
             funding,
             overlay,
+            self._bursts(effects),
         )
         # jumps are the model's own, the same in every set, or none
-        rates = funding.tobytes(), overlay.tobytes()
-        return self.sets.put((drift.tobytes(), number, tuple(mixing), *rates, replaced), entry)
+        others = funding.tobytes(), overlay.tobytes(), entry.bursts.tobytes()
+        return self.sets.put((drift.tobytes(), number, tuple(mixing), *others, replaced), entry)
 
     def _regime(
         self, regime: Regime, effects: tuple[Lasting, ...]
@@ -141,6 +144,17 @@ class Parameters:
                     added = [value_of(effect.add, a, assets, 0.0) for a in assets]
                     funding = funding * effect.multiply + added
         return drift, volatility, correlation, nu, funding
+
+    def _bursts(self, effects: tuple[Lasting, ...]) -> Floats:
+        """(U, A): log returns of bursts, which only volatility's factors touch, for held assets; a perpetual
+        moves with its asset. Zero where history stands in the model's place."""
+        assets = self.model.assets
+        moves = burst_moves(self.model.bursts, assets)
+        for effect in effects:
+            if isinstance(effect, Volatility):
+                moves = moves * [value_of(effect.multiply, a, assets, 1.0) for a in assets]
+        held = np.ascontiguousarray(moves[:, self.columns])
+        return np.zeros_like(held) if is_replaced(effects) else held
 
     def _target(self, effect: Correlation) -> Floats:
         size = len(self.model.assets)

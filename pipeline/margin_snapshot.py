@@ -125,7 +125,7 @@ def daily_deviations(model: MarketModel) -> dict[str, float]:
     """Per asset the standard deviation of a day's return, as a fraction: sqrt(sum_k law_k vol_k^2 / 365).
 
     `law` is the model's initial law over the regimes, `vol` their annualised volatility, at the level of the
-    start. Jumps, and changes of regime or level within the day, are left out.
+    start. Jumps, bursts, and changes of regime or level within the day, are left out.
     """
     law = (model.initial_law() * model.initial_variance()).tolist()
     weighed = list(zip(law, model.regimes.values(), strict=True))

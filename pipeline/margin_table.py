@@ -32,7 +32,8 @@ PRICES = (
     "maintenance margin, what the other positions need included. All that the pool has on the asset moves, "
     "coins held as collateral too; other assets stand still. Distance: the move to it, up or down, in "
     "percent of the mark, negative where the pool is liquidatable until there; and in daily standard "
-    "deviations, sqrt(sum of P(regime) x volatility^2 / 365) under the model's initial law, without jumps.",
+    "deviations, sqrt(sum of P(regime) x volatility^2 / 365) under the model's initial law, without jumps or "
+    "bursts.",
     "Bankruptcy price: under dydx_v4, where closing the position uses up its share of the pool's equity, by "
     "maintenance margin; elsewhere, where the pool's equity without haircuts is zero, other assets standing "
     "still. Fillable price, dydx_v4 only: the worst a liquidation accepts, undefined where the pool is not "

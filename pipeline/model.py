@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import fsum, isfinite
+from math import fsum, isfinite, sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,6 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.bursts import (
+    MOST_BURSTS,
+    Burst,
+    burst_drift,
+    burst_products,
+    describe_bursts,
+)
 from pipeline.chain import stationary_law
 from pipeline.coherence import find_model_faults
 from pipeline.faults import Part, refuse, refuse_value
@@ -69,6 +76,9 @@ class Filtered(Part):
     levels: dict[str, dict[str, Fraction]] | None = None
 
 
+Bursts = Annotated[tuple[Burst, ...], Field(max_length=MOST_BURSTS)]
+
+
 class DrawnLaw(Part):
     """`Filtered` under a draw's figures, as of the same time."""
 
@@ -83,6 +93,8 @@ class Draw(Part):
     transitions: dict[str, dict[str, Fraction]] = Field(default={})
     levels: Levels | None = None
     filtered: DrawnLaw | None = None
+    bursts: Bursts | None = None
+    """None: the model's own."""
 
 
 class MarketModel(Part):
@@ -104,6 +116,7 @@ class MarketModel(Part):
     regimes: Annotated[dict[str, Regime], Field(min_length=1)]
     transitions: dict[str, dict[str, Fraction]] = Field(default={})
     levels: Levels | None = None
+    bursts: Bursts = ()
     filtered: Filtered | None = None
     calibration: Calibration | None = None
     parameter_draws: Annotated[tuple[Draw, ...], Field(min_length=2)] | None = None
@@ -121,6 +134,7 @@ class MarketModel(Part):
             object.__setattr__(self, "initial", {k: self.initial.get(k, 0.0) for k in names})
         if self.levels is not None:
             object.__setattr__(self, "levels", _complete_levels(self.levels))
+        object.__setattr__(self, "bursts", tuple(burst.completed(self.assets) for burst in self.bursts))
         return self
 
     @property
@@ -189,6 +203,35 @@ class MarketModel(Part):
         """The mean square of the level's scale in the long run."""
         return float(stationary_law(self.level_matrix()) @ self.level_scales() ** 2)
 
+    def stationary_scale(self) -> float:
+        """The mean of the level's scale in the long run."""
+        return float(stationary_law(self.level_matrix()) @ self.level_scales())
+
+    def total_drift(self, regime: str) -> dict[str, float]:
+        """A regime's drift of the log price by asset, jumps and bursts included, the latter at the mean of
+        the level's scale in the long run."""
+        added = self.stationary_scale() * burst_drift(self.bursts, self.assets, self.step)
+        own = self.regimes[regime].total_drift()
+        return {asset: own[asset] + more for asset, more in zip(self.assets, added.tolist(), strict=True)}
+
+    def total_volatility(self, regime: str) -> dict[str, float]:
+        """A regime's volatility by asset, jumps and bursts included, the latter at the mean square of the
+        level's scale in the long run."""
+        found = self.regimes[regime]
+        products = burst_products(self.bursts, self.assets, self.step, found.tail)
+        added = self.stationary_variance() * np.diagonal(products)
+        own = found.total_volatility()
+        return {
+            asset: sqrt(own[asset] ** 2 + more)
+            for asset, more in zip(self.assets, added.tolist(), strict=True)
+        }
+
+    @property
+    def added_moves(self) -> str:
+        """What moves prices beside drift and diffusion, in words; nothing where nothing does."""
+        jumps = any(regime.jumps is not None for regime in self.regimes.values())
+        return " and ".join(word for word, there in (("jumps", jumps), ("bursts", self.bursts)) if there)
+
     @property
     def has_wicks(self) -> bool:
         """Whether `monitoring: wick` has anything to go by: all regimes have wicks, or none."""
@@ -201,6 +244,8 @@ class MarketModel(Part):
         model = self.model_copy(update={"parameter_draws": None}).document()
         regimes = {name: {**regime, **draw["regimes"][name]} for name, regime in model["regimes"].items()}
         filtered = None if model["filtered"] is None else {**model["filtered"], **draw["filtered"]}
+        if draw["bursts"] is None:
+            del draw["bursts"]
         if draw["levels"] is not None:  # the order of levels decides which random numbers they get
             scale = draw["levels"]["scale"]
             draw["levels"]["scale"] = {name: scale[name] for name in self.level_names}
@@ -224,12 +269,14 @@ def _complete_levels(levels: Levels) -> Levels:
 
 
 def list_totals(model: MarketModel) -> Iterator[str]:
-    """A line for each regime with jumps: drift and volatility with jumps counted in."""
+    """A line for each regime with jumps, or with bursts, which all have: drift and volatility with them
+    counted in. Then a line for each burst."""
     for name, regime in model.regimes.items():
-        if regime.jumps is not None:
-            drift, volatility = regime.total_drift(), regime.total_volatility()
+        if regime.jumps is not None or model.bursts:
+            drift, volatility = model.total_drift(name), model.total_volatility(name)
             told = ", ".join(f"{a} {drift[a]:.4g} and {volatility[a]:.4g}" for a in model.assets)
-            yield f"regime {name}, drift and volatility a year with jumps: {told}"
+            yield f"regime {name}, drift and volatility a year with {model.added_moves}: {told}"
+    yield from describe_bursts(model.bursts)
 
 
 def complete_model(document: Any) -> Any:

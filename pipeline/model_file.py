@@ -52,7 +52,8 @@ _HEADER = """\
 # tail: degrees of freedom of the Student-t. transitions: probabilities per step, from the row to the column.
 # wick: how far prices leave the path within a step and come back, in standard deviations of the step.
 # levels: how loud the whole market is; a chain of its own, whose scale multiplies every volatility.
-# bursts: moves that a step may bring besides, so often a year, of these log returns times the level's scale.
+# bursts: what comes so many times a year, each time in one step; adds move x (1 + spread w n) to log returns,
+# times the level's scale; n is a standard normal, w as heavy as the regime's tail.
 # filtered: the law of the regime over the first step after as_of, given the prices up to as_of; and that of
 # the level, given the regime too.
 """
@@ -63,7 +64,7 @@ _DRAWS = """\
 
 def write_model(model: MarketModel, path: Path | str) -> None:
     """Write a model as a YAML file that people can read and a plan can name; raises StoreError."""
-    document = {key: value for key, value in model.document().items() if value is not None}
+    document = {key: value for key, value in model.document().items() if value is not None and value != []}
     document["regimes"] = {
         name: {key: value for key, value in regime.items() if value is not None or key == "tail"}
         for name, regime in document["regimes"].items()

@@ -44,11 +44,12 @@ def find_scenario_faults(scenario: Document, around: Surroundings) -> Iterator[F
 
 
 def find_still(model: Document) -> set[str]:
-    """Assets without volatility in any regime of a model; none where there are jumps."""
+    """Assets without volatility in any regime of a model, or a burst; none where there are jumps."""
     regimes = model.get("regimes", {}).values()
     if any(regime.get("jumps") for regime in regimes):
         return set()
     moving = {a for regime in regimes for a, x in regime.get("volatility", {}).items() if x}
+    moving |= {a for burst in model.get("bursts") or () for a, x in burst.get("move", {}).items() if x}
     return set(model.get("assets", ())) - moving
 
 

@@ -44,6 +44,7 @@ STEP, FACTORS, JUMP_SIZE = 0, 1 << 8, 1 << 16
 REGIME, MIXING, LEVEL, JUMPS = 0, 1, 2, 3  # which of the four uniforms of a step
 JUMP_TIME, JUMP_SPLIT, JUMP_PATH, BRIDGE = 1 << 20, 1 << 21, 1 << 22, 1 << 23
 WICK = 1 << 24
+BURST = 1 << 31
 FUNDING, FUNDING_START, BASIS_START = 1 << 27, (1 << 27) + (1 << 20), (1 << 28) + (1 << 20)
 
 
@@ -190,6 +191,25 @@ def count_jumps(problem: Problem, regime: Regime, u: float) -> int:
     """The Poisson quantile at u."""
     mean = regime.intensity * problem.step_years
     return next((n for n in range(problem.most_jumps) if u <= poisson.cdf(n, mean)), problem.most_jumps)
+
+
+def find_burst(problem: Problem, place: Place, regime: int, level: int, parameters: int) -> Floats:
+    """The part of its model step's burst that falls in one simulation step, by asset."""
+    model_step = place._replace(step=place.step - place.step % problem.substeps)
+    u, df = draw_uniforms(model_step, BURST)[1], problem.sets[0][regime].df
+    rates = [burst.per_year for burst in problem.bursts]
+    comes = 1.0 - math.exp(-sum(rates) * problem.substeps * problem.step_years)
+    below = 0.0
+    for burst in problem.bursts:
+        below += comes * burst.per_year / sum(rates)
+        if u < below:
+            # heavy as sqrt(df / chi2): the model's own tails, whatever the parameter set makes of returns
+            chi = 1.0 if df is None else math.sqrt(df / chi2.ppf(draw_step_uniforms(model_step)[MIXING], df))
+            size = 1.0 + burst.spread * chi * draw_normals(model_step, BURST)[0]
+            factor = problem.burst_factors[parameters] if problem.burst_factors else 1.0
+            whole = problem.levels.scale[level] * size * factor * burst.move
+            return np.asarray(whole / problem.substeps)
+    return np.zeros(problem.assets)
 
 
 def load_factors(volatility: Floats, correlation: Floats) -> Floats:
@@ -604,15 +624,19 @@ class _Walk:
                 if problem.bridge:
                     self._judge_all(price)
             regime = problem.sets[scenario.sets[step]][regimes[step]]
-            price = self._take_step(step, at_level(regime, problem.levels.scale[levels[step]]), price)
+            place = Place(self.seed, self.path, step)
+            burst = find_burst(problem, place, regimes[step], levels[step], scenario.sets[step])
+            regime = at_level(regime, problem.levels.scale[levels[step]])
+            price = self._take_step(step, regime, price, burst[problem.spot_of])
             if step + 1 in problem.horizons:
                 for r, (_, pool) in enumerate(self.pools):
                     equity = hold(problem, pool, price, self.paid[r], self.leverages)
                     self.equity[r, :, self.horizon] = equity
 
-    def _take_step(self, step: int, regime: Regime, before: Floats) -> Floats:
+    def _take_step(self, step: int, regime: Regime, before: Floats, burst: Floats) -> Floats:
         problem, place = self.problem, Place(self.seed, self.path, step)
         weight, jumps, jump_sum, move = _draw_return(problem, regime, place)
+        move = move + burst
         if problem.marks:
             move = self._move_basis(regime, place, weight, move)
         price = move_prices(problem, before, move)

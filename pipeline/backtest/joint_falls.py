@@ -23,20 +23,23 @@ def simulate_returns(model: MarketModel, periods: int, steps: int, seed: int) ->
     """
     figures = figures_of(model)
     factors, nu, scales = np.linalg.cholesky(figures.scatter), figures.nu, figures.scales
-    chains = [figures.level_transitions, figures.transitions]
+    chains, bursts = [figures.level_transitions, figures.transitions], figures.with_none()
     rng = np.random.default_rng(seed)
     total = np.zeros((periods, len(model.assets)))
     for first in range(0, periods, _CHUNK):
         part = total[first : first + _CHUNK]
         level, regime = (_draw_states(stationary_law(chain)[None], len(part), rng) for chain in chains)
         for _ in range(steps):
+            kind = rng.choice(len(bursts.law), len(part), p=bursts.law)
             for k in np.unique(regime):
                 here = np.flatnonzero(regime == k)
-                w = scales[level[here]]
+                w = np.ones(len(here))
                 if np.isfinite(nu[k]):
-                    w = w * np.sqrt(nu[k] / rng.chisquare(nu[k], len(here)))
+                    w = np.sqrt(nu[k] / rng.chisquare(nu[k], len(here)))
                 noise = rng.standard_normal((len(here), part.shape[1])) @ factors[k].T
-                part[here] += figures.means[k] + w[:, None] * noise
+                size = 1.0 + bursts.spread[kind[here]] * w * rng.standard_normal(len(here))
+                move = w[:, None] * noise + size[:, None] * bursts.moves[kind[here]]
+                part[here] += figures.means[k] + scales[level[here], None] * move
             level = _draw_states(chains[0][level], len(part), rng)
             regime = _draw_states(chains[1][regime], len(part), rng)
     return total

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backtest.bars import Bars
+from pipeline.bursts import burst_law, burst_moves
 from pipeline.chain import stationary_law
-from pipeline.figures import Figures
+from pipeline.figures import Bursts, Figures
 from pipeline.model import MarketModel
 from pipeline.panel import read_panel
 from pipeline.regime_climb import weigh_states
@@ -49,6 +50,11 @@ def figures_of(model: MarketModel) -> Figures:
     with np.errstate(invalid="ignore"):
         share = np.where(np.isfinite(nu), (nu - 2.0) / nu, 1.0)
     levels = model.level_matrix()
+    bursts = None
+    if model.bursts:
+        law = np.diff(burst_law(model.bursts, model.step), prepend=0.0)
+        spread = np.array([burst.spread for burst in model.bursts])
+        bursts = Bursts(law, burst_moves(model.bursts, model.assets), spread)
     return Figures(
         means=means,
         scatter=covariances * share[:, None, None],
@@ -57,4 +63,5 @@ def figures_of(model: MarketModel) -> Figures:
         scales=model.level_scales(),
         level_transitions=levels,
         initial=np.outer(stationary_law(levels), model.stationary_law()),
+        bursts=bursts,
     )

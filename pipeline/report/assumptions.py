@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pipeline.bursts import Burst, describe_bursts
 from pipeline.model import MarketModel
 from pipeline.report.venues import list_markets, venues_of
 from pipeline.units import parse_duration
@@ -69,7 +70,7 @@ def _words(value: Any) -> str:
 def describe_model(model: Mapping[str, Any]) -> ModelTable:
     """Expected stay, tail and jumps of each regime, and the volatility of each asset, annualised.
 
-    With jumps, drift and volatility that count them too.
+    With jumps or bursts, drift and volatility that count them too.
     """
     regimes = model["regimes"]
     hours = parse_duration(model["step"]).total_seconds() / 3600
@@ -86,19 +87,20 @@ def describe_model(model: Mapping[str, Any]) -> ModelTable:
         )
         for asset in model["assets"]
     ]
-    if any(regime["jumps"] for regime in regimes.values()):
+    if model.get("bursts") or any(regime["jumps"] for regime in regimes.values()):
         rows += _totals(model)
     return ModelTable(tuple(regimes), tuple(rows), tuple(_notes(model)))
 
 
 def _totals(model: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What drift and volatility are with the jumps counted in: the model's own figures leave them out."""
-    regimes = MarketModel.model_validate(model).regimes.values()
-    totals = [(regime.total_drift(), regime.total_volatility()) for regime in regimes]
+    """What drift and volatility are with jumps and bursts counted in: the model's own leave them out."""
+    found = MarketModel.model_validate(model)
+    totals = [(found.total_drift(name), found.total_volatility(name)) for name in found.regime_names]
     for asset in model["assets"]:
         drifts = tuple(f"{100 * drift[asset]:.1f} %".replace("-", "−") for drift, _ in totals)
-        yield f"drift {asset}, with jumps", drifts
-        yield f"volatility {asset}, with jumps", tuple(f"{100 * each[asset]:.1f} %" for _, each in totals)
+        yield f"drift {asset}, with {found.added_moves}", drifts
+        volatilities = tuple(f"{100 * each[asset]:.1f} %" for _, each in totals)
+        yield f"volatility {asset}, with {found.added_moves}", volatilities
 
 
 def _notes(model: Mapping[str, Any]) -> Iterator[str]:
@@ -107,6 +109,8 @@ def _notes(model: Mapping[str, Any]) -> Iterator[str]:
     yield f"Regime at the start: {_words(initial)}"
     if initial == "filtered" and filtered is not None:
         yield f"Filtered as of {filtered['as_of']}: {_words(filtered['law'])}"
+    for line in describe_bursts([Burst.model_validate(burst) for burst in model.get("bursts") or ()]):
+        yield line[0].upper() + line[1:]
     if calibration is not None:
         said = [
             f"{key.replace('_', ' ')} {_words(value)}"
@@ -141,7 +145,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     closes = plan["simulation"]["monitoring"] == "close"
     quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
-        "Parameters: " + _parameters(len(plan["model"].get("parameter_draws") or ())),
+        "Parameters: " + _parameters(plan["model"]),
         "Funding: " + (REVERTING if moves else FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
         "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
@@ -156,11 +160,14 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _parameters(draws: int) -> str:
+def _parameters(model: Mapping[str, Any]) -> str:
+    draws = model.get("parameter_draws") or ()
+    given = model.get("bursts") and any(draw.get("bursts") is None for draw in draws)
+    left = "wicks, jumps and bursts" if given else "wicks and jumps"
     if not draws:
         return "the market model is taken as given. Model uncertainty not assessed."
     return (
-        f"errors of the fitted figures are assessed by {draws} draws of them; wicks and jumps are not drawn."
+        f"errors of the fitted figures are assessed by {len(draws)} draws of them; {left} are not drawn."
         " That the market keeps to a model of this form is taken as given."
     )
 

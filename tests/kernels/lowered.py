@@ -138,6 +138,8 @@ def room_for(market: Market) -> tuple[Draws, Step]:
         np.zeros((2, room_for_normals(market.funding_law), LANES)),
         np.zeros((room_for_normals(market.basis_law), LANES)),
         np.zeros((2, LANES)),
+        np.zeros(LANES, np.int64),
+        np.zeros((2, LANES)),
     )
     return draws, step_of(assets)
 
@@ -232,6 +234,26 @@ def _lower_market(problem: Problem) -> Market:
         jump_loading=gather(lambda r: padded(_jump_root(r))[of]),
         jump_sizes=gather(lambda r: NORMAL if r.jump_sides is None else DOUBLE_EXPONENTIAL).astype(np.int64),
         jump_sides=gather(lambda r: np.zeros((len(of), 3)) if r.jump_sides is None else r.jump_sides[of]),
+        burst_law=_burst_law(problem),
+        burst_move=np.array(
+            [
+                [
+                    burst.move[of] * (problem.burst_factors[q][of] if problem.burst_factors else 1.0)
+                    for burst in problem.bursts
+                ]
+                for q in range(len(sets))
+            ]
+        ).reshape(len(sets), -1, len(of)),
+        burst_spread=np.array(
+            [
+                [
+                    burst.spread * (1.0 if r.df is None else np.sqrt(r.df / (r.df - 2.0)))
+                    for burst in problem.bursts
+                ]
+                for r in sets[0]
+            ]
+        ).reshape(len(sets[0]), -1),
+        burst_mixing=mixing[0],
         has_jumps=int(any(r.intensity > 0.0 for regimes in sets for r in regimes)),
         funding=gather(lambda r: r.funding[of]),
         due=np.vstack([problem.due, np.zeros(problem.steps)]),  # coins fund nothing
@@ -248,6 +270,13 @@ def _lower_market(problem: Problem) -> Market:
         wick_cut=np.clip(norm.isf(probability), -100.0, 100.0)[..., of],
         wick_common=np.array([[way.common for way in ways] for ways in wicks]),
     )
+
+
+def _burst_law(problem: Problem) -> Floats:
+    """Cumulative: one comes with probability 1 - exp(-all their rates x step), which one by its rate."""
+    rates = np.array([burst.per_year for burst in problem.bursts])
+    any_of = 1.0 - np.exp(-rates.sum() * problem.substeps * problem.step_years)
+    return np.asarray(np.cumsum(rates) * (any_of / max(rates.sum(), 1.0)))
 
 
 def _wick_law(law: Excess) -> Floats:

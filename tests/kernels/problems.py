@@ -69,6 +69,14 @@ class Rates:
     common: float = 0.0
 
 
+class Burst(NamedTuple):
+    """What comes so many times a year, in one model step: log returns (A,), spread of their size."""
+
+    per_year: float
+    move: Floats
+    spread: float
+
+
 class Scenario(NamedTuple):
     """What holds in each step: parameter set, forced regime or -1, price factors of shocks by step."""
 
@@ -205,6 +213,10 @@ class Problem:
     overlay: tuple[tuple[float, float], ...] = ()
     """Factor on those rates and what is added to them, by parameter set."""
     levels: Levels = ONE_LEVEL
+    bursts: tuple[Burst, ...] = ()
+    """Their tails are those of the first parameter set's regimes, in every set."""
+    burst_factors: tuple[Floats, ...] = ()
+    """(A,) on the moves of bursts, by parameter set."""
 
     @property
     def first_laws(self) -> Floats:
@@ -260,6 +272,21 @@ def random_wicks(seed: int, problem: Problem) -> Problem:
         return Excess(probability, scale, tail, common, lean)
 
     return with_wicks(problem, draw)
+
+
+def with_bursts(seed: int, problem: Problem) -> Problem:
+    """The problem with three bursts of one asset or all, in four model steps of ten; larger in set 1."""
+    rng = np.random.default_rng(seed)
+    assets, years = problem.assets, problem.substeps * problem.step_years
+    share = rng.dirichlet([3.0, 3.0, 3.0])
+    moves = rng.normal(0.0, 0.05, (3, assets))
+    moves[0, 1:] = 0.0
+    spreads = (0.0, 0.4, 1.2)
+    bursts = tuple(
+        Burst(float(-np.log(0.6) / years * share[j]), moves[j], spreads[j]) for j in range(len(moves))
+    )
+    factors = tuple(rng.uniform(1.2, 2.0, assets) if q == 1 else np.ones(assets) for q in range(3))
+    return replace(problem, bursts=bursts, burst_factors=factors)
 
 
 def with_two_sided_jumps(seed: int, problem: Problem) -> Problem:
@@ -332,6 +359,7 @@ def random_problem(
     funding: bool = False,
     rates: bool = False,
     marks: tuple[int, ...] = (),
+    bursts: bool = False,
     scenarios: int = 1,
     step_years: float = 1.0 / 365.0,
     **rest: Any,
@@ -471,4 +499,5 @@ def random_problem(
         "marks": marks,
     }
     problem = Problem(**{**given, **rest})
+    problem = with_bursts(seed, problem) if bursts else problem
     return with_two_sided_jumps(seed, problem) if two_sided else problem

@@ -73,6 +73,16 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         **{"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "two_sided": True},
         **{"marks": (0, 2), "rates": True, "levels": THREE_LEVELS, "substeps": 5},
     },
+    "bursts": {"assets": 3, "regimes": 2, "scenarios": 4, "bursts": True, "funding": True},
+    "bursts-tails": {
+        **{"assets": 3, "regimes": 3, "scenarios": 4, "df": 4.0, "bursts": True, "jumps": True},
+        **{"levels": THREE_LEVELS, "substeps": 5},
+    },
+    "bursts-additive": {"assets": 2, "regimes": 2, "scenarios": 4, "bursts": True, "additive": True},
+    "bursts-states": {
+        **{"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "bursts": True, "jumps": True},
+        **{"marks": (0, 2), "rates": True, "levels": THREE_LEVELS, "two_sided": True},
+    },
     "rates-known": {
         **{"assets": 2, "regimes": 2, "scenarios": 4, "rates": True, "additive": True},
         "known_rates": np.array([3.0, np.nan]),
