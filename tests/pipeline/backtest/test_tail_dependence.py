@@ -64,7 +64,7 @@ def test_simulate_returns__bursts_are_in_it():
     assert daily.mean(axis=0) - without.mean(axis=0) == pytest.approx(
         [-0.02 * n_fall, -0.03 * n_fall + 0.02 * n_rally], abs=4e-4
     )
-    heavier = 6.0 / 4.0  # E(w^2) of the fit's own unit
+    heavier = 0.5 * (1.0 + 6.0 / 4.0)  # E(w^2), with tails in half the hours
     square = n_fall * (1.0 + 0.25 * heavier) * np.outer([0.02, 0.03], [0.02, 0.03])
     square[1, 1] += n_rally * (1.0 + heavier) * 0.02**2
     np.testing.assert_allclose(np.cov(daily.T) - np.cov(without.T), square, rtol=0.1)
