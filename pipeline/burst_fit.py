@@ -8,6 +8,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.burst_densities import burst_shares
 from pipeline.figures import Bursts, Shortest
 from pipeline.panel import Panel
 from pipeline.regime_climb import Climb, climb
@@ -27,22 +28,38 @@ TOLERANCE = 1.0  # nats a round: rare bursts go on changing places with heavy ta
 def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:
     """Climb on from figures without bursts; the climb as it was where bursts don't pay for their figures.
 
-    What pays is a lower BIC. The start has a burst that all assets fall in, and two in which each asset goes
-    its own way, up and down.
+    What pays is a lower BIC, of each burst and of all of them. The start has a burst that all assets fall in,
+    and two in which each asset goes its own way, up and down.
     """
-    begun = replace(ended.figures, bursts=start_bursts(panel))
-    found = climb(panel, begun, shortest, ROUNDS, TOLERANCE)
-    if found is None or found.figures.bursts is None:
-        return ended
-    won = found.expected.log_likelihood - ended.expected.log_likelihood
-    if won < 0.5 * count_figures(found.figures.bursts) * log(len(panel.observed)):
-        return ended
-    return replace(found, trace=ended.trace + found.trace)
+    price = 0.5 * log(len(panel.observed))
+    trace, figures = ended.trace, replace(ended.figures, bursts=start_bursts(panel))
+    while figures.bursts is not None:
+        found = climb(panel, figures, shortest, ROUNDS, TOLERANCE)
+        if found is None or found.figures.bursts is None:
+            break
+        trace, bursts = trace + found.trace, found.figures.bursts
+        paid = find_worth(panel, found) > price * count_figures(bursts)
+        if paid.all():
+            won = found.expected.log_likelihood - ended.expected.log_likelihood
+            return replace(found, trace=trace) if won > price * count_figures(bursts).sum() else ended
+        figures = replace(found.figures, bursts=bursts.only(paid))
+    return ended
 
 
-def count_figures(bursts: Bursts) -> int:
-    """How many numbers bursts are: moves, and how often each comes."""
-    return len(bursts.law) + int(np.count_nonzero(bursts.moves))
+def find_worth(panel: Panel, found: Climb) -> Floats:
+    """(J,): what the log-likelihood would lose by each burst, states being as likely as they are with it.
+
+    A step is as likely without it as the share that it has not in the step; and others come so much more.
+    """
+    shares = burst_shares(panel, found.figures)
+    share = np.einsum("ktmj,tmk->tj", shares, found.expected.smoothed)[panel.observed, 1:]
+    law = found.figures.with_none().law[1:]
+    return np.asarray(len(share) * np.log1p(-law) - np.log1p(-share).sum(axis=0))
+
+
+def count_figures(bursts: Bursts) -> NDArray[np.int64]:
+    """How many numbers each burst is: how often it comes, and its moves, (J,)."""
+    return 1 + np.count_nonzero(bursts.moves, axis=1)
 
 
 def start_bursts(panel: Panel) -> Bursts:

@@ -25,6 +25,12 @@ class Bursts:
     moves: Floats
     spread: Floats
 
+    def only(self, which: NDArray[np.bool_]) -> Bursts | None:
+        """Those of which (J,) is true; None if there are none."""
+        if not which.any():
+            return None
+        return Bursts(self.law[which], self.moves[which], self.spread[which])
+
 
 @dataclass(frozen=True)
 class Figures:

@@ -69,5 +69,5 @@ def bayesian_information(fit: RegimeFit, observations: int) -> float:
     # of the scales, one is the unit
     parameters: int = regimes * by_regime + chains + levels * regimes - 1 + levels - 1
     if fit.figures.bursts is not None:
-        parameters += count_figures(fit.figures.bursts)
+        parameters += int(count_figures(fit.figures.bursts).sum())
     return -2.0 * fit.log_likelihood + parameters * math.log(observations)

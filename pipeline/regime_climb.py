@@ -15,7 +15,7 @@ from scipy.special import digamma
 from kernels.burst_inference import UNLIKELY, list_squares
 from pipeline.burst_densities import burst_densities, cut_parts
 from pipeline.burst_round import maximise_bursts
-from pipeline.figures import Bursts, Figures, Shortest
+from pipeline.figures import Figures, Shortest
 from pipeline.panel import Panel, Pattern, log_densities, squared_distances
 from pipeline.regimes import filter_densities, smooth_densities
 
@@ -86,10 +86,7 @@ def drop_rare(figures: Figures, steps: int) -> Figures:
     bursts = figures.bursts
     if bursts is None:
         return figures
-    kept = bursts.law * steps >= FEWEST
-    if not kept.any():
-        return replace(figures, bursts=None)
-    return replace(figures, bursts=Bursts(bursts.law[kept], bursts.moves[kept], bursts.spread[kept]))
+    return replace(figures, bursts=bursts.only(bursts.law * steps >= FEWEST))
 
 
 def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Expectation:
