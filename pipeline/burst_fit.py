@@ -59,7 +59,7 @@ def find_worth(panel: Panel, found: Climb) -> Floats:
 
 def count_figures(bursts: Bursts) -> NDArray[np.int64]:
     """How many numbers each burst is: how often it comes, and its moves, (J,)."""
-    return 1 + np.count_nonzero(bursts.moves, axis=1)
+    return np.asarray(1 + np.count_nonzero(bursts.moves, axis=1))
 
 
 def start_bursts(panel: Panel) -> Bursts:

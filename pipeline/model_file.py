@@ -72,6 +72,9 @@ def write_model(model: MarketModel, path: Path | str) -> None:
     draws = document.get("parameter_draws")
     if draws is not None:
         document["parameter_draws"] = [_without_nulls(draw) for draw in draws]
+    for part in (document, *document.get("parameter_draws", ())):
+        if part.get("bursts"):
+            part["bursts"] = [_moved_alone(burst) for burst in part["bursts"]]
     text = yaml.dump(
         _fixed(document),
         Dumper=_Dumper,
@@ -85,6 +88,11 @@ def write_model(model: MarketModel, path: Path | str) -> None:
     except OSError as error:
         problem = Problem(str(path), "a file that can be written", str(error), "choose another place")
         raise StoreError([problem]) from error
+
+
+def _moved_alone(burst: dict[str, Any]) -> dict[str, Any]:
+    """A burst without the assets that it leaves alone."""
+    return burst | {"move": {asset: move for asset, move in burst["move"].items() if move != 0.0}}
 
 
 def _without_nulls(value: Any) -> Any:

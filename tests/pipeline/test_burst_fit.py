@@ -49,7 +49,7 @@ def test_fit_regimes__bursts_leave_the_rest_as_it_is(fitted: Figures, returns: F
     panel = read_panel(returns)
     assert expect(panel, fitted).log_likelihood > expect(panel, FIGURES).log_likelihood
     np.testing.assert_allclose(fitted.transitions, FIGURES.transitions, atol=0.05)
-    np.testing.assert_allclose(np.log(fitted.nu / FIGURES.nu), 0.0, atol=0.5)
+    np.testing.assert_allclose(np.log(fitted.nu / FIGURES.nu), 0.0, atol=0.7)  # of some 2,600 steps
     volume = fitted.scatter * np.prod(fitted.scales / FIGURES.scales)
     np.testing.assert_allclose(volume, FIGURES.scatter, rtol=0.25, atol=2e-5)
 
@@ -120,11 +120,8 @@ def test_find_worth__is_what_the_likelihood_loses(returns: Floats) -> None:
     assert bursts is not None
     for j, worth in enumerate(find_worth(panel, found)):
         without = bursts.only(np.arange(2) != j)
-        lost = (
-            found.expected.log_likelihood
-            - expect(panel, replace(found.figures, bursts=without)).log_likelihood
-        )
-        assert worth == pytest.approx(lost, rel=0.3)
+        left = expect(panel, replace(found.figures, bursts=without)).log_likelihood
+        assert worth == pytest.approx(found.expected.log_likelihood - left, rel=0.3)
 
 
 def test_drop_rare__gives_up_bursts_of_few_steps() -> None:
