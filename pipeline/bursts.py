@@ -111,7 +111,5 @@ def find_burst_faults(
     if step is not None:
         mean = fsum(burst.get("per_year", 0.0) for burst in bursts) * (step / YEAR)
         if mean > 1.0:
-            expected = "at most one burst a step on average, all of them together: no two come in one step"
-            yield Fault(
-                ("bursts",), expected, f"{mean:.4g}", "lower `per_year`, or take a shorter model step"
-            )
+            expected = "at most one burst a model step on average: no two come in the same one"
+            yield Fault(("bursts",), expected, f"{mean:.4g}", "lower `per_year`, or fit to shorter steps")
