@@ -20,11 +20,13 @@ from scipy.stats import genpareto, norm
 
 from kernels.wicks import FURTHEST
 from pipeline.blocks import Block
+from pipeline.burst_densities import burst_shares
 from pipeline.calibrate import MOST_LEVELS, SHORTEST_LEVEL, calibrate
 from pipeline.engine import simulate_block
 from pipeline.figures import Shortest
 from pipeline.history import Prices, load_prices
 from pipeline.model import MarketModel
+from pipeline.panel import read_panel
 from pipeline.plan import plan_from_document
 from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.wick_fit import WickFit, fit_wicks
@@ -137,7 +139,7 @@ def simulate(model: MarketModel, monitoring: str) -> Shares:
 
 
 def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
-    """Bridges and wicks drawn between the closes that really were, given regime and w as these tell them."""
+    """Bridges and wicks drawn between the closes that really were, given state, burst and w as these tell."""
     rng = np.random.default_rng(SEED)
     closes, returns = prices.close, prices.log_returns()
     hours, assets = returns.shape
@@ -145,13 +147,20 @@ def replay(prices: Prices, fit: RegimeFit, wicks: WickFit) -> Shares:
     factor = np.linalg.cholesky(fit.covariances)
     inverse = np.linalg.inv(fit.covariances)
     deviation = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2))
+    bursts, shares = fit.figures.with_none(), burst_shares(read_panel(returns), fit.figures)
     total = {name: np.zeros(len(levels)) for name, (_, levels) in BOOKS.items()}
     for _ in range(DRAWS):
         states = fit.smoothed.reshape(hours, -1)
         state = (rng.random(hours)[:, None] > np.cumsum(states, axis=1)[:, :-1]).sum(axis=1)
         level, k = np.divmod(state, len(fit.figures.nu))
-        nu, loud, off = fit.figures.nu[k], fit.figures.scales[level], returns - fit.figures.means[k]
-        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off) / loud**2
+        kinds = np.cumsum(shares[k, np.arange(hours), level], axis=1)[:, :-1]
+        kind = (rng.random(hours)[:, None] > kinds).sum(axis=1)
+        nu, loud, move = fit.figures.nu[k], fit.figures.scales[level], bursts.moves[kind]
+        off = (returns - fit.figures.means[k]) / loud[:, None] - move
+        across, size = (np.einsum("ta,tab,tb->t", move, inverse[k], x) for x in (off, move))
+        wider = bursts.spread[kind] ** 2 * nu / (nu - 2.0)
+        distance = np.einsum("ta,tab,tb->t", off, inverse[k], off)
+        distance -= wider * across**2 / (1.0 + wider * size)
         chi2 = 2.0 * rng.gamma((nu + assets) / 2.0) / (1.0 + distance / (nu - 2.0))
         w = loud * np.sqrt((nu - 2.0) / chi2)
         noise = np.einsum("tab,tb->ta", factor[k], rng.standard_normal((hours, assets)))
@@ -197,7 +206,8 @@ def found() -> Judgement:
     assert quarters.low is not None
     model = calibrate(hourly, None, REGIMES, SEED)
     shortest = Shortest(level=SHORTEST_LEVEL / hourly.step)
-    fit = fit_regimes(hourly.log_returns(), REGIMES, SEED, shortest=shortest, levels=MOST_LEVELS)
+    returns = hourly.log_returns()
+    fit = fit_regimes(returns, REGIMES, SEED, shortest=shortest, levels=MOST_LEVELS, bursts=True)
     at_closes, at_lows, low, high = {}, {}, {}, {}
     for name, (weights, levels) in BOOKS.items():
         book = np.array(weights)
