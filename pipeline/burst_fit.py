@@ -22,7 +22,7 @@ SPREAD = (
     0.5  # of the size of a burst: free, it widens until a burst has no direction, and forecasts no better
 )
 ROUNDS = 60
-TOLERANCE = 1.0  # nats a round: rare bursts go on changing places with heavy tails, and nothing else moves
+TOLERANCE = 0.1  # nats a round: bursts go on changing places with heavy tails, and nothing else moves
 
 
 def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:

@@ -68,6 +68,9 @@ WICKS = (
         common=np.array([0.5, 0.6]),
     ),
 )
+BURSTS_A_YEAR = np.array([150.0, 250.0])  # a fall of all, and rallies of the last asset
+BURST_MOVES = np.array([[-0.025, -0.030, -0.050], [0.0, 0.0, 0.040]])
+BURST_SPREAD = 0.5
 FUNDING = Reverting(
     level=np.array([[0.08, 0.10, 0.15], [-0.20, -0.10, 0.60]]),
     deviation=np.array([[0.10, 0.12, 0.20], [0.40, 0.30, 0.50]]),
@@ -104,8 +107,8 @@ def correlation_matrices() -> Floats:
     return matrices
 
 
-def draw_history(steps: int, seed: int) -> History:
-    """So many hours of the market, from its stationary law."""
+def draw_history(steps: int, seed: int, bursts: bool = False) -> History:
+    """So many hours of the market, from its stationary law; with bursts, if asked for."""
     rng = np.random.default_rng(seed)
     regime, level = _draw_chain(TRANSITIONS, steps, rng), _draw_chain(LEVEL_TRANSITIONS, steps, rng)
     nu = NU[regime]
@@ -115,6 +118,9 @@ def draw_history(steps: int, seed: int) -> History:
     normal = np.einsum("tab,tb->ta", roots, rng.standard_normal((steps, 3)))
     deviation = VOLATILITY[regime] * np.sqrt(YEARS)
     returns = DRIFT[regime] * YEARS + mixing * deviation * normal
+    if bursts:
+        heavy = mixing[:, 0] * np.sqrt(nu / (nu - 2.0))
+        returns = returns + _draw_bursts(SCALES[level], heavy, np.random.default_rng((seed, 1)))
     log_price = np.vstack([np.zeros(3), np.cumsum(returns, axis=0)])
     along = np.clip(returns / (SCALES[level][:, None] * deviation), -6.0, 6.0)
     extremes = [
@@ -138,6 +144,15 @@ def _draw_chain(transitions: Floats, steps: int, rng: np.random.Generator) -> ND
     for t in range(1, steps):
         state[t] = state[t - 1] ^ (u[t] < leave[state[t - 1]])
     return state
+
+
+def _draw_bursts(scale: Floats, heavy: Floats, rng: np.random.Generator) -> Floats:
+    """What bursts add to returns, (T, A), in steps of a scale and so heavy, (T,) both."""
+    whole = BURSTS_A_YEAR.sum()
+    each = -np.expm1(-whole * YEARS) * BURSTS_A_YEAR / whole
+    kind = np.searchsorted(np.cumsum(each), rng.random(len(scale)))  # the last one is none
+    size = scale + BURST_SPREAD * heavy * rng.standard_normal(len(scale))
+    return np.asarray(size[:, None] * np.vstack([BURST_MOVES, np.zeros(3)])[kind])
 
 
 def _draw_depths(

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from pipeline.figures import Shortest
+from pipeline.figures import Figures, Shortest
 from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.parameter_draws import draw_fits
 from pipeline.regime_fit import RegimeFit, fit_regimes
@@ -40,7 +40,10 @@ SCALES: dict[str, Callable[[Floats], Floats]] = {  # on which figures of draws a
     "leaving level": lambda p: np.log(p / (1.0 - p)),
     "level": np.log,
     "drift": np.asarray,
+    "burst rate": np.log,
+    "burst move": np.asarray,
 }
+NEVER = 1.0  # a year: the rate of a burst that was not found
 
 
 class Known(NamedTuple):
@@ -73,6 +76,13 @@ def list_known() -> Iterator[Known]:
     for k, regime in enumerate(REGIMES):
         for a, asset in enumerate(ASSETS):
             yield Known("drift", f"{regime} {asset}", market.DRIFT[k, a], 0.0)
+    names = ("fall of all", f"rise of {ASSETS[-1]}")
+    for name, rate in zip(names, market.BURSTS_A_YEAR, strict=True):
+        yield Known("burst rate", name, rate, 0.0)
+    for name, move in zip(names, market.BURST_MOVES, strict=True):
+        for asset, value in zip(ASSETS, move, strict=True):
+            if value:
+                yield Known("burst move", f"{name}: {asset}", value, 0.0)
     for key in ("probability", "scale", "tail", "lean"):
         for k, regime in enumerate(REGIMES):
             for way, law in zip(WAYS, market.WICKS, strict=True):
@@ -119,8 +129,23 @@ def read_regimes(fit: RegimeFit) -> Floats:
             1.0 - np.diag(figures.level_transitions),
             figures.scales,
             (figures.means / YEARS).ravel(),
+            *read_bursts(figures),
         ]
     )
+
+
+def read_bursts(figures: Figures) -> tuple[Floats, Floats]:
+    """Rates a year of the fall of all and of the rise of the last asset; and their moves."""
+    bursts = figures.with_none()
+    whole = bursts.law[1:].sum()
+    rates = bursts.law / max(whole, 1e-9) * -np.log1p(-whole) / YEARS
+    moved = np.count_nonzero(bursts.moves, axis=1)
+    kinds = moved == len(ASSETS), (moved == 1) & (bursts.moves[:, -1] > 0.0)
+    rate, move = np.full(2, NEVER), np.zeros((2, len(ASSETS)))
+    for i, which in enumerate(map(np.flatnonzero, kinds)):
+        if len(which):
+            rate[i], move[i] = rates[which[0]], bursts.moves[which[0]]
+    return rate, np.r_[move[0], move[1, -1]]
 
 
 def read_wicks(wicks: WickFit) -> Floats:
@@ -138,7 +163,7 @@ def calibrate(history: History, seed: int) -> tuple[RegimeFit, Floats]:
     """A fit from two cold starts, as from a person's files, and all figures found."""
     prices = history.prices
     returns = prices.log_returns()
-    fit = fit_regimes(returns, 2, seed, starts=2, shortest=SHORTEST, levels=2)
+    fit = fit_regimes(returns, 2, seed, starts=2, shortest=SHORTEST, levels=2, bursts=True)
     regimes = fit.smoothed.sum(axis=1)
     states = [fit_funding(each, regimes, returns, HOUR) for each in (history.funding, history.basis)]
     found = [read_regimes(fit), read_wicks(fit_wicks(prices, fit, seed)), *map(read_state, states)]
@@ -161,7 +186,7 @@ def test_calibration__recovers_what_was_simulated() -> None:
     known = list(list_known())
     found, held, stated = [], [], []
     for seed in range(REPETITIONS):
-        history = draw_history(HOURS, seed)
+        history = draw_history(HOURS, seed, bursts=True)
         fit, figures = calibrate(history, seed)
         returns = history.prices.log_returns()
         drawn = np.array(
@@ -191,8 +216,9 @@ def test_calibration__recovers_what_was_simulated() -> None:
 def test_calibration__recovers_one_history() -> None:
     """The first of the hundred, for the quick suite: what it finds is near what it was drawn from."""
     known = list(list_known())
-    figures = calibrate(draw_history(HOURS, 0), 0)[1]
+    figures = calibrate(draw_history(HOURS, 0, bursts=True), 0)[1]
     families = {"volatility": 0.5, "correlation": 0.1, "tail": 0.4, "leaving": 0.7, "level": 0.5}
+    families |= {"burst rate": 0.5, "burst move": 0.3}
     for each, value in zip(known, figures, strict=True):
         if each.family in families:
             assert value == pytest.approx(each.true, rel=families[each.family]), each
