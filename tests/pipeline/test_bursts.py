@@ -65,7 +65,7 @@ def test_bursts__an_asset_left_out_does_not_move() -> None:
 @pytest.mark.parametrize(
     ("burst", "where", "words"),
     [
-        ({"move": {}}, "bursts[0].move", "1"),
+        ({"move": {}}, "bursts[0].move", "say who moves"),
         ({"move": {"BTC": 0.0, "ETH": 0.0}}, "bursts[0].move", "not 0"),
         ({"move": {"BTX": 0.1}}, "bursts[0].move.BTX", "did you mean `BTC`?"),
         ({"move": {"BTC": float("nan")}}, "bursts[0].move.BTC", "finite"),
@@ -76,7 +76,7 @@ def test_bursts__an_asset_left_out_does_not_move() -> None:
         ({"spread": -0.1}, "bursts[0].spread", "at least 0"),
         ({"spread": "wide"}, "bursts[0].spread", "number"),
         ({"often": 1}, "bursts[0].often", "known key"),
-        ({"per_year": 9000.0}, "bursts", "at most one burst a model step on average"),
+        ({"per_year": 9000.0}, "bursts[0].per_year", "at most one burst a model step on average"),
     ],
 )
 def test_bursts__refused(burst: dict[str, Any], where: str, words: str) -> None:
@@ -85,8 +85,13 @@ def test_bursts__refused(burst: dict[str, Any], where: str, words: str) -> None:
 
 
 def test_bursts__tells_all_that_is_wrong_at_once() -> None:
-    wrong = [{"per_year": -1, "move": {"BTX": 0.1}, "spread": -1}, {"per_year": 1, "move": {}, "spread": 0}]
-    assert len(faults_of(bursting(*wrong)["model"])) == 4
+    wrong = [
+        {"per_year": 9000, "move": {"BTX": 0.1}, "spread": -1},
+        {"per_year": -1, "move": {}, "spread": 0},
+    ]
+    assert set(faults_of(bursting(*wrong)["model"])) == {
+        f"model: bursts[{at}" for at in ("0].move.BTX", "0].spread", "0].per_year", "1].per_year", "1].move")
+    }
     many = bursting(*[FALL | {"per_year": 0.1}] * (MOST_BURSTS + 1))
     assert f"at most {MOST_BURSTS}" in str(faults_of(many["model"]))
 
@@ -264,7 +269,10 @@ def test_drawn__own_bursts_the_models_or_none() -> None:
     draws[1]["bursts"] = [FALL | {"move": {"BTX": 1.0}}]
     draws[3]["bursts"] = [FALL | {"per_year": 9000.0}]
     found = faults_of(document)
-    assert set(found) == {"model: parameter_draws[1].bursts[0].move.BTX", "model: parameter_draws[3].bursts"}
+    assert set(found) == {
+        "model: parameter_draws[1].bursts[0].move.BTX",
+        "model: parameter_draws[3].bursts[0].per_year",
+    }
 
 
 # --- moments and words ----------------------------------------------------------------------------
