@@ -16,6 +16,7 @@ from pipeline.bursts import MOST_BURSTS, Burst, burst_drift, burst_law, burst_pr
 from pipeline.engine import simulate_block
 from pipeline.errors import PlanError
 from pipeline.lower_market import lower_market
+from pipeline.mixing import mixing_table
 from pipeline.model import MarketModel, list_totals, model_from_document
 from pipeline.model_file import write_model
 from pipeline.paths import simulate_paths
@@ -119,9 +120,17 @@ def test_lower_market__bursts() -> None:
     market, _ = stormy({"effect": "tail", "df": 3.0})
     assert market.burst_move[0].tolist() == [[-0.031, -0.04], [0.0, 0.034]]
     np.testing.assert_allclose(market.burst_spread, np.array([[1.0], [sqrt(2.0)]]) * [0.35, 0.6])
-    # the model's own tails, whatever the scenario makes of returns
     assert market.burst_mixing.tolist() == [-1, market.mixing[0, 1]]
     assert len(market.burst_law) == 2
+
+
+def test_lower_market__bursts_have_the_models_own_tails() -> None:
+    document = bursting()
+    document["scenarios"][2]["effects"] = [{"effect": "tail", "df": 3.0}]
+    document["scenarios"].reverse()  # the heavier tail is the first that is needed
+    market = lower_market(plan_from_document(document))
+    np.testing.assert_array_equal(market.mixing_tables[market.mixing[0, 1]], mixing_table(3.0))
+    np.testing.assert_array_equal(market.mixing_tables[market.burst_mixing[1]], mixing_table(4.0))
 
 
 def test_lower_market__volatility_scales_bursts_and_nothing_else_touches_them() -> None:
@@ -220,6 +229,14 @@ def test_simulate_paths__volatility_scales_them_and_a_replay_has_none() -> None:
         scaled = base * [3.0, 2.0]
         scaled[:, 2:6] = (scaled[:, 2:6] if mode == "add" else 0.0) + 0.01 * np.arange(1, 5)[:, None]
         np.testing.assert_allclose(storm, scaled, atol=1e-12)
+
+
+def test_simulate_paths__heavier_tails_of_a_scenario_leave_them_alone() -> None:
+    document = still({"effect": "tail", "df": 2.5})
+    document["model"]["regimes"]["only"]["tail"] = 6.0
+    base, storm = returns_of(document, 64), returns_of(document, 64, document["scenarios"][1]["name"])
+    assert base.any()
+    np.testing.assert_array_equal(storm, base)
 
 
 def test_simulate_paths__levels_scale_them() -> None:
