@@ -37,8 +37,8 @@ class Burst(Part):
     per_year: Annotated[Positive, Field(le=1e6)]
     move: Annotated[
         dict[str, Annotated[Finite, Field(ge=-20, le=20)]],
-        Field(min_length=1),
         AfterValidator(_check_moves),
+        Field(json_schema_extra={"minProperties": 1}),
     ]
     spread: Annotated[NonNegative, Field(le=100)]
 
@@ -109,7 +109,10 @@ def find_burst_faults(
             if asset not in (assets or ()):
                 yield unknown(("bursts", i, "move", asset), "an asset of the model", asset, assets or ())
     if step is not None:
-        mean = fsum(burst.get("per_year", 0.0) for burst in bursts) * (step / YEAR)
+        rates = [burst.get("per_year", 0.0) for burst in bursts]
+        mean = fsum(rates) * (step / YEAR)
         if mean > 1.0:
+            loc = ("bursts", rates.index(max(rates)), "per_year")
             expected = "at most one burst a model step on average: no two come in the same one"
-            yield Fault(("bursts",), expected, f"{mean:.4g}", "lower `per_year`, or fit to shorter steps")
+            got = f"{mean:.4g} of them all, most of this one"
+            yield Fault(loc, expected, got, "lower `per_year`, or take a model of shorter steps")

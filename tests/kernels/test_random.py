@@ -300,6 +300,13 @@ def test_slots__ranges_do_not_meet() -> None:
         (random.SLOT_JUMP_SPLIT, jumps * factors),
         (random.SLOT_JUMP_PATH, jumps * factors),
         (random.SLOT_BRIDGE, (jumps + 1) * factors),
+        (random.SLOT_WICK, 1 + factors),
+        (random.SLOT_FUNDING, 1 + factors),
+        (random.SLOT_BASIS, 1 + factors),
+        (random.SLOT_VOLATILITY, 1 + factors),
+        (random.SLOT_EVENT, 2),
+        (random.SLOT_BURST, 1),
+        (2**32, 0),
     ]
     for (slot, width), (following, _) in pairwise(used):
         assert slot + width <= following

@@ -16,6 +16,7 @@ from pipeline.bursts import MOST_BURSTS, Burst, burst_drift, burst_law, burst_pr
 from pipeline.engine import simulate_block
 from pipeline.errors import PlanError
 from pipeline.lower_market import lower_market
+from pipeline.mixing import mixing_table
 from pipeline.model import MarketModel, list_totals, model_from_document
 from pipeline.model_file import write_model
 from pipeline.paths import simulate_paths
@@ -65,7 +66,7 @@ def test_bursts__an_asset_left_out_does_not_move() -> None:
 @pytest.mark.parametrize(
     ("burst", "where", "words"),
     [
-        ({"move": {}}, "bursts[0].move", "1"),
+        ({"move": {}}, "bursts[0].move", "say who moves"),
         ({"move": {"BTC": 0.0, "ETH": 0.0}}, "bursts[0].move", "not 0"),
         ({"move": {"BTX": 0.1}}, "bursts[0].move.BTX", "did you mean `BTC`?"),
         ({"move": {"BTC": float("nan")}}, "bursts[0].move.BTC", "finite"),
@@ -76,7 +77,7 @@ def test_bursts__an_asset_left_out_does_not_move() -> None:
         ({"spread": -0.1}, "bursts[0].spread", "at least 0"),
         ({"spread": "wide"}, "bursts[0].spread", "number"),
         ({"often": 1}, "bursts[0].often", "known key"),
-        ({"per_year": 9000.0}, "bursts", "at most one burst a model step on average"),
+        ({"per_year": 9000.0}, "bursts[0].per_year", "at most one burst a model step on average"),
     ],
 )
 def test_bursts__refused(burst: dict[str, Any], where: str, words: str) -> None:
@@ -85,8 +86,13 @@ def test_bursts__refused(burst: dict[str, Any], where: str, words: str) -> None:
 
 
 def test_bursts__tells_all_that_is_wrong_at_once() -> None:
-    wrong = [{"per_year": -1, "move": {"BTX": 0.1}, "spread": -1}, {"per_year": 1, "move": {}, "spread": 0}]
-    assert len(faults_of(bursting(*wrong)["model"])) == 4
+    wrong = [
+        {"per_year": 9000, "move": {"BTX": 0.1}, "spread": -1},
+        {"per_year": -1, "move": {}, "spread": 0},
+    ]
+    assert set(faults_of(bursting(*wrong)["model"])) == {
+        f"model: bursts[{at}" for at in ("0].move.BTX", "0].spread", "0].per_year", "1].per_year", "1].move")
+    }
     many = bursting(*[FALL | {"per_year": 0.1}] * (MOST_BURSTS + 1))
     assert f"at most {MOST_BURSTS}" in str(faults_of(many["model"]))
 
@@ -114,9 +120,17 @@ def test_lower_market__bursts() -> None:
     market, _ = stormy({"effect": "tail", "df": 3.0})
     assert market.burst_move[0].tolist() == [[-0.031, -0.04], [0.0, 0.034]]
     np.testing.assert_allclose(market.burst_spread, np.array([[1.0], [sqrt(2.0)]]) * [0.35, 0.6])
-    # the model's own tails, whatever the scenario makes of returns
     assert market.burst_mixing.tolist() == [-1, market.mixing[0, 1]]
     assert len(market.burst_law) == 2
+
+
+def test_lower_market__bursts_have_the_models_own_tails() -> None:
+    document = bursting()
+    document["scenarios"][2]["effects"] = [{"effect": "tail", "df": 3.0}]
+    document["scenarios"].reverse()  # the heavier tail is the first that is needed
+    market = lower_market(plan_from_document(document))
+    np.testing.assert_array_equal(market.mixing_tables[market.mixing[0, 1]], mixing_table(3.0))
+    np.testing.assert_array_equal(market.mixing_tables[market.burst_mixing[1]], mixing_table(4.0))
 
 
 def test_lower_market__volatility_scales_bursts_and_nothing_else_touches_them() -> None:
@@ -217,6 +231,14 @@ def test_simulate_paths__volatility_scales_them_and_a_replay_has_none() -> None:
         np.testing.assert_allclose(storm, scaled, atol=1e-12)
 
 
+def test_simulate_paths__heavier_tails_of_a_scenario_leave_them_alone() -> None:
+    document = still({"effect": "tail", "df": 2.5})
+    document["model"]["regimes"]["only"]["tail"] = 6.0
+    base, storm = returns_of(document, 64), returns_of(document, 64, document["scenarios"][1]["name"])
+    assert base.any()
+    np.testing.assert_array_equal(storm, base)
+
+
 def test_simulate_paths__levels_scale_them() -> None:
     document = still(levels=LEVELS)
     found = simulate_paths(plan_from_document(document), 128)
@@ -264,7 +286,10 @@ def test_drawn__own_bursts_the_models_or_none() -> None:
     draws[1]["bursts"] = [FALL | {"move": {"BTX": 1.0}}]
     draws[3]["bursts"] = [FALL | {"per_year": 9000.0}]
     found = faults_of(document)
-    assert set(found) == {"model: parameter_draws[1].bursts[0].move.BTX", "model: parameter_draws[3].bursts"}
+    assert set(found) == {
+        "model: parameter_draws[1].bursts[0].move.BTX",
+        "model: parameter_draws[3].bursts[0].per_year",
+    }
 
 
 # --- moments and words ----------------------------------------------------------------------------
