@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.plain import Plain
-from kernels.plain_walk import count_tiles
+from kernels.plain_room import count_tiles
 from kernels.structs import MARKS
 
 SOURCE = Path(__file__).parents[1] / "tests" / "bench" / "twin.cpp"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels import plain_walk
+from kernels import plain_room
 from kernels.plain import TILE, find_obstacle, pack
 from kernels.plain_sort import sort_lanes
 from kernels.plain_walk import simulate_plain_paths
@@ -148,7 +148,7 @@ def test_simulate_plain_paths__sorted_or_not(levels: Any, monkeypatch: pytest.Mo
     problem = random_problem(9, assets=5, regimes=3, df=4.0, funding=True, scenarios=4, **features)
     tallies = []
     for tiles in (1, 3, 16):
-        monkeypatch.setattr(plain_walk, "count_tiles", lambda plain, tiles=tiles: tiles)
+        monkeypatch.setattr(plain_room, "count_tiles", lambda plain, tiles=tiles: tiles)
         tallies.append(run_fast(problem, 5, 10, sample(1200, 110)))
     for other in tallies[1:]:
         np.testing.assert_array_equal(tallies[0].hits, other.hits)
