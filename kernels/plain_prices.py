@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.elementary16 import exp16
-from kernels.jit import inlined
+from kernels.jit import hot, inlined
 from kernels.plain import ROWS, TILE, Floats32, Plain, Words
 from kernels.plain_room import Room
 from kernels.plain_rows import choose_rows, no_rows, store_rows, sum_rows
 from kernels.plain_states import find_present
-from kernels.random import SLOT_FACTORS, draw_normals16
+from kernels.random import SLOT_EVENT, SLOT_FACTORS, draw_normals16, draw_words16, normals_of_words16
 from kernels.simd import WIDTH, Vector, choose, floats, fma, least, load, most, spread, store, words
 
+UP, DOWN = 0, 1  # of an event
 DEAREST = 1e25  # a price is cut here, as a multiple: infinite, it would spoil pools that do not hold it
 WILDEST = 80.0  # a log return of one step is cut here: beyond, float32 overflows
 
@@ -98,3 +99,20 @@ def move_plain_prices(plain: Plain, scenario: int, step: int, growth: Floats32, 
             if shock >= 0:
                 moved = moved * spread(plain.shocks, (shock, a))
             store(price, (a, v), least(moved, floats(DEAREST)))
+
+
+@hot
+def apply_plain_event(
+    moves: Floats32, up: np.uint32, deviation: float, seed: np.uint64, step: int, path: Words, price: Floats32
+) -> None:
+    """Multiply prices (A, TILE) by the factors of an event, whose log moves (2, A) are up and down: each of
+    the paths (2, TILE) draws its way and its size."""
+    for v in range(0, TILE, WIDTH):
+        low, high = load(path, (0, v)), load(path, (1, v))
+        _, way, _, _ = draw_words16(seed, low, high, np.uint64(step), SLOT_EVENT)
+        w0, w1, _, _ = draw_words16(seed, low, high, np.uint64(step), SLOT_EVENT + 1)
+        size = grow16(fma(normals_of_words16(w0, w1)[0], deviation, -0.5 * deviation * deviation))
+        rises = (way >> 1) < words(up)
+        for a in range(price.shape[0]):
+            move = size * choose(rises, spread(moves, (UP, a)), spread(moves, (DOWN, a)))
+            store(price, (a, v), least(load(price, (a, v)) * grow16(move), floats(DEAREST)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.jit import inlined
-from kernels.market import CELL_BITS
 from kernels.plain import MIXING_CELLS, SMALLEST_OCTAVE, TILE, Floats32, Plain, Words
 from kernels.plain_room import Room
 from kernels.random import SLOT_STEP, draw_words16, fine_uniform16
@@ -25,7 +24,9 @@ from kernels.simd import (
     words,
     words_of_mask,
 )
+from kernels.structs import CELL_BITS
 
+JUMP_WORD = 2  # row of Room.word
 _CELL_SHIFT = 23 - CELL_BITS
 _FIRST_CELL = (127 + SMALLEST_OCTAVE) << CELL_BITS
 _WITHIN = (1 << _CELL_SHIFT) - 1
@@ -74,9 +75,13 @@ def switch_states(plain: Plain, seed: np.uint64, step: int, tile: int, room: Roo
     """Draw the step's words, and put in the levels and regimes in force over the step."""
     anew = step % plain.substeps == 0
     for v in range(0, TILE, WIDTH):
-        if anew:
+        if anew or plain.has_jumps:
             path, path_high = load(room.path, (tile, 0, v)), load(room.path, (tile, 1, v))
-            w0, w1, w2, _ = draw_words16(seed, path, path_high, np.uint64(step), SLOT_STEP)
+            w0, w1, w2, w3 = draw_words16(seed, path, path_high, np.uint64(step), SLOT_STEP)
+            if plain.has_jumps:
+                store(room.word, (tile, JUMP_WORD, v), w3)
+            if not anew:
+                continue
             store(room.word, (tile, 0, v), w1)
             store(room.word, (tile, 1, v), w0)
             level = load(room.level, (tile, v))

@@ -18,8 +18,9 @@ import numpy as np
 
 from kernels.jit import hot, inlined
 from kernels.plain import ROWS, TILE, Integers, Plain, Words
-from kernels.plain_funding import receive_funding
-from kernels.plain_prices import correlate, draw_factors, find_growth, move_plain_prices
+from kernels.plain_funding import advance_rates, draw_rates16, receive_cash, receive_funding
+from kernels.plain_jumps import add_plain_jumps
+from kernels.plain_prices import apply_plain_event, correlate, draw_factors, find_growth, move_plain_prices
 from kernels.plain_room import Room, is_tiled, make_room
 from kernels.plain_rows import count_hits, lower_rows
 from kernels.plain_sort import sort_lanes
@@ -39,6 +40,8 @@ def start_tile(plain: Plain, first: np.uint64, tile: int, room: Room) -> None:
     room.received[tile] = np.float32(0.0)
     room.price[tile] = np.float32(1.0)
     for s in range(plain.leader.shape[0]):
+        if plain.cash[s, 0] >= 0:
+            receive_cash(plain.cashes[plain.cash[s, 0]], room.received[tile, s])
         for mark in range(MARKS):
             for row in range(plain.first_low.shape[2]):
                 for v in range(0, TILE, WIDTH):
@@ -54,7 +57,7 @@ def lanes_before(path: Words, first: np.uint64, paths: int) -> np.uint32:
 
 
 @inlined
-def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Room) -> None:
+def advance_scenario(plain: Plain, seed: np.uint64, scenario: int, step: int, tile: int, room: Room) -> None:
     """One step of one scenario of a tile."""
     s = scenario
     parameters = plain.parameters[s, step]
@@ -67,10 +70,33 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
     if plain.factor_of[s, step] == s:
         noise, weight = room.noise[plain.noise_of[s, step]], room.weight[plain.weight_of[s, step]]
         find_growth(plain, s, step, regime, noise, weight, room.growth[s])
+        if plain.has_jumps and plain.leaps.possible[parameters]:
+            add_plain_jumps(
+                plain.leaps,
+                seed,
+                step,
+                parameters,
+                room.path[tile],
+                room.word[tile],
+                regime,
+                room.jump_normal,
+                room.jump,
+                room.growth[s],
+            )
     price, received = room.price[tile, s], room.received[tile, s]
     move_plain_prices(plain, s, step, room.growth[plain.factor_of[s, step]], price)
-    if plain.has_funding and plain.pays[step] and plain.funded[parameters]:
-        receive_funding(plain, parameters, step, regime, price, room.carry, received)
+    event, cash = plain.event[s, step], plain.cash[s, step]
+    if event >= 0:
+        moves, up, deviation = plain.events[event], plain.event_up[event], plain.event_spread[event]
+        apply_plain_event(moves, up, deviation, seed, step, room.path[tile], price)
+    if cash >= 0 and step > 0:
+        receive_cash(plain.cashes[cash], received)
+    follows = plain.rates.of[s, step]
+    if plain.rates.own.shape[0] > 0 and follows == s:
+        advance_rates(plain, s, step, tile, room)
+    if plain.has_funding and plain.funding.pays[step] and plain.funding.funded[parameters]:
+        rate = room.rate[tile, follows]
+        receive_funding(plain, parameters, step, regime, rate, price, room.carry, received)
     if plain.watched[s, step]:
         for mark in range(MARKS):
             for block in range(plain.weights.shape[1]):
@@ -79,7 +105,7 @@ def advance_scenario(plain: Plain, scenario: int, step: int, tile: int, room: Ro
                     block * ROWS,
                     price,
                     received,
-                    plain.has_funding,
+                    plain.receives,
                     room.lowest[tile, s, mark],
                 )
 
@@ -115,8 +141,10 @@ def walk_plain_paths(
                 sort_lanes(by, room.sizes, room.astray, room.labels, room.columns)
             for tile in range(tiles):
                 draw_factors(seed, step, tile, room)
+                if plain.rates.own.shape[0] > 0:
+                    draw_rates16(plain.rates, seed, step, tile, room)
                 for s in range(plain.leader.shape[0]):
-                    advance_scenario(plain, s, step, tile, room)
+                    advance_scenario(plain, seed, s, step, tile, room)
                     if plain.ends[step]:
                         # lanes beyond the last path walk too, uncounted
                         counted = lanes_before(room.path[tile, 0], first, min(chunk, paths - offset))

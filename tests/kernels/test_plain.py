@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kernels import plain_room
-from kernels.plain import TILE, find_obstacle, pack
+from kernels.plain import TILE, find_obstacle
+from kernels.plain_pack import pack
 from kernels.plain_sort import sort_lanes
 from kernels.plain_walk import simulate_plain_paths
 from kernels.simulate import simulate_paths
@@ -37,6 +38,20 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "tails": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
     "levels": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "levels": THREE_LEVELS},
     "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "substeps": 5, "levels": THREE_LEVELS},
+    "rates": {"assets": 3, "regimes": 3, "scenarios": 4, "df": 3.5, "rates": True},
+    "rates-levels": {"assets": 6, "regimes": 2, "scenarios": 4, "rates": True, "levels": THREE_LEVELS},
+    "rates-known": {"assets": 2, "regimes": 4, "rates": True, "known_rates": np.array([3.0, np.nan])},
+    "jumps": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
+    "two-sided": {"assets": 2, "regimes": 3, "scenarios": 4, "jumps": True, "two_sided": True},
+    "jumps-substeps": {"assets": 5, "regimes": 2, "scenarios": 2, "jumps": True, "substeps": 5},
+    "rates-jumps": {
+        "assets": 4,
+        "regimes": 3,
+        "scenarios": 4,
+        "jumps": True,
+        "two_sided": True,
+        "rates": True,
+    },
     "wild-steps": {"assets": 9, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
 }
 
@@ -212,8 +227,6 @@ def test_simulate_paths__nobody_falls_by_rounding_where_an_asset_stands_still() 
 OBSTACLES: dict[str, dict[str, Any]] = {
     "watched between step ends": {"bridge": True},
     "additive returns": {"additive": True},
-    "jumps": {"jumps": True},
-    "funding that reverts": {"rates": True},
     "basis": {"marks": (0,)},
 }
 
@@ -233,11 +246,6 @@ def test_find_obstacle__books() -> None:
     still = market._replace(loading=np.zeros_like(market.loading))
     still = still._replace(volatility=np.zeros_like(market.volatility))
     assert find_obstacle(still, book, clock) == "an asset that stands still"
-    event = market._replace(event=np.zeros_like(market.event))
-    assert find_obstacle(event, book, clock) == "events"
-    assert find_obstacle(market._replace(clamps=1), book, clock) == "funding that a venue clamps"
-    moves = book._replace(cash=np.zeros_like(book.cash))
-    assert find_obstacle(market, moves, clock) == "cash that changes"
     assert find_obstacle(market, book, clock._replace(wick=1)) == "watched between step ends"
     late = clock._replace(seen=clock.seen + 1)
     assert find_obstacle(market, book, late) == "hits that are seen late"
