@@ -24,7 +24,7 @@ class Room(NamedTuple):
     level: Words  # (C, TILE)
     regime: Words  # (C, S, TILE) of the scenarios that others share theirs with
     price: Floats32  # (C, S, A, TILE) as multiples of those at `as_of`
-    received: Floats32  # (C, S, R4, TILE) funding received so far
+    received: Floats32  # (C, S, R4, TILE) funding and cash received so far
     lowest: Floats32  # (C, S, MARKS, R4, TILE) least X where looked at
     rate: Floats32  # (C, S, B, TILE) annualised funding, where it reverts
     labels: tuple[Words, ...]  # all of the first four as (C, n, TILE)

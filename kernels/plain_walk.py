@@ -2,7 +2,7 @@
 
 One step of one path, in regime k (see docs/model.md):
 
-    x = m dt + w L z,    price <- price exp(x),    X = sum of weights x price + funding received
+    x = m dt + w L z + J,    price <- price exp(x),    X = sum of weights x price + what was received
 
 and of X only the least so far is kept, for each pool and mark: which leverages have hit which mark is read
 off it where a horizon ends. So leverages cost nothing in a step, and there is no branch in it.

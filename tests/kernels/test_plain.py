@@ -131,6 +131,62 @@ def test_simulate_plain_paths__replays_and_halts() -> None:
     assert all((before.hits[:, s] != after.hits[:, s]).any() for s in range(4))
 
 
+def test_simulate_plain_paths__events_and_cash() -> None:
+    """Each path draws an event's way and size; cash changes at `as_of` and later, of each pool its own."""
+    problem = random_problem(111, assets=3, regimes=2, funding=True, scenarios=4)
+    market, book, clock = lower(problem)
+    event, cash = np.full_like(market.event, -1), np.full_like(book.cash, -1)
+    event[1, 4], event[2, 6] = 0, 1
+    cash[0, 3], cash[2, 0], cash[3, 0], cash[3, 7] = 0, 1, 0, 1
+    moves = np.array([[[0.2, 0.1, 0.3], [-0.3, -0.2, -0.4]], [[0.05, 0.1, 0.0], [-0.6, -0.5, -0.4]]])
+    pools = book.base.size
+    changed = (
+        market._replace(event=event, events=moves, event_law=np.array([[0.3, 0.4], [0.6, 0.0]])),
+        book._replace(
+            cash=cash, cashes=np.stack([np.linspace(-25.0, 5.0, pools), np.linspace(10.0, -30.0, pools)])
+        ),
+        clock,
+    )
+    paths = sample(3000, 40)
+    check_same(problem, paths, changed)
+    before, after = run_fast(problem, 11, 0, paths), run_fast(problem, 11, 0, paths, changed)
+    assert all((before.hits[:, s] != after.hits[:, s]).any() for s in range(4))
+
+
+def test_simulate_plain_paths__cash_alone_without_funding() -> None:
+    problem = random_problem(5, assets=2, regimes=2)
+    market, book, clock = lower(problem)
+    cash = np.full_like(book.cash, -1)
+    cash[0, 2] = 0
+    less = book._replace(cash=cash, cashes=np.full((1, book.base.size), -20.0))
+    check_same(problem, sample(3000, 40), (market, less, clock))
+
+
+def test_simulate_plain_paths__clamps_on_constant_rates() -> None:
+    """Positions of one asset under different clamps pay different rates."""
+    problem = random_problem(117, assets=3, regimes=2, funding=True, scenarios=4)
+    accounts = tuple(
+        account._replace(
+            positions=tuple(
+                p._replace(cap=(np.inf, 0.3, 1.0)[(i + n) % 3]) for n, p in enumerate(account.positions)
+            )
+        )
+        for i, account in enumerate(problem.accounts)
+    )
+    clamped = replace(problem, accounts=accounts)
+    paths = sample(3000, 40)
+    assert lower(clamped)[0].clamps
+    check_same(clamped, paths)
+    assert (run_fast(problem, 11, 0, paths).hits != run_fast(clamped, 11, 0, paths).hits).any()
+
+
+def test_pack__scenarios_share_rates_until_something_tells_them_apart() -> None:
+    """Scenario 1 has another covariance in steps 3 to 7, 2 its own regimes, 3 other tails from the start."""
+    rates = pack(*lower(random_problem(6, assets=3, regimes=2, df=4.0, scenarios=4, rates=True))).rates
+    np.testing.assert_array_equal(rates.of[:, 0], [0, 0, 2, 3])
+    np.testing.assert_array_equal(rates.of[1], [0, 0, 0, 1, 1, 1, 1, 1, 1, 1])
+
+
 @pytest.mark.parametrize("regimes", [2, 3, 4, 6])
 def test_sort_lanes__every_lane_in_the_region_of_its_regime(regimes: int) -> None:
     rng = np.random.default_rng(regimes)
@@ -160,7 +216,7 @@ def test_simulate_plain_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> 
 def test_simulate_plain_paths__sorted_or_not(levels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths by regime, 512 side by side, or as they come: the same counts of the same paths."""
     features = {} if levels is None else {"levels": levels}
-    problem = random_problem(9, assets=5, regimes=3, df=4.0, funding=True, scenarios=4, **features)
+    problem = random_problem(9, assets=5, regimes=3, df=4.0, rates=True, jumps=True, scenarios=4, **features)
     tallies = []
     for tiles in (1, 3, 16):
         monkeypatch.setattr(plain_room, "count_tiles", lambda plain, tiles=tiles: tiles)
