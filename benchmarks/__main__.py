@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: speed beside numpy, JAX and C++, what options, the shipped model and size cost, a job, a run, memory.
+"""`python -m benchmarks`: speed beside numpy, JAX and C++, what options and size cost, a job, a run, memory.
 
 CPU time, not the clock's: other work on the machine lies less that way. Alternatives take turns, and what is
 printed are medians. `--quick` prints the first three parts, `--plot FILE` draws the cost curves.
