@@ -180,6 +180,17 @@ def test_simulate_plain_paths__clamps_on_constant_rates() -> None:
     assert (run_fast(problem, 11, 0, paths).hits != run_fast(clamped, 11, 0, paths).hits).any()
 
 
+def test_simulate_plain_paths__scenarios_that_differ_in_jumps_alone() -> None:
+    problem = random_problem(6, assets=2, regimes=2, jumps=True, scenarios=4)
+    market, book, clock = lower(problem)
+    assert not pack(market, book, clock).factor_of[3].any()
+    rarer = market.jump_law.copy()
+    rarer[2] **= 0.2
+    other = market._replace(jump_law=rarer)
+    assert (pack(other, book, clock).factor_of[3] == 3).all()
+    check_same(problem, sample(3000, 40), (other, book, clock))
+
+
 def test_pack__scenarios_share_rates_until_something_tells_them_apart() -> None:
     """Scenario 1 has another covariance in steps 3 to 7, 2 its own regimes, 3 other tails from the start."""
     rates = pack(*lower(random_problem(6, assets=3, regimes=2, df=4.0, scenarios=4, rates=True))).rates
