@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: speed beside numpy, JAX and C++, what size and options cost, a job, a run, memory.
+"""`python -m benchmarks`: speed beside numpy, JAX and C++, what options and size cost, a job, a run, memory.
 
 CPU time, not the clock's: other work on the machine lies less that way. Alternatives take turns, and what is
-printed are medians. `--quick` prints the first two parts, `--plot FILE` draws the cost curves.
+printed are medians. `--quick` prints the first three parts, `--plot FILE` draws the cost curves.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from benchmarks.curves import draw_curves, time_curves
 from benchmarks.peers import find_peers, prepare_kernel
 from benchmarks.problem import Counts, lower_problem
 from benchmarks.timing import time_in_turn, time_pair
-from kernels.simulate import simulate_paths
+from kernels.simulate import simulate_general_paths, simulate_paths
 from kernels.structs import create_tally
 from pipeline.lower_book import lower_book, lower_clock
 from pipeline.lower_market import lower_market
-from pipeline.plan import Plan
+from pipeline.plan import Plan, load_plan, plan_from_document
 
 ROOT = Path(__file__).parents[1]
 DESK = "examples/desk.yaml"
@@ -88,13 +88,15 @@ def print_speed() -> None:
     print("counts: " + ", ".join(agreed))
 
 
-def prepare_run(plan: Plan, paths: int) -> Callable[[], object]:
-    """The kernel on any plan, all its scenarios, ready to be called."""
+def prepare_run(
+    plan: Plan, paths: int, simulate: Callable[..., None] = simulate_paths
+) -> Callable[[], object]:
+    """The kernel, or one of the walks, on any plan, all its scenarios, ready to be called."""
     market, clock = lower_market(plan), lower_clock(plan)
     book = lower_book(plan, market, range(len(plan.accounts)))
     axes = plan.simulation
     sizes = (len(plan.scenarios), len(plan.accounts), len(axes.leverage), len(axes.horizons))
-    return lambda: simulate_paths(axes.seed, 0, paths, market, book, clock, create_tally(*sizes, True))
+    return lambda: simulate(axes.seed, 0, paths, market, book, clock, create_tally(*sizes, True))
 
 
 def print_curves(plot: str | None) -> None:
@@ -122,6 +124,18 @@ def print_options() -> None:
         paths = PATHS // 4 if monitoring == "close" else PATHS // 16
         pair = time_pair(plain, prepare_run(plan_book(*size, monitoring, scenarios), paths), TURNS)
         print(f"  {words:24}{pair.ratio * (PATHS // 4) / paths:6.1f}x", flush=True)
+
+
+def print_shipped() -> None:
+    """The shipped model, whose funding moves, at closes: the fast walk beside the general one."""
+    print(f"\nCPU microseconds a path of {DESK} watched at closes")
+    for words, scenarios in (("one scenario", TWELVE[:1]), ("twelve scenarios", TWELVE)):
+        document = load_plan(ROOT / DESK).document() | {"scenarios": list(scenarios), "limits": []}
+        document["simulation"]["monitoring"] = "close"
+        plan, paths = plan_from_document(document), PATHS // (4 * len(scenarios))
+        pair = time_pair(prepare_run(plan, paths), prepare_run(plan, paths, simulate_general_paths), TURNS)
+        fast_us, general_us = pair.first_s / paths * 1e6, pair.second_s / paths * 1e6
+        print(f"  {words:18}fast walk{fast_us:7.1f}   general walk{general_us:7.1f}   ratio{pair.ratio:5.1f}")
 
 
 def print_run() -> None:
@@ -155,10 +169,11 @@ def print_memory() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Print everything, or with --quick the first two parts."""
+    """Print everything, or with --quick the first three parts."""
     print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n")
     print_speed()
     print_options()
+    print_shipped()
     if "--quick" not in arguments:
         print_curves(arguments[arguments.index("--plot") + 1] if "--plot" in arguments else None)
         print_run()

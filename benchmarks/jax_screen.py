@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.problem import Counts, Problem, Screen, by_leverage, rows_of
-from kernels.market import CELL_BITS
-from kernels.plain import SMALLEST_OCTAVE, pack
-from kernels.structs import MARKS
+from kernels.plain import SMALLEST_OCTAVE
+from kernels.plain_pack import pack
+from kernels.structs import CELL_BITS, MARKS
 
 # The best of those measured: threefry2x32 (with its older order of draws), rbg and unsafe_rbg; 512 to 16,384
 # paths at a time. With few assets a step's own cost wants more paths.

@@ -13,7 +13,7 @@ from benchmarks.naive_screen import prepare_naive
 from benchmarks.numpy_screen import prepare_numpy
 from benchmarks.problem import Counts, Problem, Screen
 from benchmarks.twin import find_lack, prepare_twin
-from kernels.plain import pack
+from kernels.plain_pack import pack
 from kernels.simulate import simulate_paths
 from kernels.structs import create_tally
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.plain import Plain
-from kernels.plain_walk import count_tiles
+from kernels.plain_room import count_tiles
 from kernels.structs import MARKS
 
 SOURCE = Path(__file__).parents[1] / "tests" / "bench" / "twin.cpp"
@@ -87,7 +87,8 @@ def _refuse(plain: Plain, accounts: int) -> None:
         "scenarios": plain.leader.size > 1 or plain.loading.shape[0] > 1 or plain.drift.shape[0] > 1,
         "levels": plain.levels > 1,
         "substeps": plain.substeps > 1,
-        "funding": bool(plain.has_funding),
+        "funding or changes of cash": bool(plain.receives),
+        "jumps or events": bool(plain.has_jumps) or bool((plain.event >= 0).any()),
         "forced regimes, shocks, replays": max(x.max() for x in (plain.forced, plain.shock, plain.replay))
         >= 0,
         "steps that are not watched": not plain.watched.all(),

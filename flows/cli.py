@@ -52,6 +52,7 @@ def check(plan: PlanPath) -> None:
 
     from pipeline.model import list_totals
     from pipeline.plan import load_plan
+    from pipeline.walks import describe_walk
 
     loaded = load_plan(plan)
     yaml.safe_dump(
@@ -59,6 +60,7 @@ def check(plan: PlanPath) -> None:
     )
     for line in list_totals(loaded.model):
         typer.echo(f"# {line}")
+    typer.echo(f"# paths take {describe_walk(loaded)}: docs/fast-walk.md")
     for warning in loaded.warnings():
         typer.echo(f"warning: {warning}", err=True)
 

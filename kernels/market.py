@@ -10,6 +10,7 @@ with w the t-mixing number times the scale of the level: a second chain, which k
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,13 +29,23 @@ from kernels.random import (
     draw_normal_vector,
     draw_step_uniforms,
 )
-from kernels.structs import DOUBLE_EXPONENTIAL, LANES, Draws, Floats, Integers, Key, Law, Market, Step
+from kernels.structs import (
+    CELL_BITS,
+    DOUBLE_EXPONENTIAL,
+    LANES,
+    LOWEST_OCTAVE,
+    Draws,
+    Floats,
+    Integers,
+    Key,
+    Law,
+    Market,
+    Step,
+)
 
-# The mixing table has one row of cells for u below one half and one for 1 - u, so that both tails are fine;
-# each octave of the smaller of the two, from 2**-54 to 2**-1, has 64 cells of equal width.
-CELL_BITS = 6
-LOWEST_OCTAVE = -54
-CELLS = (-1 - LOWEST_OCTAVE) * 2**CELL_BITS + 2
+if TYPE_CHECKING:
+    from kernels.plain import Leaps
+
 _SHIFT = np.int64(52 - CELL_BITS)
 _FIRST_CELL = np.int64((1023 + LOWEST_OCTAVE) << CELL_BITS)
 _WITHIN = np.int64((1 << (52 - CELL_BITS)) - 1)
@@ -178,7 +189,7 @@ def find_jump(normal: float, up: float, up_mean: float, down_mean: float) -> flo
 
 
 @hot
-def add_jump(market: Market, law: Law, key: Key, number: int, normal: Floats, total: Floats) -> None:
+def add_jump(market: Market | Leaps, law: Law, key: Key, number: int, normal: Floats, total: Floats) -> None:
     """Add to total (A,) one of a step's double-exponential jumps, the first one being number 0."""
     draw_normal_vector(key, SLOT_JUMP_SIZE + number * normal.shape[0], normal)
     loading = market.jump_loading[law.parameters, law.regime]
@@ -191,7 +202,9 @@ def add_jump(market: Market, law: Law, key: Key, number: int, normal: Floats, to
 
 
 @hot
-def draw_jump_sum(market: Market, law: Law, key: Key, jumps: int, normal: Floats, total: Floats) -> None:
+def draw_jump_sum(
+    market: Market | Leaps, law: Law, key: Key, jumps: int, normal: Floats, total: Floats
+) -> None:
     """total (A,) = the sum of a step's jumps. Normal ones: jumps x mean + sqrt(jumps) x loading z."""
     if market.jump_sizes[law.parameters, law.regime] == DOUBLE_EXPONENTIAL:
         for a in range(total.shape[0]):

@@ -86,11 +86,11 @@ def choose_rows(first: Vector, second: Vector, x: Eight, y: Eight) -> Eight:
 
 @inlined
 def lower_rows(
-    weights: Floats32, first: int, x: Floats32, received: Floats32, has_funding: int, lowest: Floats32
+    weights: Floats32, first: int, x: Floats32, received: Floats32, receives: int, lowest: Floats32
 ) -> None:
     """Four rows of lowest (R4, TILE), from one on: the least of themselves and of weights (A, 4) times
     x (A, TILE), plus received (R4, TILE)."""
-    start = load_rows(received, first) if has_funding else no_rows()
+    start = load_rows(received, first) if receives else no_rows()
     sums, low = sum_rows(weights, weights.shape[0], x, start), load_rows(lowest, first)
     least_rows = (
         least(sums[0], low[0]),

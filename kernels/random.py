@@ -172,6 +172,12 @@ def paths16(first: np.uint64) -> tuple[Vector, Vector]:
 
 
 @inlined
+def join_path(low: np.uint32, high: np.uint32) -> np.uint64:
+    """Return a path's number by its two words."""
+    return np.uint64(np.uint64(low) | (np.uint64(high) << _HALF))
+
+
+@inlined
 def draw_normals16(
     seed: np.uint64, path: Vector, path_high: Vector, step: np.uint64, slot: int
 ) -> tuple[Vector, Vector, Vector, Vector]:

@@ -26,7 +26,8 @@ from kernels.market import (
     switch_levels,
     switch_regimes,
 )
-from kernels.plain import find_obstacle, pack
+from kernels.plain import find_obstacle
+from kernels.plain_pack import pack
 from kernels.plain_walk import simulate_plain_paths
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.reverting import (

@@ -23,6 +23,11 @@ WAYS = 2  # in which prices leave their path
 DOWN, UP = 0, 1
 NORMAL, DOUBLE_EXPONENTIAL = 0, 1  # laws of one jump
 UNSEEN, AT_CLOSE, THROUGHOUT = 0, 1, 2  # how accounts are watched in a step; the last as the clock says
+# The mixing table has one row of cells for u below one half and one for 1 - u, so that both tails are fine;
+# each octave of the smaller of the two, from 2**-54 to 2**-1, has 64 cells of equal width.
+CELL_BITS = 6
+LOWEST_OCTAVE = -54
+CELLS = (-1 - LOWEST_OCTAVE) * 2**CELL_BITS + 2
 
 
 class Reverting(NamedTuple):

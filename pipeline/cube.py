@@ -18,6 +18,7 @@ from pipeline.plan import Plan
 from pipeline.schema import DECLARED, EVENTS, LEVEL, QUANTITIES
 from pipeline.slabs import groups_of
 from pipeline.tallies import Tallies
+from pipeline.walks import describe_walk
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,6 +72,7 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
             "run_id": provenance.run_id,
             "seed": plan.simulation.seed,
             "monitoring": plan.simulation.monitoring,
+            "walk": describe_walk(plan),
             "draws": plan.draws,
             "model_hash": provenance.model_hash,
             "venue_hash": provenance.venue_hash,

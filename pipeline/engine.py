@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import hash_sources
-from kernels.plain import find_obstacle
 from kernels.simulate import simulate_paths
 from kernels.structs import (
     BANKRUPTCY,
@@ -34,6 +33,7 @@ from pipeline.plan import Plan, plan_from_document
 from pipeline.slabs import groups_of, keeps_joint, plan_slabs
 from pipeline.spread import Spread
 from pipeline.tallies import Tallies
+from pipeline.walks import first_obstacle
 
 # Sources that decide what a plan's numbers are, beside the kernels.
 NUMERIC_SOURCES = (
@@ -62,6 +62,7 @@ NUMERIC_SOURCES = (
     "pools.py",
     "slabs.py",
     "blocks.py",
+    "walks.py",
     "margin_now.py",
     "groups.py",
     "spread.py",
@@ -229,12 +230,9 @@ def _lower(document: str, draw: int | None) -> tuple[Market, Clock]:
 
 @lru_cache(maxsize=4)
 def _find_obstacle(document: str, draw: int | None) -> str:
-    """Why a plan can't take the fast walk, or "": one slab that can't is enough, so that how a plan is cut
-    changes no count."""
     market, clock = _lower(document, draw)
     slabs = range(len(plan_slabs(_read_plan(document))))
-    found = (find_obstacle(market, _lower_slab(document, slab, draw), clock) for slab in slabs)
-    return next(filter(None, found), "")
+    return first_obstacle(market, (_lower_slab(document, slab, draw) for slab in slabs), clock)
 
 
 @lru_cache(maxsize=64)

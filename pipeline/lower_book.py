@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.kinks import lift_at
 from kernels.structs import (
     LIQUIDATION,
     MARGIN_CALL,
@@ -147,6 +146,8 @@ def lower_book(plan: Plan, market: Market, accounts: Sequence[int]) -> Book:
 
 def find_liquidatable(market: Market, book: Book, clock: Clock) -> NDArray[np.bool_]:
     """(S, P, L): whether an account is seen liquidatable at `as_of`, after what falls there."""
+    from kernels.kinks import lift_at  # needs numba, which lowering does not
+
     scenarios, leverages = market.shock.shape[0], len(book.multiple)
     found = np.zeros((scenarios, len(book.pools), leverages), np.bool_)
     for s in range(scenarios):

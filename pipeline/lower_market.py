@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from kernels.market import CELLS
-from kernels.structs import NORMAL, WAYS, Floats, Market, checked, checked_index
+from kernels.structs import CELLS, NORMAL, WAYS, Floats, Market, checked, checked_index
 from pipeline.bursts import burst_law, burst_spreads
 from pipeline.effects import (
     Basis,
@@ -69,14 +68,13 @@ def count_steps(plan: Plan) -> int:
     return plan.simulation.horizons[-1] // plan.simulation.step
 
 
-def lower_market(plan: Plan, draw: int | None = None) -> Market:
+def lower_market(plan: Plan, draw: int | None = None, tables: bool = True) -> Market:
     """The market of a plan under each of its scenarios. Rates become per step; a year is 365 days.
 
     With the figures of the model's draw of that number, if one is named. What scenarios do is the same in
-    all draws: betas, and which regime is the wildest, are those of the model's own figures.
+    all draws: betas, and which regime is the wildest, are those of the model's own figures. Without tables
+    nothing heavy is imported, and the market is good for looking at, not for walking.
     """
-    from pipeline.mixing import mixing_table
-
     step, steps = plan.simulation.step, count_steps(plan)
     model = plan.model if draw is None else plan.model.drawn(draw)
     spots, marks = simulated_assets(plan), marked_assets(plan)
@@ -113,7 +111,7 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
             replay[s, at] = replays.put(returns.tobytes(), returns)
     own_tails = [r.tail if model.bursts else None for r in model.regimes.values()]
     burst_mixing = [-1 if nu is None else lower.tails.put(nu, nu) for nu in own_tails]
-    sets, loadings, tables = lower.sets.items, lower.loadings.items, lower.tails.items
+    sets, loadings, tails = lower.sets.items, lower.loadings.items, lower.tails.items
     count, regimes, levels, size = len(sets), len(model.regimes), len(model.level_names), len(assets)
     loading = np.array(loadings)
     depth = np.array([lower.depth_of(i) for i in range(size)])
@@ -167,8 +165,8 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
         covariance=np.ascontiguousarray(np.einsum("dkaf,dkbf->dkab", loading, loading)),
         depth=checked_index(depth, (size,), FACTOR_TILE, factors + 1, "depth"),
         in_use=in_use,
-        mixing=checked_index([entry.mixing for entry in sets], (count, regimes), -1, len(tables), "mixing"),
-        mixing_tables=np.array([mixing_table(nu) for nu in tables]).reshape(-1, 2, CELLS),
+        mixing=checked_index([entry.mixing for entry in sets], (count, regimes), -1, len(tails), "mixing"),
+        mixing_tables=_mixing_tables(tails if tables else []),
         jump_law=np.ascontiguousarray(jump_law),
         jump_mean=checked(
             [[each.mean for each in row] for row in jumps], np.float64, (count, regimes, size), "jump_mean"
@@ -199,7 +197,7 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
             (regimes, len(model.bursts)),
             "burst_spread",
         ),
-        burst_mixing=checked_index(burst_mixing, (regimes,), -1, len(tables), "burst_mixing"),
+        burst_mixing=checked_index(burst_mixing, (regimes,), -1, len(tails), "burst_mixing"),
         funding=checked(funding, np.float64, (count, regimes, size), "funding"),
         due=_funding_due(plan, steps),
         has_funding=int(np.any(funding != 0.0)),
@@ -209,7 +207,7 @@ def lower_market(plan: Plan, draw: int | None = None) -> Market:
         clamps=int(len(law.column) > 0 or np.abs(funding).max() > _least_cap(plan)),
         number=checked_index(columns, (size,), 0, len(model.assets), "number"),
         wick=checked(wick, np.float64, (regimes, WAYS, size, 4), "wick"),
-        wick_cut=_wick_cut(wick[..., 0]),
+        wick_cut=_wick_cut(wick[..., 0]) if tables else np.zeros(wick.shape[:-1]),
         wick_common=checked(wick_common, np.float64, (regimes, WAYS), "wick_common"),
     )
 
@@ -246,6 +244,14 @@ def _wicks(model: MarketModel, assets: tuple[str, ...]) -> tuple[Floats, Floats]
                     excursions.lean[asset],
                 )
     return law, common
+
+
+def _mixing_tables(tails: list[float]) -> Floats:
+    if not tails:
+        return np.zeros((0, 2, CELLS))
+    from pipeline.mixing import mixing_table
+
+    return np.array([mixing_table(nu) for nu in tails])
 
 
 def _wick_cut(probability: Floats) -> Floats:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammainccinv, gammaincinv
 
-from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
-from kernels.structs import Floats
+from kernels.structs import CELL_BITS, CELLS, LOWEST_OCTAVE, Floats
 
 
 def mixing_table(nu: float) -> Floats:

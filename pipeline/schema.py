@@ -290,6 +290,7 @@ ATTRIBUTES: Final = {
     "run_id": "name of the run",
     "seed": "seed of the random numbers",
     "monitoring": "when accounts are looked at: close, bridge between closes, or wick on top of that",
+    "walk": "which code walked the paths: the fast walk, or the general one and why",
     "draws": "draws of the model's parameters that share the paths; 0: the model was taken as given",
     "model_hash": "sha256 of the market model",
     "venue_hash": "sha256 of the venue's rules",

@@ -8,8 +8,10 @@ import pytest
 from benchmarks.books import TWELVE, plan_book
 from benchmarks.problem import Problem, lower_problem
 from benchmarks.twin import find_lack, prepare_twin
-from kernels.plain import Plain, pack
-from kernels.plain_walk import count_tiles, simulate_plain_paths
+from kernels.plain import Plain
+from kernels.plain_pack import pack
+from kernels.plain_room import count_tiles
+from kernels.plain_walk import simulate_plain_paths
 from kernels.structs import create_tally
 from pipeline.plan import Plan
 

@@ -223,12 +223,23 @@ def test_check__warns_on_stderr_and_refuses_on_stderr(seawall: Any, tmp_path: Pa
     assert "base-line" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("monitoring", "walk"),
+    [("close", "the fast walk"), ("bridge", "the general walk (watched between step ends)")],
+)
+def test_check__says_which_walk_a_run_takes(seawall: Any, tmp_path: Path, monitoring: str, walk: str) -> None:
+    document = small_document()
+    document["simulation"]["monitoring"] = monitoring
+    called = seawall("check", write_plan(tmp_path, document))
+    assert f"\n# paths take {walk}: docs/fast-walk.md\n" in called.out
+
+
 def test_check__prints_totals_with_jumps_as_comments(seawall: Any, tmp_path: Path) -> None:
     document = small_document()
     document["model"]["regimes"]["crisis"]["jumps"] = two_sided_jumps()
     called = seawall("check", write_plan(tmp_path, document))
     assert called.code == 0
-    [line] = [line for line in called.out.splitlines() if line.startswith("#")]
+    line, _ = (line for line in called.out.splitlines() if line.startswith("#"))
     assert line.startswith("# regime crisis, drift and volatility a year with jumps: BTC -0.312 and 1.319")
     assert yaml.safe_load(called.out)["model"]["regimes"]["crisis"]["jumps"]["law"] == "double_exponential"
 

@@ -10,13 +10,15 @@ import numpy as np
 from scipy.special import gammainccinv, gammaincinv
 from scipy.stats import norm, poisson
 
-from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
 from kernels.reverting import room_for_normals
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
+    CELL_BITS,
+    CELLS,
     DOUBLE_EXPONENTIAL,
     LANES,
     LIQUIDATION,
+    LOWEST_OCTAVE,
     MARKS,
     NORMAL,
     THROUGHOUT,
@@ -89,7 +91,17 @@ def lower_problem(problem: Problem) -> tuple[Market, Book, Clock]:
         np.full((scenarios, problem.steps), THROUGHOUT, np.int64),
         np.ascontiguousarray(np.broadcast_to(horizon, (scenarios, problem.steps))),
     )
-    return market, _lower_book(problem, market), clock
+    return _of_one_layout((market, _lower_book(problem, market), clock))
+
+
+def _of_one_layout(values: Any) -> Any:
+    """Tuples with arrays of one layout: for another one everything would be compiled again."""
+    if isinstance(values, np.ndarray):
+        return np.array(values, order="C")
+    if not isinstance(values, tuple):
+        return values
+    fields = map(_of_one_layout, values)
+    return tuple(fields) if type(values) is tuple else type(values)(*fields)
 
 
 def run_problem(problem: Problem, seed: int, first: int, paths: int) -> Tally:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels import plain_walk
-from kernels.plain import TILE, find_obstacle, pack
+from kernels import plain_room
+from kernels.plain import TILE, find_obstacle
+from kernels.plain_pack import pack
 from kernels.plain_sort import sort_lanes
 from kernels.plain_walk import simulate_plain_paths
 from kernels.simulate import simulate_paths
@@ -37,6 +38,20 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "tails": {"assets": 5, "regimes": 2, "scenarios": 4, "df": 3.5, "funding": True},
     "levels": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "levels": THREE_LEVELS},
     "substeps": {"assets": 2, "regimes": 3, "scenarios": 4, "df": 4.0, "substeps": 5, "levels": THREE_LEVELS},
+    "rates": {"assets": 3, "regimes": 3, "scenarios": 4, "df": 3.5, "rates": True},
+    "rates-levels": {"assets": 6, "regimes": 2, "scenarios": 4, "rates": True, "levels": THREE_LEVELS},
+    "rates-known": {"assets": 2, "regimes": 4, "rates": True, "known_rates": np.array([3.0, np.nan])},
+    "jumps": {"assets": 3, "regimes": 2, "scenarios": 4, "df": 4.0, "jumps": True, "funding": True},
+    "two-sided": {"assets": 2, "regimes": 3, "scenarios": 4, "jumps": True, "two_sided": True},
+    "jumps-substeps": {"assets": 5, "regimes": 2, "scenarios": 2, "jumps": True, "substeps": 5},
+    "rates-jumps": {
+        "assets": 4,
+        "regimes": 3,
+        "scenarios": 4,
+        "jumps": True,
+        "two_sided": True,
+        "rates": True,
+    },
     "wild-steps": {"assets": 9, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
 }
 
@@ -116,6 +131,73 @@ def test_simulate_plain_paths__replays_and_halts() -> None:
     assert all((before.hits[:, s] != after.hits[:, s]).any() for s in range(4))
 
 
+def test_simulate_plain_paths__events_and_cash() -> None:
+    """Each path draws an event's way and size; cash changes at `as_of` and later, of each pool its own."""
+    problem = random_problem(111, assets=3, regimes=2, funding=True, scenarios=4)
+    market, book, clock = lower(problem)
+    event, cash = np.full_like(market.event, -1), np.full_like(book.cash, -1)
+    event[1, 4], event[2, 6] = 0, 1
+    cash[0, 3], cash[2, 0], cash[3, 0], cash[3, 7] = 0, 1, 0, 1
+    moves = np.array([[[0.2, 0.1, 0.3], [-0.3, -0.2, -0.4]], [[0.05, 0.1, 0.0], [-0.6, -0.5, -0.4]]])
+    pools = book.base.size
+    changed = (
+        market._replace(event=event, events=moves, event_law=np.array([[0.3, 0.4], [0.6, 0.0]])),
+        book._replace(
+            cash=cash, cashes=np.stack([np.linspace(-25.0, 5.0, pools), np.linspace(10.0, -30.0, pools)])
+        ),
+        clock,
+    )
+    paths = sample(3000, 40)
+    check_same(problem, paths, changed)
+    before, after = run_fast(problem, 11, 0, paths), run_fast(problem, 11, 0, paths, changed)
+    assert all((before.hits[:, s] != after.hits[:, s]).any() for s in range(4))
+
+
+def test_simulate_plain_paths__cash_alone_without_funding() -> None:
+    problem = random_problem(5, assets=2, regimes=2)
+    market, book, clock = lower(problem)
+    cash = np.full_like(book.cash, -1)
+    cash[0, 2] = 0
+    less = book._replace(cash=cash, cashes=np.full((1, book.base.size), -20.0))
+    check_same(problem, sample(3000, 40), (market, less, clock))
+
+
+def test_simulate_plain_paths__clamps_on_constant_rates() -> None:
+    """Positions of one asset under different clamps pay different rates."""
+    problem = random_problem(117, assets=3, regimes=2, funding=True, scenarios=4)
+    accounts = tuple(
+        account._replace(
+            positions=tuple(
+                p._replace(cap=(np.inf, 0.3, 1.0)[(i + n) % 3]) for n, p in enumerate(account.positions)
+            )
+        )
+        for i, account in enumerate(problem.accounts)
+    )
+    clamped = replace(problem, accounts=accounts)
+    paths = sample(3000, 40)
+    assert lower(clamped)[0].clamps
+    check_same(clamped, paths)
+    assert (run_fast(problem, 11, 0, paths).hits != run_fast(clamped, 11, 0, paths).hits).any()
+
+
+def test_simulate_plain_paths__scenarios_that_differ_in_jumps_alone() -> None:
+    problem = random_problem(6, assets=2, regimes=2, jumps=True, scenarios=4)
+    market, book, clock = lower(problem)
+    assert not pack(market, book, clock).factor_of[3].any()
+    rarer = market.jump_law.copy()
+    rarer[2] **= 0.2
+    other = market._replace(jump_law=rarer)
+    assert (pack(other, book, clock).factor_of[3] == 3).all()
+    check_same(problem, sample(3000, 40), (other, book, clock))
+
+
+def test_pack__scenarios_share_rates_until_something_tells_them_apart() -> None:
+    """Scenario 1 has another covariance in steps 3 to 7, 2 its own regimes, 3 other tails from the start."""
+    rates = pack(*lower(random_problem(6, assets=3, regimes=2, df=4.0, scenarios=4, rates=True))).rates
+    np.testing.assert_array_equal(rates.of[:, 0], [0, 0, 2, 3])
+    np.testing.assert_array_equal(rates.of[1], [0, 0, 0, 1, 1, 1, 1, 1, 1, 1])
+
+
 @pytest.mark.parametrize("regimes", [2, 3, 4, 6])
 def test_sort_lanes__every_lane_in_the_region_of_its_regime(regimes: int) -> None:
     rng = np.random.default_rng(regimes)
@@ -145,10 +227,10 @@ def test_simulate_plain_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> 
 def test_simulate_plain_paths__sorted_or_not(levels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths by regime, 512 side by side, or as they come: the same counts of the same paths."""
     features = {} if levels is None else {"levels": levels}
-    problem = random_problem(9, assets=5, regimes=3, df=4.0, funding=True, scenarios=4, **features)
+    problem = random_problem(9, assets=5, regimes=3, df=4.0, rates=True, jumps=True, scenarios=4, **features)
     tallies = []
     for tiles in (1, 3, 16):
-        monkeypatch.setattr(plain_walk, "count_tiles", lambda plain, tiles=tiles: tiles)
+        monkeypatch.setattr(plain_room, "count_tiles", lambda plain, tiles=tiles: tiles)
         tallies.append(run_fast(problem, 5, 10, sample(1200, 110)))
     for other in tallies[1:]:
         np.testing.assert_array_equal(tallies[0].hits, other.hits)
@@ -212,8 +294,6 @@ def test_simulate_paths__nobody_falls_by_rounding_where_an_asset_stands_still() 
 OBSTACLES: dict[str, dict[str, Any]] = {
     "watched between step ends": {"bridge": True},
     "additive returns": {"additive": True},
-    "jumps": {"jumps": True},
-    "funding that reverts": {"rates": True},
     "basis": {"marks": (0,)},
 }
 
@@ -233,11 +313,6 @@ def test_find_obstacle__books() -> None:
     still = market._replace(loading=np.zeros_like(market.loading))
     still = still._replace(volatility=np.zeros_like(market.volatility))
     assert find_obstacle(still, book, clock) == "an asset that stands still"
-    event = market._replace(event=np.zeros_like(market.event))
-    assert find_obstacle(event, book, clock) == "events"
-    assert find_obstacle(market._replace(clamps=1), book, clock) == "funding that a venue clamps"
-    moves = book._replace(cash=np.zeros_like(book.cash))
-    assert find_obstacle(market, moves, clock) == "cash that changes"
     assert find_obstacle(market, book, clock._replace(wick=1)) == "watched between step ends"
     late = clock._replace(seen=clock.seen + 1)
     assert find_obstacle(market, book, late) == "hits that are seen late"

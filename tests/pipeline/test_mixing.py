@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from kernels.market import CELL_BITS, CELLS, LOWEST_OCTAVE
+from kernels.structs import CELL_BITS, CELLS, LOWEST_OCTAVE
 from pipeline.mixing import mixing_table
 
 WITHIN_OCTAVE = 2**CELL_BITS
