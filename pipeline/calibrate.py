@@ -40,7 +40,7 @@ from pipeline.wick_fit import DEEPEST, WickFit, fit_wicks
 Floats = NDArray[np.float64]
 
 MOST_LEVELS = max(LEVEL_NAMES)
-SHORTEST_LEVEL = timedelta(days=3)  # levels are for what regimes of hours forget: how loud this month is
+SHORTEST_LEVEL = timedelta(days=1)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
 METHOD = "switching multivariate Student-t with levels and bursts, by ECM; correlations and drifts shrunk"
 DRAWN_BLOCK = timedelta(days=28)  # hours that draws weigh together: longer than storms and most levels last
