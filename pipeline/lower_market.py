@@ -80,7 +80,7 @@ def lower_market(plan: Plan, draw: int | None = None, tables: bool = True) -> Ma
     spots, marks = simulated_assets(plan), marked_assets(plan)
     assets = (*spots, *marks)
     columns = np.array([model.assets.index(asset) for asset in assets])
-    lower = Parameters(model, step, columns, len(marks))
+    lower = Parameters(model, step, columns, len(marks), tables)
     factors = lower.factors
     scenarios = len(plan.scenarios)
     parameters = np.zeros((scenarios, steps), np.int64)

@@ -24,6 +24,7 @@ from pipeline.units import YEAR
 
 FACTOR_TILE = 4  # the kernel combines factors four at a time
 SMALLEST_PIVOT = 1e-10  # of a correlation's Cholesky factor: below it the asset follows from those before
+SOME_JUMPS = np.array([0.0, 1.0])  # a law of their number, where it is for looking at alone
 NO_MORE_JUMPS = 1e-15  # probability beyond which more jumps in one step are left out
 
 Item = TypeVar("Item")
@@ -70,8 +71,15 @@ class StepJumps(NamedTuple):
 class Parameters:
     """Collects the distinct parameter sets, loadings and tails that scenarios need."""
 
-    def __init__(self, model: MarketModel, step: timedelta, columns: NDArray[np.int64], marks: int) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: MarketModel,
+        step: timedelta,
+        columns: NDArray[np.int64],
+        marks: int,
+        tables: bool = True,
+    ) -> None:
+        self.model, self.tables = model, tables
         self.step, self.years = step, step / YEAR
         self.columns = columns
         self.spots = len(columns) - marks
@@ -186,7 +194,7 @@ class Parameters:
         if jumps is None:
             return StepJumps(np.ones(1), NORMAL, unmoved, none, np.zeros((size, 3)))
         assets = self.model.assets
-        law = poisson_law(jumps.intensity * self.years)
+        law = poisson_law(jumps.intensity * self.years) if self.tables else SOME_JUMPS
         root = lower_triangle(jumps.correlation_matrix(len(assets)))
         if isinstance(jumps, DoubleExponentialJumps):
             sides = jumps.sides(assets)[self.columns]

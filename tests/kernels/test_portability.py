@@ -38,7 +38,8 @@ import hashlib
 from tests.kernels.problems import THREE_LEVELS, random_problem
 from tests.kernels.test_plain import run_fast
 
-problem = random_problem(3, assets=9, regimes=3, df=3.5, funding=True, scenarios=4, levels=THREE_LEVELS)
+features = {"rates": True, "jumps": True, "two_sided": True, "levels": THREE_LEVELS}
+problem = random_problem(3, assets=9, regimes=3, df=3.5, scenarios=4, **features)
 tally = run_fast(problem, 5, 10, 700)
 print(hashlib.sha256(tally.hits.tobytes() + tally.joint.tobytes()).hexdigest())
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.pipeline.documents import small_document
 from tests.runs import hit_document
 
 ROOT = Path(__file__).parents[2]
+DESK = ROOT / "examples" / "desk.yaml"
 
 
 def closed(document: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_describe_walk__the_shipped_model_at_closes_is_on_the_fast_walk() -> None:
-    plan = load_plan(ROOT / "examples" / "desk.yaml")
+    plan = load_plan(DESK)
     assert describe_walk(plan) == "the general walk (watched between step ends)"
     assert describe_walk(plan_from_document(closed(plan.document()))) == "the fast walk"
 
@@ -50,12 +52,17 @@ def test_describe_walk__looks_at_the_same_arrays_as_the_run(document: dict[str, 
     assert describe_walk(plan) == (f"the general walk ({found})" if found else "the fast walk")
 
 
-def test_describe_walk__imports_little() -> None:
+@pytest.mark.parametrize("document", [hit_document(), load_plan(DESK).document()], ids=["jumps", "desk"])
+def test_describe_walk__imports_little(document: dict[str, Any]) -> None:
     code = (
-        "import sys; from pipeline.plan import load_plan; from pipeline.walks import describe_walk;"
-        "describe_walk(load_plan('examples/desk.yaml'));"
+        "import json, sys; from pipeline.plan import plan_from_document;"
+        "from pipeline.walks import describe_walk;"
+        "describe_walk(plan_from_document(json.load(sys.stdin)));"
         "heavy = {'numba', 'prefect', 'pandas', 'scipy', 'xarray', 'dask', 'pyarrow'} & set(sys.modules);"
         "sys.exit(' '.join(sorted(heavy)) or None)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    plan = json.dumps(plan_from_document(document).document())
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input=plan, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
