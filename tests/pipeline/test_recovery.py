@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from pipeline.calibrate import SHORTEST_LEVEL
 from pipeline.figures import Figures, Shortest
 from pipeline.funding_fit import FundingFit, fit_funding
 from pipeline.parameter_draws import draw_fits
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 REPETITIONS = 100
 HOURS = 6_000
 DRAWS, BLOCK = 16, 28 * 24
-SHORTEST = Shortest(level=72.0)  # as calibration has it
+SHORTEST = Shortest(level=SHORTEST_LEVEL / HOUR)
 PAIRS = ((0, 1), (0, 2), (1, 2))
 REGIMES, LEVELS, WAYS = ("calm", "crisis"), ("low", "high"), ("down", "up")
 CHANCE = 4.0  # standard errors of a mean that a bias is put down to
