@@ -8,7 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.model_document import add_state, named_law, shrink_drifts
+from pipeline.backtest.laws import figures_of
+from pipeline.bursts import burst_drift
+from pipeline.chain import stationary_law
+from pipeline.history import Prices
+from pipeline.model import MarketModel
+from pipeline.model_document import add_state, model_document, named_law, shrink_drifts
+from pipeline.regime_fit import RegimeFit, fit_regimes
 from pipeline.side_history import SideHistory
 from tests.pipeline.known_market import draw_history
 
@@ -25,6 +31,42 @@ def test_shrink_drifts__noise_goes_and_differences_stay() -> None:
     for error, want in ((1e-6, 0.8), (0.5**2 / (law @ law), 0.4)):
         mean = law @ shrink_drifts(np.full((3, 1), 0.8), np.full((3, 1), error), law)
         assert mean[0] == pytest.approx(want, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[RegimeFit, Prices]:
+    """A short fit of a history with bursts."""
+    prices = draw_history(3_000, 5, bursts=True).prices
+    return fit_regimes(prices.log_returns(), 2, 1, 1, levels=2, bursts=True), prices
+
+
+def test_model_document__bursts_are_read_back_as_they_were_fitted(fitted: tuple[RegimeFit, Prices]) -> None:
+    fit, prices = fitted
+    model = MarketModel.model_validate(model_document(fit, prices, None, None))
+    found, bursts = figures_of(model).bursts, fit.figures.bursts
+    assert found is not None
+    assert bursts is not None
+    np.testing.assert_allclose(found.law, bursts.law, atol=0.1 / 8760)  # rounded to a tenth a year
+    np.testing.assert_allclose(found.moves, bursts.moves, atol=1e-5)
+    np.testing.assert_allclose(found.spread, bursts.spread, atol=1e-3)
+
+
+def test_model_document__drift_and_bursts_together_are_what_was_fitted(
+    fitted: tuple[RegimeFit, Prices],
+) -> None:
+    """What regimes have in common goes towards zero, what bursts bring on average included."""
+    fit, prices = fitted
+    figures = fit.figures
+    model = MarketModel.model_validate(model_document(fit, prices, None, None))
+    law = model.stationary_law()
+    scale = stationary_law(figures.level_transitions) @ figures.scales
+    gain = scale * burst_drift(model.bursts, model.assets, model.step)
+    assert np.abs(gain).max() > 3.0  # rallies of SOL and falls of all, a year
+    drift = np.array([[regime.drift[a] for a in model.assets] for regime in model.regimes.values()])
+    total = law @ drift + gain
+    mean = law @ figures.means * 8760 + gain
+    assert (np.abs(total) < np.abs(mean)).all()
+    assert (total * mean > 0.0).all()
 
 
 def test_named_law__rounded_and_still_one() -> None:
