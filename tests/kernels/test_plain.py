@@ -215,7 +215,12 @@ def test_simulate_plain_paths__bursts_in_some_scenarios() -> None:
     paths = sample(3000, 40)
     check_same(problem, paths, (other, book, clock))
     tallies = [run_fast(problem, 11, 0, paths, (each, book, clock)).hits for each in (market, other)]
-    assert [bool((tallies[0][:, s] != tallies[1][:, s]).any()) for s in range(4)] == [False, True, False, True]
+    assert [bool((tallies[0][:, s] != tallies[1][:, s]).any()) for s in range(4)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_simulate_plain_paths__a_burst_in_every_step() -> None:
