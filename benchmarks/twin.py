@@ -88,7 +88,7 @@ def _refuse(plain: Plain, accounts: int) -> None:
         "levels": plain.levels > 1,
         "substeps": plain.substeps > 1,
         "funding or changes of cash": bool(plain.receives),
-        "jumps or events": bool(plain.has_jumps) or bool((plain.event >= 0).any()),
+        "jumps, bursts or events": bool(plain.has_jumps or plain.has_bursts or (plain.event >= 0).any()),
         "forced regimes, shocks, replays": max(x.max() for x in (plain.forced, plain.shock, plain.replay))
         >= 0,
         "steps that are not watched": not plain.watched.all(),

@@ -10,12 +10,39 @@ steps finer than the model's each has its equal part. It is part of the step's r
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from kernels.jit import hot
+from kernels.jit import hot, inlined
 from kernels.market import read_mixing
 from kernels.random import MIXING, SLOT_BURST, draw_normal_pair, draw_uniforms
 from kernels.structs import LANES, Draws, Floats, Integers, Key, Market
+
+if TYPE_CHECKING:
+    from kernels.plain import Bursts
+
+
+@inlined
+def choose_burst(law: Floats, uniform: float) -> int:
+    """Which burst comes by a cumulative law (U,), or -1."""
+    if uniform > law[law.shape[0] - 1]:
+        return -1
+    j = 0
+    while uniform > law[j]:
+        j += 1
+    return j
+
+
+@inlined
+def size_burst(
+    market: Market | Bursts, burst: int, level: int, regime: int, uniform: float, normal: float
+) -> float:
+    """What to multiply a burst's move by, in each step of the simulation: uniform is that of the mixing."""
+    spread, table = market.burst_spread[regime, burst], market.burst_mixing[regime]
+    if table >= 0:
+        spread *= read_mixing(market.mixing_tables[table], uniform)
+    return float(market.level_scale[level] * (1.0 + spread * normal) / market.substeps)
 
 
 @hot
@@ -24,20 +51,14 @@ def draw_bursts(market: Market, key: Key, burst: Integers, normal: Floats) -> No
 
     Where no lane has any the normals are left as they are.
     """
-    law, last = market.burst_law, market.burst_law.shape[0] - 1
     uniform = normal[1]
     for v in range(LANES):
         path = Key(key.seed, key.path + np.uint64(v), key.step)
         uniform[v] = draw_uniforms(path, SLOT_BURST)[1]
     some = False
     for v in range(LANES):
-        burst[v] = -1
-        if uniform[v] <= law[last]:
-            some = True
-            j = 0
-            while uniform[v] > law[j]:
-                j += 1
-            burst[v] = j
+        burst[v] = choose_burst(market.burst_law, uniform[v])
+        some = some or burst[v] >= 0
     if some:
         draw_normal_pair(key, SLOT_BURST, normal[0], normal[1])
 
@@ -50,10 +71,7 @@ def add_bursts(
     for v in range(LANES):
         j = draws.burst[v]
         if j >= 0:
-            k = regime[v]
-            spread, table = market.burst_spread[k, j], market.burst_mixing[k]
-            if table >= 0:
-                spread *= read_mixing(market.mixing_tables[table], draws.uniform[MIXING, v])
-            size = market.level_scale[level[v]] * (1.0 + spread * draws.burst_normal[0, v]) / market.substeps
+            uniform, normal = draws.uniform[MIXING, v], draws.burst_normal[0, v]
+            size = size_burst(market, j, level[v], regime[v], uniform, normal)
             for a in range(move.shape[0]):
                 move[a, v] += size * market.burst_move[parameters, j, a]

@@ -77,6 +77,20 @@ class Leaps(NamedTuple):
     depth: Integers
 
 
+class Bursts(NamedTuple):
+    """Bursts. All but the first two as in `kernels.structs.Market`, of which `size_burst` takes them."""
+
+    bound: np.uint32  # there is none where the upper word of the uniform is above this
+    possible: Integers  # (Q,) 1 where any moves anything
+    burst_law: Floats
+    burst_move: Floats
+    burst_spread: Floats
+    burst_mixing: Integers
+    mixing_tables: Floats
+    level_scale: Floats
+    substeps: int
+
+
 class Plain(NamedTuple):
     """A market, a book and a clock for the fast walk. Letters as in `kernels.structs`; rows are padded to
     R4 pools, a multiple of four; B blocks of four rows."""
@@ -99,7 +113,7 @@ class Plain(NamedTuple):
     parameters: Integers  # (S, T)
     noise_of: Integers  # (S, T) the first scenario with the same regimes and loading in that step
     weight_of: Integers  # (S, T) and the same tails
-    factor_of: Integers  # (S, T) and the same returns, jumps included
+    factor_of: Integers  # (S, T) and the same returns, jumps and bursts included
     loading_of_set: Integers  # (Q,)
     loading: Floats32  # (D, K, B, F, 4)
     depth: Integers  # (B,) leading factors that matter to any of the four
@@ -115,6 +129,8 @@ class Plain(NamedTuple):
     weights: Floats32  # (MARKS, B, A, 4) money that each pool's X moves by with each price's multiple
     has_jumps: int
     leaps: Leaps
+    has_bursts: int
+    bursts: Bursts
     has_funding: int
     funding: Funding
     rates: Rates
@@ -140,7 +156,6 @@ def find_obstacle(market: Market, book: Book, clock: Clock) -> str:
     obstacles = {
         "watched between step ends": clock.bridge or clock.wick,
         "additive returns": market.additive,
-        "bursts": market.burst_law.size,
         "basis": market.basis_law.column.size,
         "brackets of margin": book.kinks.present.any(),
         "groups of accounts": book.members.size,

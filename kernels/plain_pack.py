@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from kernels.plain import (
     MIXING_CELLS,
     ROWS,
     SMALLEST_OCTAVE,
+    Bursts,
     Floats32,
     Funding,
     Integers,
@@ -54,6 +56,7 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
     tails = _number_alike(mixing)[market.parameters]
     drifts = _number_alike(market.drift.reshape(len(market.drift), -1))[market.parameters]
     jumps = _number_alike(_law_of_jumps(market))[market.parameters]
+    bursts = _number_alike(market.burst_move.reshape(len(market.burst_move), -1))[market.parameters]
     has_funding = bool(market.has_funding) or market.funding_law.column.size > 0
     plain = Plain(
         steps=clock.steps,
@@ -74,7 +77,7 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         parameters=market.parameters,
         noise_of=_first_alike(leads, loaded),
         weight_of=_first_alike(leads, tails),
-        factor_of=_first_alike(leads, loaded, tails, drifts, jumps, market.replay),
+        factor_of=_first_alike(leads, loaded, tails, drifts, jumps, bursts, market.replay),
         loading_of_set=market.loading_of_set,
         loading=loading,
         depth=depth,
@@ -90,6 +93,8 @@ def pack(market: Market, book: Book, clock: Clock) -> Plain:
         weights=_by_blocks(weights),
         has_jumps=market.has_jumps,
         leaps=_pack_jumps(market),
+        has_bursts=int(market.burst_law.size > 0),
+        bursts=_pack_bursts(market),
         has_funding=int(has_funding),
         funding=_pack_funding(market, book, pool_of, padded),
         rates=_pack_rates(market, _first_alike(leads, loaded, tails, so_far=True)),
@@ -172,6 +177,22 @@ def _pack_jumps(market: Market) -> Leaps:
         jump_loading=market.jump_loading,
         jump_sides=market.jump_sides,
         depth=market.depth,
+    )
+
+
+def _pack_bursts(market: Market) -> Bursts:
+    # the upper word of a uniform at or below u is at most u in units of 2**-32
+    most = min(math.floor(market.burst_law.max(initial=0.0) * 2.0**32), 2**32 - 1)
+    return Bursts(
+        bound=np.uint32(most),
+        possible=np.asarray(market.burst_move.any(axis=(1, 2)), np.int64),
+        burst_law=market.burst_law,
+        burst_move=market.burst_move,
+        burst_spread=market.burst_spread,
+        burst_mixing=market.burst_mixing,
+        mixing_tables=market.mixing_tables,
+        level_scale=market.level_scale,
+        substeps=market.substeps,
     )
 
 

@@ -62,9 +62,11 @@ def find_growth(
     regime: Words,
     noise: Floats32,
     weight: Floats32,
+    bursting: bool,
+    burst: Floats32,
     growth: Floats32,
 ) -> None:
-    """growth (A, TILE): what a step multiplies prices by."""
+    """growth (A, TILE): what a step multiplies prices by, with its bursts (A, TILE) where there are any."""
     parameters, replay = plain.parameters[scenario, step], plain.replay[scenario, step]
     last = plain.regimes - 1
     one, two = min(last, 1), min(last, 2)
@@ -85,6 +87,8 @@ def find_growth(
         if replay >= 0:
             laid = spread(plain.replays, (replay, a))
             x0, x1 = x0 + laid, x1 + laid
+        if bursting:
+            x0, x1 = x0 + load(burst, (a, 0)), x1 + load(burst, (a, WIDTH))
         store(growth, (a, 0), grow16(x0))
         store(growth, (a, WIDTH), grow16(x1))
 

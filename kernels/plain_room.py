@@ -40,6 +40,11 @@ class Room(NamedTuple):
     first_normal: Floats32  # likewise, for where rates start
     jump_normal: Floats  # (F,)
     jump: Floats  # (A,) a step's jumps of one path
+    burst_word: Words  # (2, TILE) of the uniform by which one comes
+    burst_normal: Floats32  # (TILE,) of its size
+    burst: Integers  # (2, TILE) lane and burst of the paths that have one, the first so many
+    burst_size: Floats  # (S, TILE) what to multiply its move by, in the same order
+    burst_move: Floats32  # (A, TILE) the step's returns by bursts
     hit: Words  # (MARKS, P, L)
     emptied: Words  # (V, L)
 
@@ -107,6 +112,11 @@ def make_room(plain: Plain, accounts: int, several: int, leverages: int) -> Room
         first_normal=lanes(1 + 4 * plain.rates.slots.size),
         jump_normal=np.zeros(factors),
         jump=np.zeros(assets),
+        burst_word=word_lanes(2),
+        burst_normal=lanes(1)[0],
+        burst=np.zeros((2, TILE), np.int64),
+        burst_size=np.zeros((scenarios, TILE)),
+        burst_move=lanes(assets),
         hit=np.zeros((MARKS, accounts, leverages), np.uint32),
         emptied=np.zeros((several, leverages), np.uint32),
     )
@@ -129,6 +139,7 @@ def is_tiled(plain: Plain, room: Room) -> bool:
         and room.growth.shape[2] == TILE
         and room.carry.shape[1] == TILE
         and room.rate.shape[3] == TILE
+        and room.burst_move.shape[1] == TILE
         and room.normal.shape[1] == TILE
         and room.first_normal.shape[1] == TILE
         and plain.loading.shape[4] == ROWS

@@ -2,7 +2,7 @@
 
 One step of one path, in regime k (see docs/model.md):
 
-    x = m dt + w L z + J,    price <- price exp(x),    X = sum of weights x price + what was received
+    x = m dt + w L z + J + B,    price <- price exp(x),    X = sum of weights x price + what was received
 
 and of X only the least so far is kept, for each pool and mark: which leverages have hit which mark is read
 off it where a horizon ends. So leverages cost nothing in a step, and there is no branch in it.
@@ -18,6 +18,7 @@ import numpy as np
 
 from kernels.jit import hot, inlined
 from kernels.plain import ROWS, TILE, Integers, Plain, Words
+from kernels.plain_bursts import draw_plain_bursts, lay_bursts, size_plain_bursts
 from kernels.plain_funding import advance_rates, draw_rates16, receive_cash, receive_funding
 from kernels.plain_jumps import add_plain_jumps
 from kernels.plain_prices import apply_plain_event, correlate, draw_factors, find_growth, move_plain_prices
@@ -57,8 +58,10 @@ def lanes_before(path: Words, first: np.uint64, paths: int) -> np.uint32:
 
 
 @inlined
-def advance_scenario(plain: Plain, seed: np.uint64, scenario: int, step: int, tile: int, room: Room) -> None:
-    """One step of one scenario of a tile."""
+def advance_scenario(
+    plain: Plain, seed: np.uint64, scenario: int, step: int, tile: int, bursts: int, room: Room
+) -> None:
+    """One step of one scenario of a tile, of which so many paths have a burst."""
     s = scenario
     parameters = plain.parameters[s, step]
     regime = room.regime[tile, plain.leader[s]]
@@ -67,9 +70,23 @@ def advance_scenario(plain: Plain, seed: np.uint64, scenario: int, step: int, ti
         correlate(plain, loading, regime, room.factor, room.noise[s])
     if plain.weight_of[s, step] == s:
         mix_weights(plain, parameters, room.level[tile], regime, room.word[tile], room.weight[s])
+    if bursts > 0 and plain.leader[s] == s:
+        size_plain_bursts(
+            plain.bursts,
+            room.burst[:, :bursts],
+            room.burst_normal,
+            room.word[tile],
+            room.level[tile],
+            regime,
+            room.burst_size[s],
+        )
     if plain.factor_of[s, step] == s:
         noise, weight = room.noise[plain.noise_of[s, step]], room.weight[plain.weight_of[s, step]]
-        find_growth(plain, s, step, regime, noise, weight, room.growth[s])
+        bursting = bursts > 0 and plain.bursts.possible[parameters] == 1
+        if bursting:
+            moves, size = plain.bursts.burst_move[parameters], room.burst_size[plain.leader[s]]
+            lay_bursts(moves, room.burst[:, :bursts], size, room.burst_move)
+        find_growth(plain, s, step, regime, noise, weight, bursting, room.burst_move, room.growth[s])
         if plain.has_jumps and plain.leaps.possible[parameters]:
             add_plain_jumps(
                 plain.leaps,
@@ -143,8 +160,12 @@ def walk_plain_paths(
                 draw_factors(seed, step, tile, room)
                 if plain.rates.own.shape[0] > 0:
                     draw_rates16(plain.rates, seed, step, tile, room)
+                bursts = 0
+                if plain.has_bursts:
+                    drawn = room.burst_word, room.burst_normal, room.burst
+                    bursts = draw_plain_bursts(plain.bursts, seed, step, room.path[tile], *drawn)
                 for s in range(plain.leader.shape[0]):
-                    advance_scenario(plain, seed, s, step, tile, room)
+                    advance_scenario(plain, seed, s, step, tile, bursts, room)
                     if plain.ends[step]:
                         # lanes beyond the last path walk too, uncounted
                         counted = lanes_before(room.path[tile, 0], first, min(chunk, paths - offset))

@@ -100,6 +100,12 @@ def coarse_uniform(word: np.uint64) -> float:
 
 
 @inlined
+def fine_uniform(word: np.uint64, other: np.uint64) -> float:
+    """Return a uniform in (0, 1) with 42 bits: those of a word, and ten of another."""
+    return float((np.float64(word) + (np.float64(other & _TEN_BITS) + 0.5) * 2.0**-10) * 2.0**-32)
+
+
+@inlined
 def draw_uniforms(key: Key, slot: int) -> tuple[float, float]:
     """Return two uniforms in (0, 1)."""
     w0, w1, w2, w3 = philox(
@@ -201,7 +207,7 @@ def draw_step_uniforms(key: Key, first_row: int, uniform: Floats) -> None:
         )
         if first_row == REGIME:
             uniform[REGIME, v] = coarse_uniform(w0)
-            uniform[MIXING, v] = (np.float64(w1) + (np.float64(w0 & _TEN_BITS) + 0.5) * 2.0**-10) * 2.0**-32
+            uniform[MIXING, v] = fine_uniform(w1, w0)
             uniform[LEVEL, v] = coarse_uniform(w2)
         uniform[JUMPS, v] = coarse_uniform(w3)
 

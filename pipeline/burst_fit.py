@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.burst_densities import burst_shares
+from pipeline.bursts import MOST_BURSTS
 from pipeline.figures import Bursts, Shortest
 from pipeline.panel import Panel
 from pipeline.regime_climb import Climb, climb
@@ -18,9 +19,9 @@ Floats = NDArray[np.float64]
 COMMON_FALL = -4.0  # of all assets, in standard deviations of their returns, at the start
 ALONE = 3.0  # of one asset, either way
 SELDOM = 0.002  # of steps, each burst at the start
-SPREAD = (
-    0.5  # of the size of a burst: free, it widens until a burst has no direction, and forecasts no better
-)
+# Of the size of a burst. Fitted, it widens until a burst has no direction left, and the climb does not end.
+SPREAD = 0.5
+SUREST = 1e-300  # what is left of a step that was a burst for certain
 ROUNDS = 60
 TOLERANCE = 0.1  # nats a round: bursts go on changing places with heavy tails, and nothing else moves
 
@@ -28,8 +29,9 @@ TOLERANCE = 0.1  # nats a round: bursts go on changing places with heavy tails, 
 def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:
     """Climb on from figures without bursts; the climb as it was where bursts don't pay for their figures.
 
-    What pays is a lower BIC, of each burst and of all of them. The start has a burst that all assets fall in,
-    and two in which each asset goes its own way, up and down.
+    What pays is a lower BIC, of each burst and of all of them; those that don't are given up together, and
+    so are those of least worth beyond MOST_BURSTS. The start has a burst that all assets fall in, and two in
+    which each asset goes its own way, up and down.
     """
     price = 0.5 * log(len(panel.observed))
     trace, figures = ended.trace, replace(ended.figures, bursts=start_bursts(panel))
@@ -38,7 +40,8 @@ def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:
         if found is None or found.figures.bursts is None:
             break
         trace, bursts = trace + found.trace, found.figures.bursts
-        paid = find_worth(panel, found) > price * count_figures(bursts)
+        worth = find_worth(panel, found)
+        paid = (worth > price * count_figures(bursts)) & (np.argsort(np.argsort(-worth)) < MOST_BURSTS)
         if paid.all():
             won = found.expected.log_likelihood - ended.expected.log_likelihood
             return replace(found, trace=trace) if won > price * count_figures(bursts).sum() else ended
@@ -49,12 +52,13 @@ def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:
 def find_worth(panel: Panel, found: Climb) -> Floats:
     """(J,): what the log-likelihood would lose by each burst, states being as likely as they are with it.
 
-    A step is as likely without it as the share that it has not in the step; and others come so much more.
+    Without it its steps would have none: they are less likely by its share, and more by so much of none's.
     """
     shares = burst_shares(panel, found.figures)
-    share = np.einsum("ktmj,tmk->tj", shares, found.expected.smoothed)[panel.observed, 1:]
-    law = found.figures.with_none().law[1:]
-    return np.asarray(len(share) * np.log1p(-law) - np.log1p(-share).sum(axis=0))
+    share = np.einsum("ktmj,tmk->tj", shares, found.expected.smoothed)[panel.observed]
+    law = found.figures.with_none().law
+    left = 1.0 - share[:, 1:] + share[:, :1] * law[1:] / law[0]
+    return np.asarray(-np.log(np.maximum(left, SUREST)).sum(axis=0))
 
 
 def count_figures(bursts: Bursts) -> NDArray[np.int64]:

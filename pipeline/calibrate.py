@@ -40,7 +40,7 @@ from pipeline.wick_fit import DEEPEST, WickFit, fit_wicks
 Floats = NDArray[np.float64]
 
 MOST_LEVELS = max(LEVEL_NAMES)
-SHORTEST_LEVEL = timedelta(days=1)  # levels are for what regimes of hours forget: how loud this month is
+SHORTEST_LEVEL = timedelta(days=2)  # levels are for what regimes of hours forget: how loud this month is
 LEVELS_FROM = timedelta(days=365)  # a window without seasons has no levels to tell apart
 METHOD = "switching multivariate Student-t with levels and bursts, by ECM; correlations and drifts shrunk"
 DRAWN_BLOCK = timedelta(days=28)  # hours that draws weigh together: longer than storms and most levels last
@@ -199,7 +199,7 @@ def _metadata(
         },
         "prices": [asdict(source) for source in prices.sources],
         "log_likelihood": round(fit.log_likelihood, 1),
-        "bic": {str(len(names)): round(bayesian_information(fit, observed), 1)},
+        "bic": {},
         "stationary_law": named_law(law, names, "law"),
         "mean_duration_hours": {
             name: round(float(value), 1) if np.isfinite(value) else None
@@ -219,11 +219,13 @@ def _metadata(
             name: round(float(value) * hours / 24.0, 1)
             for name, value in zip(level_names, mean_durations(figures.level_transitions), strict=True)
         }
-    if choice is not None:
+    if choice is not None:  # made without bursts
         metadata["bic"] = {str(number): round(value, 1) for number, value in choice.bic.items()}
         metadata["held_out_log_likelihood"] = {
             str(number): round(value, 1) for number, value in choice.held_out.items()
         }
+    chosen = str(len(names)) + ("" if figures.bursts is None else " with bursts")
+    metadata["bic"][chosen] = round(bayesian_information(fit, observed), 1)
     if funding is not None:
         metadata["funding"] = [asdict(source) for source in funding.sources]
         metadata["funding_days"] = {

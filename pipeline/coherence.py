@@ -26,6 +26,19 @@ _JUMPS_BY_ASSET = ("mean", "volatility", "up_probability", "up_mean", "down_mean
 
 def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
     """What is wrong between the values of a model's document."""
+    yield from _figure_faults(model)
+    scale = (model.get("levels") or {}).get("scale")
+    if scale is not None and len(scale) < 2:
+        got = f"`{next(iter(scale))}` alone" if scale else "none"
+        fix = "leave `levels` out where there is one"
+        yield Fault(("levels", "scale"), "at least two levels", got, fix)
+    if model.get("regimes") is not None:
+        for number, draw in enumerate(model.get("parameter_draws") or ()):
+            yield from below(("parameter_draws", number), _draw_faults(draw, model))
+
+
+def _figure_faults(model: dict[str, Any]) -> Iterator[Fault]:
+    """What is wrong between the figures of a model, or of a draw."""
     assets: list[str] | None = model.get("assets")
     regimes: dict[str, Any] | None = model.get("regimes")
     if assets is not None:
@@ -53,8 +66,6 @@ def find_model_faults(model: dict[str, Any]) -> Iterator[Fault]:
                 )
         yield from _chain_faults(model, tuple(regimes))
         yield from _level_faults(model, tuple(regimes))
-        for number, draw in enumerate(model.get("parameter_draws") or ()):
-            yield from below(("parameter_draws", number), _draw_faults(draw, model))
 
 
 def _draw_faults(draw: dict[str, Any], model: dict[str, Any]) -> Iterator[Fault]:
@@ -76,12 +87,12 @@ def _draw_faults(draw: dict[str, Any], model: dict[str, Any]) -> Iterator[Fault]
             expected, got = (with_, f"no {key}") if drawn is None else (without, key)
             yield Fault(loc, expected, got, "calibrate the draws together with the model")
     levels = draw.get("levels")
-    if levels is not None and model.get("levels") is not None:
-        known = model["levels"].get("scale", {})
+    known = (model.get("levels") or {}).get("scale")
+    if levels is not None and known is not None:
         yield from _key_faults(("levels", "scale"), levels.get("scale", {}), known, "a level", whole=True)
     initial = {"initial": "stationary"} if model.get("initial") == "stationary" else {}
     shared = {"assets": model.get("assets"), "step": model.get("step")}
-    yield from find_model_faults({**draw, **shared, **initial})
+    yield from _figure_faults({**draw, **shared, **initial})
 
 
 def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[Fault]:
@@ -93,7 +104,9 @@ def _level_faults(model: dict[str, Any], regimes: tuple[str, ...]) -> Iterator[F
             fix = "add `levels:` to the model, or leave this out"
             yield Fault(("filtered", "levels"), "a model with `levels:`", "none", fix)
         return
-    names = tuple(levels.get("scale") or {})
+    if levels.get("scale") is None:  # which has its fault already: there is nothing to hold the rest to
+        return
+    names = tuple(levels["scale"])
     rows: dict[str, dict[str, float]] = levels.get("transitions") or {}
     before = 0
     if rows or len(names) > 1:

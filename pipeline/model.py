@@ -64,7 +64,9 @@ Calibration = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 class Levels(Part):
     """How loud the whole market is: a chain of its own, whose level multiplies every regime's volatility."""
 
-    scale: Annotated[dict[str, Annotated[Positive, Field(le=1e3)]], Field(min_length=1)]
+    scale: Annotated[
+        dict[str, Annotated[Positive, Field(le=1e3)]], Field(json_schema_extra={"minProperties": 2})
+    ]
     transitions: dict[str, dict[str, Fraction]] = Field(default={})
 
 

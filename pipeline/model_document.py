@@ -47,7 +47,8 @@ def model_document(
     volatilities = np.sqrt(np.diagonal(fit.covariances, axis1=1, axis2=2) * steps_a_year)
     there = (~np.isnan(prices.log_returns())).astype(np.float64)
     years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
-    errors, law = volatilities**2 / years, stationary_law(figures.transitions)
+    errors = (volatilities**2 + burst_variance(figures) * steps_a_year) / years
+    law = stationary_law(figures.transitions)
     gain = burst_drift(figures) * steps_a_year  # what bursts bring is no part of a model's drift
     drifts = shrink_drifts(figures.means * steps_a_year + gain, errors, law) - gain
     rates = None if funding is None else _funding(fit, prices, funding)
@@ -115,6 +116,13 @@ def burst_drift(figures: Figures) -> Floats:
     """What bursts add to a step's returns on average, (A,)."""
     bursts, scale = figures.with_none(), stationary_law(figures.level_transitions) @ figures.scales
     return np.asarray(scale * bursts.law @ bursts.moves)
+
+
+def burst_variance(figures: Figures) -> Floats:
+    """What bursts add to the variance of a step's returns at scale 1, by regime and asset, (K, A)."""
+    bursts, nu = figures.with_none(), figures.nu
+    sizes = 1.0 + bursts.spread**2 * (nu / (nu - 2.0))[:, None]
+    return np.asarray(sizes * bursts.law @ bursts.moves**2)
 
 
 def add_state(

@@ -107,16 +107,22 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
 
 
 def _distance(one: Figures, other: Figures) -> float:
-    """The largest change of a log volatility, tail or scale."""
+    """The largest change of a log volatility, tail or scale, or a tenth of one of bursts, which are known
+    less well; infinite where a burst was given up."""
+    bursts = one.with_none(), other.with_none()
+    if len(bursts[0].law) != len(bursts[1].law):
+        return float("inf")
     logs = [
         np.concatenate(
             [
                 0.5 * np.log(np.diagonal(each.scatter, axis1=1, axis2=2)).ravel(),
                 np.log(each.nu),
                 np.log(each.scales),
+                0.1 * np.log(own.law),
+                0.1 * np.log(np.abs(own.moves[own.moves != 0.0])),
             ]
         )
-        for each in (one, other)
+        for each, own in zip((one, other), bursts, strict=True)
     ]
     return float(np.abs(logs[0] - logs[1]).max())
 

@@ -67,18 +67,21 @@ def climb(
     """
     observed, assets = panel.observed, panel.returns.shape[1]
     trace: list[float] = []
+    since = 0  # the round in which a burst was last given up
     while True:
         expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
-        converged = len(trace) > NU_EVERY and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * tolerance
+        settled = len(trace) - since > NU_EVERY
+        converged = settled and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * tolerance
         if converged or len(trace) == rounds:
             return Climb(figures, expected, tuple(trace), converged)
         steps = expected.smoothed[observed].sum(axis=0)
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
         with_nu = len(trace) % NU_EVERY == 0
-        figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
-        figures = drop_rare(figures, len(observed))
+        found = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+        figures = drop_rare(found, len(observed))
+        since = since if figures is found else len(trace)
 
 
 def drop_rare(figures: Figures, steps: int) -> Figures:
@@ -86,7 +89,8 @@ def drop_rare(figures: Figures, steps: int) -> Figures:
     bursts = figures.bursts
     if bursts is None:
         return figures
-    return replace(figures, bursts=bursts.only(bursts.law * steps >= FEWEST))
+    enough = bursts.law * steps >= FEWEST
+    return figures if enough.all() else replace(figures, bursts=bursts.only(enough))
 
 
 def expect(panel: Panel, figures: Figures, weights: Floats | None = None) -> Expectation:

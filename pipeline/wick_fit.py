@@ -132,7 +132,8 @@ def _list_states(returns: Floats, depths: Floats, smoothed: Floats, figures: Fig
     """The states that bars may have been in, and the bursts that they may have had."""
     bursts, nu, assets = figures.with_none(), figures.nu, returns.shape[1]
     shares = np.moveaxis(burst_shares(read_panel(returns), figures), 0, 2) * smoothed[..., None]
-    bar, level, regime, kind = np.nonzero(shares > LEAST_SHARE)
+    likeliest = shares == shares.max(axis=(1, 2, 3), keepdims=True)
+    bar, level, regime, kind = np.nonzero((shares > LEAST_SHARE) | likeliest)
     weight = shares[bar, level, regime, kind]
     weight /= np.bincount(bar, weight)[bar]
     covariances, scale = figures.covariances(), figures.scales[level]

@@ -11,7 +11,6 @@ from scipy.stats import t as student
 
 from kernels.bursts import add_bursts, draw_bursts
 from kernels.market import draw_step
-from kernels.plain import find_obstacle
 from kernels.structs import LANES, Draws, Key, Market
 from tests.kernels.lowered import lower_problem, room_for
 from tests.kernels.problems import (
@@ -119,8 +118,3 @@ def test_add_bursts__in_equal_parts_over_the_model_step() -> None:
         before = part.move.copy()
         add_bursts(fine, 0, LEVEL, REGIME, parts, part.move)
         np.testing.assert_allclose(part.move - before, now.move / 4.0, atol=1e-15)
-
-
-def test_find_obstacle__bursts() -> None:
-    assert find_obstacle(*lower_problem(bursting(Burst(1.0, MOVE, 0.0)))) == "bursts"
-    assert find_obstacle(*lower_problem(bursting())) == ""

@@ -22,6 +22,7 @@ from tests.kernels.problems import (
     FULL,
     THREE_LEVELS,
     Account,
+    Burst,
     Coin,
     Pool,
     Position,
@@ -51,6 +52,15 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         "jumps": True,
         "two_sided": True,
         "rates": True,
+    },
+    "bursts": {"assets": 3, "regimes": 2, "scenarios": 4, "bursts": True, "funding": True},
+    "bursts-tails": {
+        **{"assets": 6, "regimes": 3, "scenarios": 4, "df": 3.5, "levels": THREE_LEVELS},
+        **{"bursts": True, "jumps": True},
+    },
+    "bursts-substeps": {
+        **{"assets": 2, "regimes": 2, "scenarios": 4, "df": 4.0, "levels": THREE_LEVELS},
+        **{"bursts": True, "rates": True, "substeps": 5},
     },
     "wild-steps": {"assets": 9, "regimes": 2, "scenarios": 4, "step_years": 1.0 / 30.0},
 }
@@ -191,6 +201,37 @@ def test_simulate_plain_paths__scenarios_that_differ_in_jumps_alone() -> None:
     check_same(problem, sample(3000, 40), (other, book, clock))
 
 
+def test_simulate_plain_paths__bursts_in_some_scenarios() -> None:
+    """None in scenario 1 for a while, as under a replay in the model's place, and others in scenario 3."""
+    problem = random_problem(106, assets=2, regimes=2, df=4.0, bursts=True, scenarios=4)
+    market, book, clock = lower(problem)
+    moves = market.burst_move.copy()
+    moves[1] = 0.0
+    moves[2] *= -3.0
+    other = market._replace(burst_move=moves, mixing=np.repeat(market.mixing[:1], 3, axis=0))
+    alike = other._replace(burst_move=np.repeat(moves[:1], 3, axis=0))
+    np.testing.assert_array_equal(pack(other, book, clock).factor_of[3], 3)
+    np.testing.assert_array_equal(pack(alike, book, clock).factor_of[3], 0)
+    paths = sample(3000, 40)
+    check_same(problem, paths, (other, book, clock))
+    tallies = [run_fast(problem, 11, 0, paths, (each, book, clock)).hits for each in (market, other)]
+    assert [bool((tallies[0][:, s] != tallies[1][:, s]).any()) for s in range(4)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_simulate_plain_paths__a_burst_in_every_step() -> None:
+    """Its probability rounds to one: no word is above it."""
+    problem = random_problem(7, assets=2, regimes=2, df=4.0, scenarios=2)
+    bursts = (Burst(1e9, np.array([0.03, 0.0]), 0.5),)
+    problem = replace(problem, bursts=bursts)
+    assert lower(problem)[0].burst_law[0] == 1.0
+    check_same(problem, sample(3000, 40))
+
+
 def test_pack__scenarios_share_rates_until_something_tells_them_apart() -> None:
     """Scenario 1 has another covariance in steps 3 to 7, 2 its own regimes, 3 other tails from the start."""
     rates = pack(*lower(random_problem(6, assets=3, regimes=2, df=4.0, scenarios=4, rates=True))).rates
@@ -226,8 +267,9 @@ def test_simulate_plain_paths__any_split_of_the_paths(cuts: tuple[int, ...]) -> 
 @pytest.mark.parametrize("levels", [None, THREE_LEVELS], ids=["one-level", "levels"])
 def test_simulate_plain_paths__sorted_or_not(levels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths by regime, 512 side by side, or as they come: the same counts of the same paths."""
-    features = {} if levels is None else {"levels": levels}
-    problem = random_problem(9, assets=5, regimes=3, df=4.0, rates=True, jumps=True, scenarios=4, **features)
+    features: dict[str, Any] = {} if levels is None else {"levels": levels, "substeps": 5}
+    features |= {"rates": True, "jumps": True, "bursts": True}
+    problem = random_problem(9, assets=5, regimes=3, df=4.0, scenarios=4, **features)
     tallies = []
     for tiles in (1, 3, 16):
         monkeypatch.setattr(plain_room, "count_tiles", lambda plain, tiles=tiles: tiles)

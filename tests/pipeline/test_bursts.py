@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.simulate import simulate_general_paths
+from kernels.simulate import simulate_paths as simulate_paths_of
+from kernels.structs import LIQUIDATION, create_tally
 from pipeline.betas import mixed_covariance
 from pipeline.blocks import Block, draw_of
 from pipeline.bursts import MOST_BURSTS, Burst, burst_drift, burst_law, burst_products
 from pipeline.engine import simulate_block
 from pipeline.errors import PlanError
+from pipeline.lower_book import lower_book, lower_clock
 from pipeline.lower_market import lower_market
 from pipeline.mixing import mixing_table
 from pipeline.model import MarketModel, list_totals, model_from_document
@@ -24,6 +28,7 @@ from pipeline.plan import plan_from_document
 from pipeline.report.assumptions import describe_model, list_not_modelled
 from pipeline.scenario_faults import find_still
 from pipeline.units import parse_duration
+from pipeline.walks import describe_walk
 from tests.pipeline.documents import drawn_document, small_document
 from tests.pipeline.still_market import still_document
 
@@ -247,6 +252,32 @@ def test_simulate_paths__levels_scale_them() -> None:
     came = np.abs(moves) > 1e-12
     assert set(scale[came]) == {0.5, 1.5}
     np.testing.assert_allclose(moves[came], -0.02 * scale[came])
+
+
+def test_simulate_block__both_walks_have_the_same_bursts() -> None:
+    """Of the one asset held of three, in steps finer than the model's, under effects."""
+    window = {"start": "2026-05-01T00:00:00Z", "end": "2026-05-01T02:00:00Z", "at": "2h"}
+    returns = {name: [-0.004, 0.004] * 4 for name in ("A", "B")}
+    added = {"effect": "replay", "mode": "add", "returns": returns, **window}
+    louder = {"effect": "volatility", "multiply": {"A": 3, "B": 2}, "at": "1h", "for": "4h"}
+    document = still(louder, added, {"effect": "tail", "df": 3.0}, step="15m", levels=LEVELS)
+    document["simulation"] |= {"monitoring": "close", "paths": 1024}
+    regime = document["model"]["regimes"]["only"]
+    regime |= {"volatility": {"A": 0.5, "B": 0.6, "C": 0.7}, "tail": 5.0}
+    document["accounts"][0]["collateral"] = {"USDC": 5.0}
+    document["accounts"][0]["positions"].pop(0)
+    plan = plan_from_document(document)
+    market, clock = lower_market(plan), lower_clock(plan)
+    book = lower_book(plan, market, range(len(plan.accounts)))
+    assert describe_walk(plan) == "the fast walk"
+    tallies = []
+    for simulate in (simulate_paths_of, simulate_general_paths):
+        tallies.append(create_tally(2, 1, 1, 8, joint=True))
+        simulate(3, 0, 1024, market, book, clock, tallies[-1])
+    np.testing.assert_array_equal(tallies[0].hits, tallies[1].hits)
+    hit = tallies[0].hits[LIQUIDATION].sum(axis=(1, 2, 3))
+    assert (hit > 200).all()
+    assert (hit < 1000).all()
 
 
 def test_simulate_paths__perpetuals_move_with_their_asset() -> None:

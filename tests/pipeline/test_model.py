@@ -104,6 +104,19 @@ def test_state_law__filtered_levels_go_with_their_regime() -> None:
     assert again == model
 
 
+@pytest.mark.parametrize("rows", [{}, {"low": {"low": 1.0}}])
+def test_model_from_document__one_level_is_refused_in_one_message(rows: dict[str, Any]) -> None:
+    """Its scale would be of bursts and betas, and not of volatilities."""
+    model = drawn()
+    for each in (model, *model["parameter_draws"]):
+        each["levels"] = {"scale": {"low": 2.0}, "transitions": rows}
+        each["filtered"]["levels"] = {"calm": {"low": 1.0}, "crisis": {"low": 1.0}}
+    words = refused(model)
+    assert words.startswith("1 problem\n")
+    assert "at least two levels" in words
+    assert "leave `levels` out where there is one" in words
+
+
 def test_regime_named__calmest_and_wildest() -> None:
     model = model_from_document(document())
     assert model.regime_named("calmest") == "calm"
@@ -128,7 +141,7 @@ def refused(model: dict[str, Any]) -> str:
         (("calibration",), {"bic": float("nan")}, "finite"),
         (("returns",), "geometric", "`log` or `additive`"),
         (("initial",), 3, "a probability per regime"),
-        (("levels",), {"scale": {}}, "levels.scale"),
+        (("levels",), {"scale": {}}, "at least two levels"),
         (("levels",), {"scale": {"low": 0.0}}, "levels.scale.low"),
         (("levels",), {"scale": {"low": 1.0, "high": 2.0}}, "none for `low`"),
         (

@@ -200,6 +200,8 @@ def test_calibration__recovers_what_was_simulated() -> None:
     assert values.shape == (REPETITIONS, len(known))
     mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
     coverage, error = np.mean(held, axis=0), np.mean(stated, axis=0)
+    rates = [n for n, each in enumerate(known) if each.family == "burst rate"]
+    assert ((values[:, rates] > NEVER).mean(axis=0) >= 0.95).all()
     off = []
     for n, each in enumerate(known):
         said = f"{error[n]:9.3g} {coverage[n]:5.2f}" if n < len(coverage) else ""
