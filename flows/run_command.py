@@ -76,7 +76,8 @@ def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Re
                 style="yellow",
                 soft_wrap=True,
             )
-    _announce(reporter)
+    else:  # with the flow it is said while the kernels are warmed
+        _announce(reporter)
     create_run(run)
     return "done" if simulate_run(run, cluster, reporter, reporter.wait) else "reused"
 

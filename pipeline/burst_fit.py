@@ -36,7 +36,10 @@ def climb_with_bursts(panel: Panel, ended: Climb, shortest: Shortest) -> Climb:
     price = 0.5 * log(len(panel.observed))
     trace, figures = ended.trace, replace(ended.figures, bursts=start_bursts(panel))
     while figures.bursts is not None:
-        found = climb(panel, figures, shortest, ROUNDS, TOLERANCE)
+        try:
+            found = climb(panel, figures, shortest, ROUNDS, TOLERANCE)
+        except np.linalg.LinAlgError:  # a covariance, or a burst, that the steps no longer determine
+            break
         if found is None or found.figures.bursts is None:
             break
         trace, bursts = trace + found.trace, found.figures.bursts

@@ -49,7 +49,7 @@ def model_document(
     years = fit.smoothed.sum(axis=1).T @ there / steps_a_year
     errors = (volatilities**2 + burst_variance(figures) * steps_a_year) / years
     law = stationary_law(figures.transitions)
-    gain = burst_drift(figures) * steps_a_year  # what bursts bring is no part of a model's drift
+    gain = burst_gain(figures) * steps_a_year  # what bursts bring is no part of a model's drift
     drifts = shrink_drifts(figures.means * steps_a_year + gain, errors, law) - gain
     rates = None if funding is None else _funding(fit, prices, funding)
 
@@ -112,7 +112,7 @@ def burst_document(bursts: Bursts, assets: Sequence[str], steps_a_year: float) -
     ]
 
 
-def burst_drift(figures: Figures) -> Floats:
+def burst_gain(figures: Figures) -> Floats:
     """What bursts add to a step's returns on average, (A,)."""
     bursts, scale = figures.with_none(), stationary_law(figures.level_transitions) @ figures.scales
     return np.asarray(scale * bursts.law @ bursts.moves)

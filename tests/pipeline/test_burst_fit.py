@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline import burst_fit
 from pipeline.burst_fit import climb_with_bursts, find_worth, start_bursts
 from pipeline.burst_round import maximise_bursts
 from pipeline.figures import FREE, Bursts, Figures
@@ -98,6 +99,21 @@ def test_climb_with_bursts__leaves_them_out_where_there_are_none() -> None:
     ended = climb(panel, plain, FREE)
     assert ended is not None
     assert climb_with_bursts(panel, ended, FREE).figures.bursts is None
+
+
+def test_climb_with_bursts__leaves_them_out_where_the_climb_falls_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the plain climb does: no rank left is no reason to end a calibration."""
+
+    def fall_apart(*_: object) -> None:
+        raise np.linalg.LinAlgError
+
+    panel = read_panel(draw_returns(FIGURES, 500, 5)[0])
+    plain = replace(FIGURES, bursts=None)
+    ended = Climb(plain, expect(panel, plain), (), True)
+    monkeypatch.setattr(burst_fit, "climb", fall_apart)
+    assert climb_with_bursts(panel, ended, FREE) is ended
 
 
 def test_fit_regimes__bursts_count_in_bic(returns: Floats) -> None:
