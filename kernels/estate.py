@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.structs import Book, Floats, Integers
+from kernels.jit import hot, inlined
+from kernels.kinks import lift_at
+from kernels.structs import LIQUIDATION, PAID, Book, Floats, Integers, Market, Standing
 
 # Policies.kind
 TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE = 0, 1, 2, 3, 4, 5
@@ -20,6 +22,7 @@ HALTED = -2  # of Timeline.sees
 
 # Rows of Estate.money, in quote currency.
 FEES, SLIPPAGE, LIQUIDATION_FEES, GAS = 0, 1, 2, 3
+COSTS = 4  # rows before are what a cube calls costs
 FORCED = 4  # notional closed by the venue
 OTHERS = 5  # what the fund and the other side paid
 FUND = 6  # what is left of the insurance fund
@@ -28,12 +31,19 @@ FUNDING_PAID = 8
 MONEY = 9
 
 # Rows of Estate.state.
-FIRED = 0  # 1 once a policy has acted
-WAS_FORCED = 1  # 1 once the venue has closed something
-WAS_BANKRUPT = 2
-TOUCHED = 3  # 1 once it is no longer what the screen walks
-HIT_STEP = 4  # step in which the untouched book met the liquidation condition, or -1
-STATES = 5
+IS_OPEN = 0  # 1 once it has a state of its own
+HAS_ACTED = 1  # 1 once a policy has acted
+WAS_FORCED = 2  # 1 once the venue has closed something
+WAS_BANKRUPT = 3
+STATES = 4
+NEVER = -1  # of Estate.told and Estate.due
+
+# Instants of a step, in Journal: its start, POINTS within it, its close.
+POINTS = 8
+AT_START, AT_END = 0, 1 + POINTS
+# Events, in Journal.
+BREACHED, FILLED, TOPPED_UP, SENT, ACTED, LIQUIDATED, DELEVERAGED, PAID_BY_FUND, WENT_BANKRUPT = range(9)
+EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, price, money
 
 
 class Holdings(NamedTuple):
@@ -86,6 +96,7 @@ class Rules(NamedTuple):
     fund: Floats  # (P,) insurance fund at `as_of`; infinite
     gas_cost: Floats  # (P,) of an action of the desk
     looks: Integers  # (P,) at most, in one instant
+    quantum: Floats  # (P,) money is added up in whole multiples of this
 
 
 class Policies(NamedTuple):
@@ -94,7 +105,9 @@ class Policies(NamedTuple):
     first: Integers  # (P + 1,) first row of each account
     kind: Integers  # (Q,)
     number: Integers  # (Q,) which of its account's policies, in the plan's order
-    below: Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN share; STRATEGY_CAP loss; REBALANCE high
+    below: (
+        Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN share; STRATEGY_CAP loss; REBALANCE high
+    )
     low: Floats  # (Q,) REBALANCE: the lower end of the band
     amount: Floats  # (Q,) TOP_UP money; REBALANCE target leverage; else the share to close
     reserve: Floats  # (Q,) TOP_UP: all that may be put in
@@ -114,22 +127,203 @@ class Desks(NamedTuple):
     policies: Policies
 
 
+def nobody(shape: tuple[int, int]) -> Desks:
+    """The desks of a plan that follows nobody; shape: scenarios and steps."""
+    none, nothing = np.zeros(0, np.int64), np.zeros(0)
+    return Desks(
+        Holdings(
+            np.zeros(1, np.int64),
+            np.zeros((0, 0), np.int64),
+            *(none, 0, none, none, nothing),
+            *(np.zeros((0, 0)), nothing, np.zeros((0, 0))),
+        ),
+        Execution(*(nothing,) * 4, np.zeros((*shape, 0)), np.zeros((0, 0))),
+        Timeline(np.zeros(shape, np.int64), 1, np.ones(shape), np.zeros(shape, np.int64)),
+        Rules(none, *(nothing,) * 9, none, nothing),
+        Policies(
+            np.zeros(1, np.int64), none, none, *(nothing,) * 4, none, nothing, np.zeros((0, 0), np.int64), 0
+        ),
+    )
+
+
 class Estate(NamedTuple):
-    """The estates of a tile, a slot each."""
+    """The estates of a tile, a slot each: C slots; W positions, Y' pools, Q' policy rows an account."""
 
     slot: Integers  # (S, P, L, LANES) slot, or -1: untouched so far
-    count: Integers  # (S,) estates of each scenario; they are slots[s, :count[s]]
-    slots: Integers  # (S, E) in the order in which they were opened
+    many: Integers  # (S,) estates of each scenario: their slots are listed[s, :many[s]]
+    listed: Integers  # (S, C / S) in the order in which they came
     owner: Integers  # (C, 3) account, leverage, lane
     used: Integers  # (1,) slots given out
     size: Floats  # (C, W)
     order: Floats  # (C, W) still to be filled, signed
-    gain: Floats  # (C, W) profit since `as_of` of each position, costs and funding included, marks not
+    gain: Floats  # (C, W) cash that each position has brought since `as_of`, funding and costs included
+    traded: Floats  # (C, W) notional traded in this step, by the first position in the same market
     cash: Floats  # (C, Y')
-    traded: Floats  # (C, W) notional traded in this step, at the first position in that market
+    told: Integers  # (C, Y') step in which the untouched pool met the liquidation condition, or NEVER
+    touched: Integers  # (C, Y') 1 once the pool is not what the screen walks
     money: Floats  # (C, MONEY)
     state: Integers  # (C, STATES)
-    due: Integers  # (C, Q') step in which a policy acts, or -1: nothing under way
+    due: Integers  # (C, Q') step in which a policy acts, or NEVER
     done: Integers  # (C, Q') 1 where a policy that acts once has
     left: Floats  # (C, Q') reserves
     sent: Floats  # (C, Q') money under way
+    pool_of: Integers  # (R,) the row's pool, by number in its account
+    # room to compute in
+    at: Floats  # (A,) prices of the market at an instant
+    seen: Floats  # (A,) and those that the venue has
+    low: Floats  # (A,) prices where a pool is lowest within a step
+    first: Floats  # (A,) and where it first meets its requirement
+    middle: Floats  # (A,) in the middle of the step
+    risk: Floats  # (A,) money a pool makes by one asset's return
+    way: Floats  # (A,) how prices go together with what the pool makes
+    past: Floats  # (S, D, A, LANES) closes that the venue may still judge by
+
+
+class Journal(NamedTuple):
+    """What happened to one estate, for people to read. Without room it keeps nothing."""
+
+    of: Integers  # (4,) scenario, account, leverage, lane
+    written: Integers  # (1,) events, those without room included
+    events: Floats  # (E, EVENT_FIELDS)
+    size: Floats  # (T, W) after each step
+    order: Floats  # (T, W)
+    cash: Floats  # (T, Y')
+    margin: Floats  # (T, Y', 3) equity, maintenance margin, haircuts
+    money: Floats  # (T, MONEY)
+    price: Floats  # (T, A)
+    regime: Integers  # (T,)
+
+
+@inlined
+def is_read_about(journal: Journal, estate: Estate, c: int, scenario: int) -> bool:
+    """Whether an estate is the one that is written down."""
+    if journal.price.shape[0] == 0 or journal.of[0] != scenario:
+        return False
+    same = journal.of[1] == estate.owner[c, 0] and journal.of[2] == estate.owner[c, 1]
+    return bool(same and journal.of[3] == estate.owner[c, 2])
+
+
+@hot
+def note(
+    journal: Journal,
+    estate: Estate,
+    c: int,
+    scenario: int,
+    when: tuple[int, int],
+    event: int,
+    which: int,
+    quantity: float,
+    price: float,
+    money: float,
+) -> None:
+    """Write an event down, if it is of the estate that somebody wants to read about."""
+    k = journal.written[0]
+    if is_read_about(journal, estate, c, scenario) and k < journal.events.shape[0]:
+        journal.written[0] += 1
+        fields = journal.events[k]
+        fields[0], fields[1], fields[2], fields[3] = when[0], when[1], event, which
+        fields[4], fields[5], fields[6] = quantity, price, money
+
+
+@inlined
+def multiple_of(book: Book, row: int, leverage: int) -> float:
+    """What sizes and funding of a row count at a leverage: a row of one leverage alone has its sizes."""
+    return float(book.multiple[leverage]) if book.alone[row] < 0 else 1.0
+
+
+@inlined
+def require(book: Book, row: int, n: int, size: float, price: float) -> float:
+    """Maintenance margin, or what the haircut takes off a coin, of a position at any size and price.
+
+    Brackets are of notional, so a size c times the book's at price p needs what the book's needs at c p.
+    """
+    if size == 0.0 or book.size[n] == 0.0:
+        return 0.0
+    at = abs(size / book.size[n]) * price
+    required = book.requirement[LIQUIDATION, n] * at
+    if book.kinks.present[row]:
+        required += lift_at(book.kinks, LIQUIDATION, n, at)
+    return float(required)
+
+
+@hot
+def value_estate(
+    book: Book, holdings: Holdings, estate: Estate, c: int, pool: int, at: Floats
+) -> tuple[float, float, float]:
+    """Equity without haircuts, maintenance margin, and haircuts of one pool at prices (A,)."""
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    row = holdings.row[pool, leverage]
+    place = holdings.place[pool] - book.start[row]
+    equity = estate.cash[c, pool - holdings.first[account]]
+    maintenance, haircuts = 0.0, 0.0
+    for n in range(book.start[row], book.start[row + 1]):
+        size, price = estate.size[c, place + n], at[book.asset[n]]
+        equity += size * price
+        required = require(book, row, n, size, price)
+        if holdings.closes[n]:
+            maintenance += required
+        else:
+            haircuts += required
+    return equity, maintenance, haircuts
+
+
+@hot
+def is_liquidatable(book: Book, holdings: Holdings, estate: Estate, c: int, pool: int, seen: Floats) -> bool:
+    """Whether a pool meets the venue's liquidation condition at the prices that the venue has."""
+    equity, maintenance, haircuts = value_estate(book, holdings, estate, c, pool, seen)
+    short_by = maintenance - (equity - haircuts)
+    return maintenance > 0.0 and short_by > holdings.tie[pool, estate.owner[c, 1]]
+
+
+@hot
+def find_loss(
+    market: Market, book: Book, estate: Estate, c: int, row: int, i: int, n: int, at: Floats
+) -> float:
+    """What one position has lost since `as_of` at prices (A,), funding and costs included."""
+    asset = book.asset[n]
+    began = multiple_of(book, row, estate.owner[c, 1]) * book.size[n] * market.spot[asset]
+    return float(began - estate.size[c, i] * at[asset] - estate.gain[c, i])
+
+
+@hot
+def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int) -> int:
+    """The slot of an account at a leverage on a path: a new one, where it has none yet."""
+    c = estate.slot[scenario, account, leverage, lane]
+    if c >= 0:
+        return int(c)
+    c = estate.used[0]
+    estate.used[0] += 1
+    estate.slot[scenario, account, leverage, lane] = c
+    estate.listed[scenario, estate.many[scenario]] = c
+    estate.many[scenario] += 1
+    estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2] = account, leverage, lane
+    for k in range(estate.told.shape[1]):
+        estate.told[c, k], estate.touched[c, k] = NEVER, 0
+    for k in range(STATES):
+        estate.state[c, k] = 0
+    return int(c)
+
+
+@hot
+def open_estate(book: Book, desks: Desks, scenario: int, c: int, standing: Standing, estate: Estate) -> None:
+    """Give an estate the state that the screen has it in: sizes, and cash after what it has paid so far."""
+    holdings, policies = desks.holdings, desks.policies
+    account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
+    for i in range(holdings.width):
+        estate.size[c, i], estate.order[c, i] = 0.0, 0.0
+        estate.gain[c, i], estate.traded[c, i] = 0.0, 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        multiple = multiple_of(book, row, leverage)
+        paid = standing.pool[scenario, row, PAID, lane]
+        estate.cash[c, pool - holdings.first[account]] = book.equity[row] - multiple * (book.base[row] + paid)
+        for n in range(book.start[row], book.start[row + 1]):
+            estate.size[c, holdings.place[pool] + n - book.start[row]] = multiple * book.size[n]
+    for k in range(MONEY):
+        estate.money[c, k] = 0.0
+    estate.money[c, FUND] = desks.rules.fund[account]
+    for q in range(policies.first[account], policies.first[account + 1]):
+        k = q - policies.first[account]
+        estate.due[c, k], estate.done[c, k] = NEVER, 0
+        estate.left[c, k], estate.sent[c, k] = policies.reserve[q], 0.0
+    estate.state[c, IS_OPEN] = 1

@@ -21,6 +21,10 @@ def count_hit(
     tally: Tally,
 ) -> None:
     """Count that a pool has hit a mark at one leverage: the account's hit, if it is its first pool."""
+    if mark == LIQUIDATION and standing.news.shape[1] > 0:
+        told = standing.news[scenario, standing.fresh[scenario]]
+        told[0], told[1], told[2] = pool, leverage, lane
+        standing.fresh[scenario] += 1
     account = book.account[pool]
     several = book.several[account]
     if several >= 0:

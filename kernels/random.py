@@ -54,6 +54,8 @@ SLOT_BASIS = 1 << 28  # as SLOT_FUNDING; only where the basis starts: its shocks
 SLOT_VOLATILITY = 1 << 29  # as SLOT_FUNDING: implied volatility
 SLOT_EVENT = 1 << 30  # two uniforms: which way an event goes, spare; then normals: its size, spare
 SLOT_BURST = 1 << 31  # a normal, by the first two words: a burst's size; a uniform, by the others: which one
+SLOT_ATTENDANCE = 3 << 30  # uniforms, in step 0: whether somebody is there to act, by policy of the account
+SLOT_PICK = (3 << 30) + (1 << 20)  # uniforms: which position a venue liquidates, by look
 
 # Rows of the four uniforms of SLOT_STEP.
 REGIME, MIXING, LEVEL, JUMPS = 0, 1, 2, 3

@@ -19,7 +19,8 @@ from kernels.market import (
 )
 from kernels.random import SLOT_BASIS, SLOT_VOLATILITY
 from kernels.reverting import START, draw_reverting, move_reverting, room_for_normals, start_reverting
-from kernels.simulate import (
+from kernels.structs import LANES, WAYS, Draws, Floats, Integers, Key, Market, Pieces, Reverting, Step
+from kernels.walk import (
     add_jumps,
     add_returns,
     apply_event,
@@ -28,7 +29,6 @@ from kernels.simulate import (
     move_rates,
     shift_basis,
 )
-from kernels.structs import LANES, WAYS, Draws, Floats, Integers, Key, Market, Pieces, Reverting, Step
 
 
 class Record(NamedTuple):

@@ -211,6 +211,8 @@ class Tally(NamedTuple):
     joint: Integers  # (S, H, P, P), or (S, H, 0, 0): both liquidated at leverage 1, the later one here
     last_pool: Integers  # (S, V, L, H) the last of an account's pools liquidated then
     groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
+    aftermath: Integers  # (AFTERMATHS, S, P, L, H) likewise, of what follows a breach
+    breach: Integers  # (S, P, L, W) which position's price had cost most at the first forced close
 
 
 class Draws(NamedTuple):
@@ -260,6 +262,9 @@ class Standing(NamedTuple):
     pools_hit: Integers  # (S, V, MARKS, L, LANES) pools of the account that have hit the mark
     # accounts of the group liquidated in (previous horizon, horizon]; by the horizon, once it is reached
     liquidated: Integers  # (S, G, H, L, LANES)
+    # pools found liquidatable for the first time, for those who follow them: row, leverage, lane
+    news: Integers  # (S, R L LANES, 3), or nothing where nobody does
+    fresh: Integers  # (S,) how many of them are not read yet
 
 
 # Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.
@@ -301,6 +306,13 @@ SHORTFALL, SHORTFALL_HIGH, SHORTFALL_LOW = 7, 8, 9  # likewise
 MOMENTS = 10
 
 
+# First axis of Tally.aftermath: paths, by each horizon; then money in quanta as above, sum, HIGH, LOW.
+FORCED_PATHS, PARTIAL_PATHS, CLOSED_PATHS, BANKRUPT_PATHS, ACTED_PATHS, NEEDLESS_PATHS = 0, 1, 2, 3, 4, 5
+SHORTFALLS, SHARES, PAID_FEES, PAID_SLIPPAGE, PAID_TO_FUND, PAID_GAS = 6, 9, 12, 15, 18, 21
+AFTERMATHS = 24
+SHARE_QUANTUM = 2.0**-24
+
+
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:
     """Return values as a C-contiguous array of that dtype, refusing another shape or a non-finite number."""
     array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
@@ -327,12 +339,16 @@ def create_tally(
     joint: bool,
     several: int = 0,
     groups: int = 0,
+    width: int = 0,
 ) -> Tally:
-    """Return a tally of zeros."""
+    """Return a tally of zeros. width: of `Holdings`, where what follows a breach is counted; else 0."""
     pairs = accounts if joint else 0
+    followed = accounts if width else 0
     return Tally(
         np.zeros((MARKS, scenarios, accounts, leverages, horizons), np.int64),
         np.zeros((scenarios, horizons, pairs, pairs), np.int64),
         np.zeros((scenarios, several, leverages, horizons), np.int64),
         np.zeros((MOMENTS, scenarios, groups, leverages, horizons), np.int64),
+        np.zeros((AFTERMATHS, scenarios, followed, leverages, horizons), np.int64),
+        np.zeros((scenarios, followed, leverages, width), np.int64),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from kernels.jit import njit
 from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_levels, switch_regimes
-from kernels.simulate import apply_shock
+from kernels.walk import apply_shock
 from kernels.structs import LANES, Draws, Floats, Key, Market, Step
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document

@@ -1,0 +1,300 @@
+"""What the venue does once an account is liquidatable. See docs/after-the-breach.md for every rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.estate import (
+    AT_END,
+    AT_START,
+    DELEVERAGED,
+    DYDX,
+    FORCED,
+    FULL,
+    FUND,
+    LIQUIDATED,
+    LIQUIDATION_FEES,
+    OTHERS,
+    PAID_BY_FUND,
+    PARTIAL,
+    POINTS,
+    SLIPPAGE,
+    WAS_FORCED,
+    Desks,
+    Estate,
+    Journal,
+    is_liquidatable,
+    note,
+    require,
+    value_estate,
+)
+from kernels.jit import hot, inlined
+from kernels.random import SLOT_PICK, draw_uniform
+from kernels.structs import Book, Floats, Integers, Key, Market
+from kernels.trading import SMALLEST, cost_of, find_book, take_until
+
+
+@hot
+def count_open(book: Book, desks: Desks, estate: Estate, c: int, pool: int) -> int:
+    """How many positions of a pool are open that a venue can close."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - book.start[row]
+    found = 0
+    for n in range(book.start[row], book.start[row + 1]):
+        found += int(holdings.closes[n] and estate.size[c, place + n] != 0.0)
+    return found
+
+
+@hot
+def pick_open(book: Book, desks: Desks, estate: Estate, c: int, pool: int, which: int) -> int:
+    """The open position of a pool with that number, as a position of the book."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - book.start[row]
+    left, found = which, -1
+    for n in range(book.start[row], book.start[row + 1]):
+        if holdings.closes[n] and estate.size[c, place + n] != 0.0:
+            if left == 0:
+                found = n
+            left -= 1
+    return int(found)
+
+
+@hot
+def pick_worst(book: Book, desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> int:
+    """The open position of a pool that stands at the largest loss since its entry, in money."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - book.start[row]
+    worst, found = -np.inf, -1
+    for n in range(book.start[row], book.start[row + 1]):
+        size = estate.size[c, place + n]
+        if holdings.closes[n] and size != 0.0:
+            loss = size * (holdings.entry[n] - at[book.asset[n]])
+            if loss > worst:
+                worst, found = loss, n
+    return int(found)
+
+
+@hot
+def find_culprit(market: Market, book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> int:
+    """The position, by its place, whose price has cost its account most since `as_of`; -1 without any."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    worst, found = -np.inf, -1
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            asset = book.asset[n]
+            loss = book.size[n] * (market.spot[asset] - at[asset])
+            if holdings.closes[n] and loss > worst:
+                worst, found = loss, holdings.place[pool] + n - book.start[row]
+    return int(found)
+
+
+@inlined
+def close_part(
+    desks: Desks, estate: Estate, c: int, pool: int, i: int, quantity: float, price: float, cash: float
+) -> None:
+    """Take so much of a position away, for so much cash, as closed by force at that mark."""
+    holdings = desks.holdings
+    estate.size[c, i] -= quantity
+    if abs(estate.size[c, i]) * price <= SMALLEST:
+        estate.size[c, i] = 0.0
+    estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += cash
+    estate.gain[c, i] += cash
+    estate.money[c, FORCED] += abs(quantity) * price
+    estate.state[c, WAS_FORCED] = 1
+    estate.touched[c, pool - holdings.first[estate.owner[c, 0]]] = 1
+    size = estate.size[c, i]  # what the desk has ordered closes no more than is left
+    order = estate.order[c, i]
+    if order * size < 0.0 or size == 0.0:
+        estate.order[c, i] = max(order, -size) if size > 0.0 else min(order, -size)
+
+
+@hot
+def liquidate_dydx(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+    n: int,
+    at: Floats,
+    journal: Journal,
+) -> bool:
+    """One look of dYdX's chain at one position; whether anything was closed.
+
+    Sizes, prices and the fund by `pipeline.dydx`: liquidation, prices, insurance, deleveraging; in float64
+    and without the steps of the market's order grid.
+    """
+    holdings, rules, execution = desks.holdings, desks.rules, desks.execution
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    row = holdings.row[pool, leverage]
+    i = holdings.place[pool] + n - book.start[row]
+    size, oracle, mark = estate.size[c, i], estate.seen[book.asset[n]], at[book.asset[n]]
+    equity, maintenance, _ = value_estate(book, holdings, estate, c, pool, estate.seen)
+    own = require(book, row, n, size, oracle)
+    notional = abs(size) * oracle
+    cap = min(
+        max(min(rules.least[account], notional), rules.portion[account] * notional), rules.most[account]
+    )
+    wanted = abs(size) if notional <= cap else cap / oracle
+    side = 1.0 if size > 0.0 else -1.0
+    bankruptcy = oracle - equity * (own / maintenance) / size
+    shortage = min(max(rules.adjustment[account] * (1.0 - equity / maintenance), 0.0), 1.0)
+    worst = oracle * (1.0 - side * shortage * rules.spread[account] * own / notional)
+    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    market = holdings.market[n]
+    impact, power = execution.impact[market], execution.power[market]
+    taken = estate.traded[c, place]
+    until = min(take_until(side * (mark - worst) / mark, depth, impact, power), depth)
+    taking = min(wanted * mark, max(until - taken, 0.0))
+    if taking > SMALLEST:
+        quantity = side * (wanted if taking == wanted * mark else taking / mark)
+        slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
+        proceeds = quantity * mark - slippage
+        over = proceeds - quantity * bankruptcy
+        paid = min(over, rules.fee[account] * abs(proceeds)) if over > 0.0 else over
+        if paid >= 0.0 or (-paid <= estate.money[c, FUND] and -paid <= rules.most_lost[account]):
+            close_part(desks, estate, c, pool, i, quantity, mark, proceeds - paid)
+            estate.traded[c, place] = taken + taking
+            estate.money[c, SLIPPAGE] += slippage
+            estate.money[c, FUND] += paid
+            if paid > 0.0:
+                estate.money[c, LIQUIDATION_FEES] += paid
+            else:
+                estate.money[c, OTHERS] -= paid
+            note(journal, estate, c, scenario, when, LIQUIDATED, i, -quantity, mark, paid)
+            return True
+    if equity < 0.0:
+        cash = size * bankruptcy
+        estate.money[c, OTHERS] += cash - size * mark
+        close_part(desks, estate, c, pool, i, size, mark, cash)
+        note(journal, estate, c, scenario, when, DELEVERAGED, i, -size, bankruptcy, cash - size * mark)
+        return True
+    return False
+
+
+@hot
+def liquidate_whole(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+    n: int,
+    at: Floats,
+    journal: Journal,
+) -> bool:
+    """Close a position at market, as far as depth goes; whether anything was closed."""
+    holdings, rules, execution = desks.holdings, desks.rules, desks.execution
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    row = holdings.row[pool, leverage]
+    i = holdings.place[pool] + n - book.start[row]
+    size, mark = estate.size[c, i], at[book.asset[n]]
+    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    market = holdings.market[n]
+    impact, power = execution.impact[market], execution.power[market]
+    taken = estate.traded[c, place]
+    wanted = abs(size) * mark
+    taking = min(wanted, max(depth - taken, 0.0))
+    if taking <= SMALLEST:
+        return False
+    quantity = size if taking == wanted else size * (taking / wanted)
+    slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
+    fee = rules.fee[account] * taking
+    close_part(desks, estate, c, pool, i, quantity, mark, quantity * mark - slippage - fee)
+    estate.traded[c, place] = taken + taking
+    estate.money[c, SLIPPAGE] += slippage
+    estate.money[c, LIQUIDATION_FEES] += fee
+    estate.money[c, FUND] += fee
+    note(journal, estate, c, scenario, when, LIQUIDATED, i, -quantity, mark, fee)
+    return True
+
+
+@hot
+def settle_by_fund(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    estate: Estate,
+    c: int,
+    pool: int,
+    at: Floats,
+    journal: Journal,
+) -> None:
+    """Where nothing is left open and equity is negative, the fund pays what it has."""
+    holdings = desks.holdings
+    equity, _, _ = value_estate(book, holdings, estate, c, pool, at)
+    pays = min(-equity, estate.money[c, FUND])
+    if pays > 0.0 and count_open(book, desks, estate, c, pool) == 0:
+        estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += pays
+        estate.money[c, FUND] -= pays
+        estate.money[c, OTHERS] += pays
+        note(journal, estate, c, scenario, when, PAID_BY_FUND, pool, 0.0, 0.0, pays)
+
+
+@hot
+def look(
+    market: Market,
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+    at: Floats,
+    sure: bool,
+    journal: Journal,
+    breach: Integers,
+) -> None:
+    """The venue looks at one pool, and liquidates until it is not liquidatable, or nothing fills.
+
+    at (A,) prices of the market; `estate.seen` has those of the venue. sure: the pool meets the condition
+    now, whatever rounding makes of it. breach (W,) counts.
+    """
+    account = estate.owner[c, 0]
+    family = desks.rules.family[account]
+    looks = desks.rules.looks[account]
+    if AT_START < when[1] < AT_END:
+        looks = max(looks // POINTS, 1)
+    for number in range(looks):
+        held = count_open(book, desks, estate, c, pool)
+        if held == 0 or not (sure or is_liquidatable(book, desks.holdings, estate, c, pool, estate.seen)):
+            break
+        sure = False
+        first = estate.state[c, WAS_FORCED] == 0
+        culprit = find_culprit(market, book, desks, estate, c, at) if first else -1
+        if family == DYDX:
+            which = int(draw_uniform(key, SLOT_PICK + number) * held)
+            n = pick_open(book, desks, estate, c, pool, which)
+            filled = liquidate_dydx(book, desks, scenario, when, regime, estate, c, pool, n, at, journal)
+        elif family == PARTIAL:
+            n = pick_worst(book, desks, estate, c, pool, at)
+            filled = liquidate_whole(book, desks, scenario, when, regime, estate, c, pool, n, at, journal)
+        else:
+            filled = False
+            row = desks.holdings.row[pool, estate.owner[c, 1]]
+            for n in range(book.start[row], book.start[row + 1]):
+                if desks.holdings.closes[n]:
+                    filled |= liquidate_whole(
+                        book, desks, scenario, when, regime, estate, c, pool, n, at, journal
+                    )
+        if filled and culprit >= 0:
+            breach[culprit] += 1
+        if not filled or family == FULL:
+            break
+    if family != DYDX and estate.state[c, WAS_FORCED]:
+        settle_by_fund(book, desks, scenario, when, estate, c, pool, at, journal)

@@ -1,0 +1,225 @@
+"""What a desk does by itself: each policy sees the market at a close, and acts at once or after its delay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.estate import (
+    ACTED,
+    CLOSE,
+    GAS,
+    HAS_ACTED,
+    NEVER,
+    PUT_IN,
+    REBALANCE,
+    SENT,
+    STOP_DRAWDOWN,
+    STOP_PRICE,
+    STRATEGY_CAP,
+    TOP_UP,
+    TOPPED_UP,
+    Desks,
+    Estate,
+    Journal,
+    find_loss,
+    note,
+    value_estate,
+)
+from kernels.jit import hot
+from kernels.random import SLOT_ATTENDANCE, draw_uniform
+from kernels.structs import Book, Floats, Key, Market
+from kernels.trading import fill_orders, order_close
+
+
+@hot
+def find_ratio(book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, int]:
+    """The lowest margin ratio of an account's pools, and which pool's it is; infinite without maintenance."""
+    holdings = desks.holdings
+    account = estate.owner[c, 0]
+    lowest, where = np.inf, holdings.first[account]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        equity, maintenance, haircuts = value_estate(book, holdings, estate, c, pool, at)
+        if maintenance > 0.0 and (equity - haircuts) / maintenance < lowest:
+            lowest, where = (equity - haircuts) / maintenance, pool
+    return lowest, int(where)
+
+
+@hot
+def hold_all(book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, float]:
+    """Equity of all pools, and the notional of what can be closed, at prices (A,)."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    equity, gross = 0.0, 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        equity += value_estate(book, holdings, estate, c, pool, at)[0]
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            if holdings.closes[n]:
+                i = holdings.place[pool] + n - book.start[row]
+                gross += abs(estate.size[c, i]) * at[book.asset[n]]
+    return equity, gross
+
+
+@hot
+def is_stopped(book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
+    """Whether the mark of an open position that a stop is about is at its price, or worse for it."""
+    holdings, policies = desks.holdings, desks.policies
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            i = holdings.place[pool] + n - book.start[row]
+            if holdings.closes[n] and policies.touches[q, i]:
+                size, mark = estate.size[c, i], at[book.asset[n]]
+                if (size > 0.0 and mark <= policies.below[q]) or (size < 0.0 and mark >= policies.below[q]):
+                    return True
+    return False
+
+
+@hot
+def add_losses(market: Market, book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> float:
+    """What the positions that a policy is about have lost since `as_of`."""
+    holdings, policies = desks.holdings, desks.policies
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    loss = 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            i = holdings.place[pool] + n - book.start[row]
+            if holdings.closes[n] and policies.touches[q, i]:
+                loss += find_loss(market, book, estate, c, row, i, n, at)
+    return loss
+
+
+@hot
+def triggers(market: Market, book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
+    """Whether what a policy waits for is there, at prices (A,)."""
+    policies = desks.policies
+    account = estate.owner[c, 0]
+    kind, below = policies.kind[q], policies.below[q]
+    if kind in (TOP_UP, CLOSE):
+        return bool(find_ratio(book, desks, estate, c, at)[0] < below)
+    if kind == STOP_PRICE:
+        return is_stopped(book, desks, estate, c, q, at)
+    if kind == STRATEGY_CAP:
+        return bool(add_losses(market, book, desks, estate, c, q, at) > below)
+    equity, gross = hold_all(book, desks, estate, c, at)
+    if kind == STOP_DRAWDOWN:
+        return (
+            gross > 0.0 and equity - estate.money[c, PUT_IN] <= (1.0 - below) * desks.holdings.equity[account]
+        )
+    outside = gross > below * equity or gross < policies.low[q] * equity
+    return kind == REBALANCE and equity > 0.0 and gross > 0.0 and outside
+
+
+@hot
+def act(
+    market: Market,
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    q: int,
+    at: Floats,
+    journal: Journal,
+) -> None:
+    """Do what a policy does, at prices (A,): money arrives, or orders are given and filled."""
+    holdings, policies = desks.holdings, desks.policies
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    k = q - policies.first[account]
+    if policies.kind[q] == TOP_UP:
+        pool = find_ratio(book, desks, estate, c, at)[1]
+        estate.cash[c, pool - holdings.first[account]] += estate.sent[c, k]
+        estate.money[c, PUT_IN] += estate.sent[c, k]
+        estate.touched[c, pool - holdings.first[account]] = 1
+        note(journal, estate, c, scenario, when, TOPPED_UP, q, 0.0, 0.0, estate.sent[c, k])
+        estate.sent[c, k] = 0.0
+        return
+    note(journal, estate, c, scenario, when, ACTED, q, 0.0, 0.0, 0.0)
+    factor = 0.0
+    if policies.kind[q] == REBALANCE:
+        equity, gross = hold_all(book, desks, estate, c, at)
+        factor = policies.amount[q] * max(equity, 0.0) / gross - 1.0 if gross > 0.0 else 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            i = holdings.place[pool] + n - book.start[row]
+            if holdings.closes[n] and policies.touches[q, i]:
+                if policies.kind[q] == REBALANCE:
+                    estate.order[c, i] = factor * estate.size[c, i]
+                else:
+                    order_close(estate, c, i, policies.amount[q])
+    fill_orders(book, desks, scenario, when, regime, estate, c, at, journal)
+
+
+@hot
+def run_policies(
+    market: Market,
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    at: Floats,
+    journal: Journal,
+) -> None:
+    """Let every policy of an account see prices (A,), in the plan's order; money that is due comes first."""
+    policies, step = desks.policies, when[0]
+    account = estate.owner[c, 0]
+    first, last = policies.first[account], policies.first[account + 1]
+    for q in range(first, last):
+        if policies.kind[q] == TOP_UP and NEVER < estate.due[c, q - first] <= step:
+            estate.due[c, q - first] = NEVER
+            act(market, book, desks, scenario, when, regime, estate, c, q, at, journal)
+    fill_orders(book, desks, scenario, when, regime, estate, c, at, journal)
+    for q in range(first, last):
+        k = q - first
+        waits = estate.due[c, k] == NEVER and not estate.done[c, k]
+        if waits and triggers(market, book, desks, estate, c, q, at):
+            decide(desks, scenario, key, when, estate, c, q, journal)
+        if NEVER < estate.due[c, k] <= step:
+            estate.due[c, k] = NEVER
+            act(market, book, desks, scenario, when, regime, estate, c, q, at, journal)
+
+
+@hot
+def decide(
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    when: tuple[int, int],
+    estate: Estate,
+    c: int,
+    q: int,
+    journal: Journal,
+) -> None:
+    """What a policy waited for is there: set it under way, if somebody is there and there is money left."""
+    policies, timeline, step = desks.policies, desks.timeline, when[0]
+    account = estate.owner[c, 0]
+    k = q - policies.first[account]
+    if policies.probability[q] < 1.0:
+        place = Key(key.seed, key.path, np.uint64(0))
+        if draw_uniform(place, SLOT_ATTENDANCE + policies.number[q]) >= policies.probability[q]:
+            estate.done[c, k] = 1
+            return
+    if policies.kind[q] == TOP_UP:
+        estate.sent[c, k] = min(policies.amount[q], estate.left[c, k])
+        if estate.sent[c, k] <= 0.0:
+            return
+        estate.left[c, k] -= estate.sent[c, k]
+        note(journal, estate, c, scenario, when, SENT, q, 0.0, 0.0, estate.sent[c, k])
+    elif policies.kind[q] != REBALANCE:
+        estate.done[c, k] = 1
+    estate.due[c, k] = step + policies.delay[q] + timeline.gas_delay[scenario, step]
+    cost = desks.rules.gas_cost[account] * timeline.gas[scenario, step]
+    if cost > 0.0:
+        estate.cash[c, 0] -= cost
+        estate.money[c, GAS] += cost
+        estate.touched[c, 0] = 1
+    estate.state[c, HAS_ACTED] = 1

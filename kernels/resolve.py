@@ -1,0 +1,266 @@
+"""What follows a breach, step by step: the state machine of docs/after-the-breach.md, beside the screen.
+
+The screen goes on with the book that nobody touches. What it finds liquidatable gets an estate, a state of
+its own; so has from the start every account with policies, and what somebody wants to read about. Every
+step moves the scenario's estates once, on the prices that the screen has just moved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.aftermath import count_estate, write_row
+from kernels.estate import (
+    AT_END,
+    AT_START,
+    FUNDING_PAID,
+    HALTED,
+    IS_OPEN,
+    OTHERS,
+    WAS_BANKRUPT,
+    WENT_BANKRUPT,
+    Desks,
+    Estate,
+    Journal,
+    claim,
+    note,
+    open_estate,
+    value_estate,
+)
+from kernels.forced import look
+from kernels.jit import hot
+from kernels.policies import run_policies
+from kernels.structs import (
+    LANES,
+    THROUGHOUT,
+    Book,
+    Clock,
+    Floats,
+    Integers,
+    Key,
+    Market,
+    Standing,
+    Step,
+    Tally,
+)
+from kernels.within import look_within
+
+
+@hot
+def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, journal: Journal) -> None:
+    """Forget the tile before; give those a state whom the desk, or a reader, follows from the start."""
+    estate.used[0] = 0
+    estate.many[:] = 0
+    estate.slot[:] = -1
+    policies = desks.policies
+    for s in range(scenarios):
+        for account in range(estate.slot.shape[1]):
+            if policies.first[account] < policies.first[account + 1]:
+                for leverage in range(estate.slot.shape[2]):
+                    for v in range(paths):
+                        claim(estate, s, account, leverage, v)
+    if journal.events.shape[0] > 0:
+        claim(estate, journal.of[0], journal.of[1], journal.of[2], journal.of[3])
+
+
+@hot
+def pay_funding(
+    market: Market,
+    book: Book,
+    desks: Desks,
+    step: int,
+    now: Step,
+    lane: int,
+    estate: Estate,
+    c: int,
+    sign: float,
+) -> None:
+    """Take the funding of a step off every position's cash, at closing prices `estate.at`."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            i = holdings.place[pool] + n - book.start[row]
+            due = estate.size[c, i] * market.due[book.interval[n], step]
+            if due != 0.0:
+                a, cap = book.asset[n], book.funding_cap[n]
+                paid = sign * due * min(max(now.rate[a, lane], -cap), cap) * estate.at[a]
+                estate.cash[c, pool - holdings.first[account]] -= paid
+                estate.gain[c, i] -= paid
+                estate.money[c, FUNDING_PAID] += paid
+
+
+@hot
+def move_estate(
+    market: Market,
+    book: Book,
+    clock: Clock,
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    regime: int,
+    now: Step,
+    price: Floats,
+    lane: int,
+    standing: Standing,
+    estate: Estate,
+    c: int,
+    journal: Journal,
+    breach: Integers,
+) -> None:
+    """Move one estate by one step. key is of its own path."""
+    holdings, timeline, step = desks.holdings, desks.timeline, int(key.step)
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    first, last = holdings.first[account], holdings.first[account + 1]
+    sees = timeline.sees[scenario, step]
+    throughout = sees == step and clock.watch[scenario, step] == THROUGHOUT
+    change = book.cash[scenario, step]
+    if estate.state[c, IS_OPEN] == 0:
+        open_estate(book, desks, scenario, c, standing, estate)
+        for a in range(price.shape[0]):
+            estate.at[a] = price[a, lane]
+        pay_funding(market, book, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
+        estate.money[c, FUNDING_PAID] = 0.0
+        for i in range(holdings.width):
+            estate.gain[c, i] = 0.0
+    elif change >= 0 and step > 0:
+        for pool in range(first, last):
+            estate.cash[c, pool - first] += book.cashes[change, holdings.row[pool, leverage]]
+    for i in range(holdings.width):
+        estate.traded[c, i] = 0.0
+    jumped = change >= 0 or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
+    if throughout and jumped and (clock.bridge or step == 0):
+        for a in range(price.shape[0]):
+            estate.at[a] = now.before[a, lane]
+            estate.seen[a] = estate.at[a]
+        for pool in range(first, last):
+            when = (step, AT_START)
+            look(
+                market,
+                book,
+                desks,
+                scenario,
+                key,
+                when,
+                regime,
+                estate,
+                c,
+                pool,
+                estate.at,
+                False,
+                journal,
+                breach,
+            )
+    if throughout and clock.bridge:
+        parameters = market.parameters[scenario, step]
+        for pool in range(first, last):
+            look_within(
+                market,
+                book,
+                desks,
+                scenario,
+                key,
+                parameters,
+                regime,
+                now,
+                price,
+                lane,
+                estate,
+                c,
+                pool,
+                journal,
+                breach,
+            )
+    for a in range(price.shape[0]):
+        estate.at[a] = price[a, lane]
+    pay_funding(market, book, desks, step, now, lane, estate, c, 1.0)
+    if sees != HALTED:
+        when = (step, AT_END)
+        run_policies(market, book, desks, scenario, key, when, regime, estate, c, estate.at, journal)
+        for a in range(price.shape[0]):
+            if sees == step:
+                estate.seen[a] = price[a, lane]
+            elif sees < 0:
+                estate.seen[a] = market.spot[a]
+            else:
+                estate.seen[a] = estate.past[scenario, sees % timeline.memory, a, lane]
+        for pool in range(first, last):
+            look(
+                market,
+                book,
+                desks,
+                scenario,
+                key,
+                when,
+                regime,
+                estate,
+                c,
+                pool,
+                estate.at,
+                False,
+                journal,
+                breach,
+            )
+    bankrupt = estate.money[c, OTHERS] > 0.0
+    for pool in range(first, last):
+        equity, _, _ = value_estate(book, holdings, estate, c, pool, estate.at)
+        bankrupt |= equity < -holdings.tie[pool, leverage]
+    if bankrupt and estate.state[c, WAS_BANKRUPT] == 0:
+        estate.state[c, WAS_BANKRUPT] = 1
+        note(journal, estate, c, scenario, (step, AT_END), WENT_BANKRUPT, 0, 0.0, 0.0, 0.0)
+
+
+@hot
+def move_estates(
+    market: Market,
+    book: Book,
+    clock: Clock,
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    regime: Integers,
+    now: Step,
+    price: Floats,
+    standing: Standing,
+    estate: Estate,
+    journal: Journal,
+    tally: Tally,
+) -> None:
+    """Move all estates of a scenario by one step; count them at a horizon. key: of the tile's first path."""
+    step, memory = int(key.step), desks.timeline.memory
+    if memory > 1:
+        for a in range(price.shape[0]):
+            for v in range(LANES):
+                estate.past[scenario, step % memory, a, v] = price[a, v]
+    for number in range(standing.fresh[scenario]):
+        row, leverage, lane = standing.news[scenario, number]
+        c = claim(estate, scenario, book.account[row], leverage, lane)
+        estate.told[c, estate.pool_of[row]] = step
+    standing.fresh[scenario] = 0
+    for number in range(estate.many[scenario]):
+        c = estate.listed[scenario, number]
+        account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
+        own = Key(key.seed, key.path + np.uint64(lane), key.step)
+        breach = tally.breach[scenario, account, leverage]
+        move_estate(
+            market,
+            book,
+            clock,
+            desks,
+            scenario,
+            own,
+            regime[lane],
+            now,
+            price,
+            lane,
+            standing,
+            estate,
+            c,
+            journal,
+            breach,
+        )
+        write_row(book, desks, scenario, step, regime[lane], estate, c, journal)
+        if clock.ends[step]:
+            last = step == clock.steps - 1
+            count_estate(book, desks, scenario, clock.horizon[step], last, estate, c, tally)

@@ -1,0 +1,140 @@
+"""Orders: what a market takes in a step, at which price. See docs/after-the-breach.md."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
+from kernels.jit import hot, inlined
+from kernels.structs import Book, Floats
+
+SMALLEST = 1e-9  # quote currency: less is not an order
+
+
+@inlined
+def find_book(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    step: int,
+    regime: int,
+    estate: Estate,
+    c: int,
+    row: int,
+    i: int,
+    n: int,
+) -> tuple[float, int]:
+    """How much notional a position's market takes in this step, and the place where what it took is kept.
+
+    Positions of one market, as in hedge mode, share its book: the place is that of the first of them.
+    """
+    execution = desks.execution
+    market = desks.holdings.market[n]
+    depth = execution.depth[market] * execution.regime_depth[regime, market]
+    depth *= execution.depth_factor[scenario, step, market]
+    place = i
+    for m in range(book.start[row], n):
+        if desks.holdings.closes[m] and desks.holdings.market[m] == market:
+            place = min(place, i - (n - m))
+    return float(depth), place
+
+
+@inlined
+def cost_of(taken: float, depth: float, impact: float, power: float) -> float:
+    """What slippage has cost once so much notional has been taken: impact x taken x (taken / depth)^power."""
+    if taken <= 0.0 or not depth < np.inf:
+        return 0.0
+    share = taken / depth
+    return impact * taken * (math.sqrt(share) if power == 0.5 else share)
+
+
+@inlined
+def take_until(room: float, depth: float, impact: float, power: float) -> float:
+    """The notional at which the book's next price is worse than the mark by `room`, a fraction."""
+    if room < 0.0:
+        return 0.0
+    if not depth < np.inf or impact <= 0.0:
+        return np.inf
+    share = room / (impact * (1.0 + power))
+    return depth * (share * share if power == 0.5 else share)
+
+
+@hot
+def fill_order(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+    n: int,
+    price: float,
+    journal: Journal,
+) -> None:
+    """Fill as much of a position's order at its mark as the market takes; the rest stays an order."""
+    holdings, execution = desks.holdings, desks.execution
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    row = holdings.row[pool, leverage]
+    i = holdings.place[pool] + n - book.start[row]
+    quantity = estate.order[c, i]
+    if quantity == 0.0:
+        return
+    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    taken = estate.traded[c, place]
+    wanted = abs(quantity) * price
+    notional = min(wanted, max(depth - taken, 0.0))
+    if notional <= SMALLEST:
+        return
+    filled = quantity if notional == wanted else quantity * (notional / wanted)
+    market = holdings.market[n]
+    impact, power = execution.impact[market], execution.power[market]
+    slippage = cost_of(taken + notional, depth, impact, power) - cost_of(taken, depth, impact, power)
+    fee = execution.fee[account] * notional
+    cash = -filled * price - slippage - fee
+    estate.cash[c, pool - holdings.first[account]] += cash
+    estate.gain[c, i] += cash
+    estate.size[c, i] += filled
+    if abs(estate.size[c, i]) * price <= SMALLEST:
+        estate.size[c, i] = 0.0
+    estate.order[c, i] = quantity - filled if notional < wanted else 0.0
+    estate.traded[c, place] = taken + notional
+    estate.money[c, FEES] += fee
+    estate.money[c, SLIPPAGE] += slippage
+    estate.touched[c, pool - holdings.first[account]] = 1
+    note(journal, estate, c, scenario, when, FILLED, i, filled, price, slippage + fee)
+
+
+@hot
+def fill_orders(
+    book: Book,
+    desks: Desks,
+    scenario: int,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    at: Floats,
+    journal: Journal,
+) -> None:
+    """Fill the orders of all positions at prices (A,), in the book's order."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(book.start[row], book.start[row + 1]):
+            if holdings.closes[n]:
+                fill_order(
+                    book, desks, scenario, when, regime, estate, c, pool, n, at[book.asset[n]], journal
+                )
+
+
+@inlined
+def order_close(estate: Estate, c: int, i: int, share: float) -> None:
+    """Order a share of a position closed, on top of what is ordered, but no more than all of it."""
+    size = estate.size[c, i]
+    total = estate.order[c, i] - share * size
+    estate.order[c, i] = max(total, -size) if size > 0.0 else min(total, -size)
