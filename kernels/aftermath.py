@@ -37,27 +37,25 @@ from kernels.structs import (
     SHARE_QUANTUM,
     SHARES,
     SHORTFALLS,
-    Book,
     Integers,
-    Market,
     Tally,
 )
 
 
 @hot
 def count_estate(
-    book: Book, desks: Desks, scenario: int, horizon: int, last: bool, estate: Estate, c: int, tally: Tally
+    desks: Desks, scenario: int, horizon: int, last: bool, estate: Estate, c: int, tally: Tally
 ) -> None:
     """Count what has become of an estate by a horizon, at closing prices `estate.at`."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     shortfall, stands, still_open, told = estate.money[c, OTHERS], True, 0, False
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        equity, _, _ = value_estate(book, holdings, estate, c, pool, estate.at)
+        equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
         if equity < -holdings.tie[pool, leverage]:
             shortfall -= equity
             stands = False
-        still_open += count_open(book, desks, estate, c, pool)
+        still_open += count_open(desks, estate, c, pool)
         told |= estate.told[c, pool - holdings.first[account]] != NEVER
     cell = tally.aftermath[:, scenario, account, leverage, horizon : horizon + 1]
     state, money = estate.state[c], estate.money[c]
@@ -79,15 +77,9 @@ def count_estate(
 
 
 @hot
-def write_row(
-    book: Book, desks: Desks, scenario: int, step: int, regime: int, estate: Estate, c: int, journal: Journal
-) -> None:
-    """Keep the state of an estate after a step, if it is the one that somebody reads about."""
-    if journal.price.shape[0] == 0 or journal.of[0] != scenario:
-        return
-    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
-    if journal.of[1] != account or journal.of[2] != leverage or journal.of[3] != estate.owner[c, 2]:
-        return
+def write_row(desks: Desks, step: int, regime: int, estate: Estate, c: int, journal: Journal) -> None:
+    """Keep the state of an estate after a step."""
+    account = estate.owner[c, 0]
     holdings = desks.holdings
     for i in range(holdings.width):
         journal.size[step, i], journal.order[step, i] = estate.size[c, i], estate.order[c, i]
@@ -95,9 +87,9 @@ def write_row(
         k = pool - holdings.first[account]
         journal.cash[step, k] = estate.cash[c, k]
         margin = journal.margin[step, k]
-        margin[0], margin[1], margin[2] = value_estate(book, holdings, estate, c, pool, estate.at)
+        margin[0], margin[1], margin[2] = value_estate(holdings, estate, c, pool, estate.at)
         if estate.told[c, k] == step:
-            note(journal, estate, c, scenario, (step, AT_END), BREACHED, pool, 0.0, 0.0, 0.0)
+            note(journal, (step, AT_END), BREACHED, pool, 0.0, 0.0, 0.0)
     for k in range(MONEY):
         journal.money[step, k] = estate.money[c, k]
     for a in range(estate.at.shape[0]):
@@ -105,7 +97,7 @@ def write_row(
     journal.regime[step] = regime
 
 
-def make_estate(desks: Desks, book: Book, market: Market, scenarios: int, lanes: int) -> Estate:
+def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate:
     """Room for the estates of a tile: one for every account, leverage, path and scenario, should all be hit.
 
     What is never used is never touched, and takes no memory.
@@ -114,9 +106,9 @@ def make_estate(desks: Desks, book: Book, market: Market, scenarios: int, lanes:
     accounts = len(holdings.first) - 1
     leverages = holdings.row.shape[1] if accounts else 0
     each = accounts * leverages * lanes
-    slots, assets = scenarios * each, len(market.spot)
+    slots = scenarios * each
     pools = int(np.diff(holdings.first).max(initial=0))
-    pool_of = np.zeros(len(book.base), np.int64)
+    pool_of = np.zeros(len(holdings.account), np.int64)
     for account in range(accounts):
         for pool in range(holdings.first[account], holdings.first[account + 1]):
             pool_of[holdings.row[pool]] = pool - holdings.first[account]
@@ -155,6 +147,7 @@ def make_journal(
     width = desks.holdings.width
     return Journal(
         of=np.array(cell, np.int64),
+        open=np.zeros(1, np.int64),
         written=np.zeros(1, np.int64),
         events=np.zeros((events, EVENT_FIELDS)),
         size=np.zeros((steps, width)),

@@ -12,7 +12,7 @@ import numpy as np
 
 from kernels.jit import hot, inlined
 from kernels.kinks import lift_at
-from kernels.structs import LIQUIDATION, PAID, Book, Floats, Integers, Market, Standing
+from kernels.structs import LIQUIDATION, PAID, Floats, Integers, Kinks, Standing
 
 # Policies.kind
 TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE = 0, 1, 2, 3, 4, 5
@@ -47,8 +47,24 @@ EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, pric
 
 
 class Holdings(NamedTuple):
-    """What the estates of a book are made of. Letters as in `kernels.structs.Book`; W positions at most an
-    account, over its pools."""
+    """What the estates of a book are made of. Letters, and all that is said to be so, as in
+    `kernels.structs.Book`; W positions at most an account, over its pools."""
+
+    start: Integers  # so
+    asset: Integers  # so
+    interval: Integers  # so
+    funding_cap: Floats  # so
+    size: Floats  # so
+    required: Floats  # (N,) as `requirement`, maintenance alone
+    kinks: Kinks  # so
+    account: Integers  # so
+    alone: Integers  # so
+    multiple: Floats  # so
+    base: Floats  # so
+    began: Floats  # (R,) as `equity`
+    cash: Integers  # so
+    cashes: Floats  # so
+    spot: Floats  # (A,) price at `as_of`
 
     first: Integers  # (P + 1,) first pool of each account; the last number is Y, that of all pools
     row: Integers  # (Y, L) row of Book that the pool is at each leverage
@@ -130,19 +146,40 @@ class Desks(NamedTuple):
 def nobody(shape: tuple[int, int]) -> Desks:
     """The desks of a plan that follows nobody; shape: scenarios and steps."""
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
+    numbers, table = np.zeros((0, 0), np.int64), np.zeros((0, 0))
+    ends = np.zeros(1, np.int64)
     return Desks(
         Holdings(
-            np.zeros(1, np.int64),
-            np.zeros((0, 0), np.int64),
-            *(none, 0, none, none, nothing),
-            *(np.zeros((0, 0)), nothing, np.zeros((0, 0))),
+            start=ends,
+            asset=none,
+            interval=none,
+            funding_cap=nothing,
+            size=nothing,
+            required=nothing,
+            kinks=Kinks(numbers, nothing, table, none, none),
+            account=none,
+            alone=none,
+            multiple=nothing,
+            base=nothing,
+            began=nothing,
+            cash=numbers,
+            cashes=table,
+            spot=nothing,
+            first=ends,
+            row=numbers,
+            place=none,
+            width=0,
+            closes=none,
+            market=none,
+            entry=nothing,
+            gross=table,
+            equity=nothing,
+            tie=table,
         ),
-        Execution(*(nothing,) * 4, np.zeros((*shape, 0)), np.zeros((0, 0))),
+        Execution(*(nothing,) * 4, np.zeros((*shape, 0)), table),
         Timeline(np.zeros(shape, np.int64), 1, np.ones(shape), np.zeros(shape, np.int64)),
         Rules(none, *(nothing,) * 9, none, nothing),
-        Policies(
-            np.zeros(1, np.int64), none, none, *(nothing,) * 4, none, nothing, np.zeros((0, 0), np.int64), 0
-        ),
+        Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
     )
 
 
@@ -183,7 +220,8 @@ class Journal(NamedTuple):
     """What happened to one estate, for people to read. Without room it keeps nothing."""
 
     of: Integers  # (4,) scenario, account, leverage, lane
-    written: Integers  # (1,) events, those without room included
+    open: Integers  # (1,) 1 while that one is being moved
+    written: Integers  # (1,) events so far
     events: Floats  # (E, EVENT_FIELDS)
     size: Floats  # (T, W) after each step
     order: Floats  # (T, W)
@@ -206,9 +244,6 @@ def is_read_about(journal: Journal, estate: Estate, c: int, scenario: int) -> bo
 @hot
 def note(
     journal: Journal,
-    estate: Estate,
-    c: int,
-    scenario: int,
     when: tuple[int, int],
     event: int,
     which: int,
@@ -218,7 +253,7 @@ def note(
 ) -> None:
     """Write an event down, if it is of the estate that somebody wants to read about."""
     k = journal.written[0]
-    if is_read_about(journal, estate, c, scenario) and k < journal.events.shape[0]:
+    if journal.open[0] and k < journal.events.shape[0]:
         journal.written[0] += 1
         fields = journal.events[k]
         fields[0], fields[1], fields[2], fields[3] = when[0], when[1], event, which
@@ -226,40 +261,40 @@ def note(
 
 
 @inlined
-def multiple_of(book: Book, row: int, leverage: int) -> float:
+def multiple_of(holdings: Holdings, row: int, leverage: int) -> float:
     """What sizes and funding of a row count at a leverage: a row of one leverage alone has its sizes."""
-    return float(book.multiple[leverage]) if book.alone[row] < 0 else 1.0
+    return float(holdings.multiple[leverage]) if holdings.alone[row] < 0 else 1.0
 
 
 @inlined
-def require(book: Book, row: int, n: int, size: float, price: float) -> float:
+def require(holdings: Holdings, row: int, n: int, size: float, price: float) -> float:
     """Maintenance margin, or what the haircut takes off a coin, of a position at any size and price.
 
     Brackets are of notional, so a size c times the book's at price p needs what the book's needs at c p.
     """
-    if size == 0.0 or book.size[n] == 0.0:
+    if size == 0.0 or holdings.size[n] == 0.0:
         return 0.0
-    at = abs(size / book.size[n]) * price
-    required = book.requirement[LIQUIDATION, n] * at
-    if book.kinks.present[row]:
-        required += lift_at(book.kinks, LIQUIDATION, n, at)
+    at = abs(size / holdings.size[n]) * price
+    required = holdings.required[n] * at
+    if holdings.kinks.present[row]:
+        required += lift_at(holdings.kinks, LIQUIDATION, n, at)
     return float(required)
 
 
 @hot
 def value_estate(
-    book: Book, holdings: Holdings, estate: Estate, c: int, pool: int, at: Floats
+    holdings: Holdings, estate: Estate, c: int, pool: int, at: Floats
 ) -> tuple[float, float, float]:
     """Equity without haircuts, maintenance margin, and haircuts of one pool at prices (A,)."""
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
-    place = holdings.place[pool] - book.start[row]
+    place = holdings.place[pool] - holdings.start[row]
     equity = estate.cash[c, pool - holdings.first[account]]
     maintenance, haircuts = 0.0, 0.0
-    for n in range(book.start[row], book.start[row + 1]):
-        size, price = estate.size[c, place + n], at[book.asset[n]]
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        size, price = estate.size[c, place + n], at[holdings.asset[n]]
         equity += size * price
-        required = require(book, row, n, size, price)
+        required = require(holdings, row, n, size, price)
         if holdings.closes[n]:
             maintenance += required
         else:
@@ -268,20 +303,18 @@ def value_estate(
 
 
 @hot
-def is_liquidatable(book: Book, holdings: Holdings, estate: Estate, c: int, pool: int, seen: Floats) -> bool:
+def is_liquidatable(holdings: Holdings, estate: Estate, c: int, pool: int, seen: Floats) -> bool:
     """Whether a pool meets the venue's liquidation condition at the prices that the venue has."""
-    equity, maintenance, haircuts = value_estate(book, holdings, estate, c, pool, seen)
+    equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, seen)
     short_by = maintenance - (equity - haircuts)
     return maintenance > 0.0 and short_by > holdings.tie[pool, estate.owner[c, 1]]
 
 
 @hot
-def find_loss(
-    market: Market, book: Book, estate: Estate, c: int, row: int, i: int, n: int, at: Floats
-) -> float:
+def find_loss(holdings: Holdings, estate: Estate, c: int, row: int, i: int, n: int, at: Floats) -> float:
     """What one position has lost since `as_of` at prices (A,), funding and costs included."""
-    asset = book.asset[n]
-    began = multiple_of(book, row, estate.owner[c, 1]) * book.size[n] * market.spot[asset]
+    asset = holdings.asset[n]
+    began = multiple_of(holdings, row, estate.owner[c, 1]) * holdings.size[n] * holdings.spot[asset]
     return float(began - estate.size[c, i] * at[asset] - estate.gain[c, i])
 
 
@@ -305,7 +338,7 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
 
 
 @hot
-def open_estate(book: Book, desks: Desks, scenario: int, c: int, standing: Standing, estate: Estate) -> None:
+def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate: Estate) -> None:
     """Give an estate the state that the screen has it in: sizes, and cash after what it has paid so far."""
     holdings, policies = desks.holdings, desks.policies
     account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
@@ -314,11 +347,13 @@ def open_estate(book: Book, desks: Desks, scenario: int, c: int, standing: Stand
         estate.gain[c, i], estate.traded[c, i] = 0.0, 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        multiple = multiple_of(book, row, leverage)
+        multiple = multiple_of(holdings, row, leverage)
         paid = standing.pool[scenario, row, PAID, lane]
-        estate.cash[c, pool - holdings.first[account]] = book.equity[row] - multiple * (book.base[row] + paid)
-        for n in range(book.start[row], book.start[row + 1]):
-            estate.size[c, holdings.place[pool] + n - book.start[row]] = multiple * book.size[n]
+        estate.cash[c, pool - holdings.first[account]] = holdings.began[row] - multiple * (
+            holdings.base[row] + paid
+        )
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            estate.size[c, holdings.place[pool] + n - holdings.start[row]] = multiple * holdings.size[n]
     for k in range(MONEY):
         estate.money[c, k] = 0.0
     estate.money[c, FUND] = desks.rules.fund[account]

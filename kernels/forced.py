@@ -30,30 +30,30 @@ from kernels.estate import (
 )
 from kernels.jit import hot, inlined
 from kernels.random import SLOT_PICK, draw_uniform
-from kernels.structs import Book, Floats, Integers, Key, Market
+from kernels.structs import Floats, Integers, Key
 from kernels.trading import SMALLEST, cost_of, find_book, take_until
 
 
 @hot
-def count_open(book: Book, desks: Desks, estate: Estate, c: int, pool: int) -> int:
+def count_open(desks: Desks, estate: Estate, c: int, pool: int) -> int:
     """How many positions of a pool are open that a venue can close."""
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - book.start[row]
+    place = holdings.place[pool] - holdings.start[row]
     found = 0
-    for n in range(book.start[row], book.start[row + 1]):
+    for n in range(holdings.start[row], holdings.start[row + 1]):
         found += int(holdings.closes[n] and estate.size[c, place + n] != 0.0)
     return found
 
 
 @hot
-def pick_open(book: Book, desks: Desks, estate: Estate, c: int, pool: int, which: int) -> int:
-    """The open position of a pool with that number, as a position of the book."""
+def pick_open(desks: Desks, estate: Estate, c: int, pool: int, which: int) -> int:
+    """The open position of a pool with that number, as a position of the holdings."""
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - book.start[row]
+    place = holdings.place[pool] - holdings.start[row]
     left, found = which, -1
-    for n in range(book.start[row], book.start[row + 1]):
+    for n in range(holdings.start[row], holdings.start[row + 1]):
         if holdings.closes[n] and estate.size[c, place + n] != 0.0:
             if left == 0:
                 found = n
@@ -62,34 +62,34 @@ def pick_open(book: Book, desks: Desks, estate: Estate, c: int, pool: int, which
 
 
 @hot
-def pick_worst(book: Book, desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> int:
+def pick_worst(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> int:
     """The open position of a pool that stands at the largest loss since its entry, in money."""
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - book.start[row]
+    place = holdings.place[pool] - holdings.start[row]
     worst, found = -np.inf, -1
-    for n in range(book.start[row], book.start[row + 1]):
+    for n in range(holdings.start[row], holdings.start[row + 1]):
         size = estate.size[c, place + n]
         if holdings.closes[n] and size != 0.0:
-            loss = size * (holdings.entry[n] - at[book.asset[n]])
+            loss = size * (holdings.entry[n] - at[holdings.asset[n]])
             if loss > worst:
                 worst, found = loss, n
     return int(found)
 
 
 @hot
-def find_culprit(market: Market, book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> int:
+def find_culprit(desks: Desks, estate: Estate, c: int, at: Floats) -> int:
     """The position, by its place, whose price has cost its account most since `as_of`; -1 without any."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     worst, found = -np.inf, -1
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
-            asset = book.asset[n]
-            loss = book.size[n] * (market.spot[asset] - at[asset])
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            asset = holdings.asset[n]
+            loss = holdings.size[n] * (holdings.spot[asset] - at[asset])
             if holdings.closes[n] and loss > worst:
-                worst, found = loss, holdings.place[pool] + n - book.start[row]
+                worst, found = loss, holdings.place[pool] + n - holdings.start[row]
     return int(found)
 
 
@@ -115,7 +115,6 @@ def close_part(
 
 @hot
 def liquidate_dydx(
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -135,10 +134,10 @@ def liquidate_dydx(
     holdings, rules, execution = desks.holdings, desks.rules, desks.execution
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
-    i = holdings.place[pool] + n - book.start[row]
-    size, oracle, mark = estate.size[c, i], estate.seen[book.asset[n]], at[book.asset[n]]
-    equity, maintenance, _ = value_estate(book, holdings, estate, c, pool, estate.seen)
-    own = require(book, row, n, size, oracle)
+    i = holdings.place[pool] + n - holdings.start[row]
+    size, oracle, mark = estate.size[c, i], estate.seen[holdings.asset[n]], at[holdings.asset[n]]
+    equity, maintenance, _ = value_estate(holdings, estate, c, pool, estate.seen)
+    own = require(holdings, row, n, size, oracle)
     notional = abs(size) * oracle
     cap = min(
         max(min(rules.least[account], notional), rules.portion[account] * notional), rules.most[account]
@@ -148,7 +147,7 @@ def liquidate_dydx(
     bankruptcy = oracle - equity * (own / maintenance) / size
     shortage = min(max(rules.adjustment[account] * (1.0 - equity / maintenance), 0.0), 1.0)
     worst = oracle * (1.0 - side * shortage * rules.spread[account] * own / notional)
-    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
     taken = estate.traded[c, place]
@@ -169,20 +168,19 @@ def liquidate_dydx(
                 estate.money[c, LIQUIDATION_FEES] += paid
             else:
                 estate.money[c, OTHERS] -= paid
-            note(journal, estate, c, scenario, when, LIQUIDATED, i, -quantity, mark, paid)
+            note(journal, when, LIQUIDATED, i, -quantity, mark, paid)
             return True
     if equity < 0.0:
         cash = size * bankruptcy
         estate.money[c, OTHERS] += cash - size * mark
         close_part(desks, estate, c, pool, i, size, mark, cash)
-        note(journal, estate, c, scenario, when, DELEVERAGED, i, -size, bankruptcy, cash - size * mark)
+        note(journal, when, DELEVERAGED, i, -size, bankruptcy, cash - size * mark)
         return True
     return False
 
 
 @hot
 def liquidate_whole(
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -198,9 +196,9 @@ def liquidate_whole(
     holdings, rules, execution = desks.holdings, desks.rules, desks.execution
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
-    i = holdings.place[pool] + n - book.start[row]
-    size, mark = estate.size[c, i], at[book.asset[n]]
-    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    i = holdings.place[pool] + n - holdings.start[row]
+    size, mark = estate.size[c, i], at[holdings.asset[n]]
+    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
     taken = estate.traded[c, place]
@@ -216,13 +214,12 @@ def liquidate_whole(
     estate.money[c, SLIPPAGE] += slippage
     estate.money[c, LIQUIDATION_FEES] += fee
     estate.money[c, FUND] += fee
-    note(journal, estate, c, scenario, when, LIQUIDATED, i, -quantity, mark, fee)
+    note(journal, when, LIQUIDATED, i, -quantity, mark, fee)
     return True
 
 
 @hot
 def settle_by_fund(
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -234,19 +231,17 @@ def settle_by_fund(
 ) -> None:
     """Where nothing is left open and equity is negative, the fund pays what it has."""
     holdings = desks.holdings
-    equity, _, _ = value_estate(book, holdings, estate, c, pool, at)
+    equity, _, _ = value_estate(holdings, estate, c, pool, at)
     pays = min(-equity, estate.money[c, FUND])
-    if pays > 0.0 and count_open(book, desks, estate, c, pool) == 0:
+    if pays > 0.0 and count_open(desks, estate, c, pool) == 0:
         estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += pays
         estate.money[c, FUND] -= pays
         estate.money[c, OTHERS] += pays
-        note(journal, estate, c, scenario, when, PAID_BY_FUND, pool, 0.0, 0.0, pays)
+        note(journal, when, PAID_BY_FUND, pool, 0.0, 0.0, pays)
 
 
 @hot
 def look(
-    market: Market,
-    book: Book,
     desks: Desks,
     scenario: int,
     key: Key,
@@ -265,36 +260,34 @@ def look(
     at (A,) prices of the market; `estate.seen` has those of the venue. sure: the pool meets the condition
     now, whatever rounding makes of it. breach (W,) counts.
     """
-    account = estate.owner[c, 0]
+    account, holdings = estate.owner[c, 0], desks.holdings
     family = desks.rules.family[account]
     looks = desks.rules.looks[account]
     if AT_START < when[1] < AT_END:
         looks = max(looks // POINTS, 1)
     for number in range(looks):
-        held = count_open(book, desks, estate, c, pool)
-        if held == 0 or not (sure or is_liquidatable(book, desks.holdings, estate, c, pool, estate.seen)):
+        held = count_open(desks, estate, c, pool)
+        if held == 0 or not (sure or is_liquidatable(desks.holdings, estate, c, pool, estate.seen)):
             break
         sure = False
         first = estate.state[c, WAS_FORCED] == 0
-        culprit = find_culprit(market, book, desks, estate, c, at) if first else -1
+        culprit = find_culprit(desks, estate, c, at) if first else -1
         if family == DYDX:
             which = int(draw_uniform(key, SLOT_PICK + number) * held)
-            n = pick_open(book, desks, estate, c, pool, which)
-            filled = liquidate_dydx(book, desks, scenario, when, regime, estate, c, pool, n, at, journal)
+            n = pick_open(desks, estate, c, pool, which)
+            filled = liquidate_dydx(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         elif family == PARTIAL:
-            n = pick_worst(book, desks, estate, c, pool, at)
-            filled = liquidate_whole(book, desks, scenario, when, regime, estate, c, pool, n, at, journal)
+            n = pick_worst(desks, estate, c, pool, at)
+            filled = liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         else:
             filled = False
-            row = desks.holdings.row[pool, estate.owner[c, 1]]
-            for n in range(book.start[row], book.start[row + 1]):
-                if desks.holdings.closes[n]:
-                    filled |= liquidate_whole(
-                        book, desks, scenario, when, regime, estate, c, pool, n, at, journal
-                    )
+            row = holdings.row[pool, estate.owner[c, 1]]
+            for n in range(holdings.start[row], holdings.start[row + 1]):
+                if holdings.closes[n]:
+                    filled |= liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         if filled and culprit >= 0:
             breach[culprit] += 1
         if not filled or family == FULL:
             break
     if family != DYDX and estate.state[c, WAS_FORCED]:
-        settle_by_fund(book, desks, scenario, when, estate, c, pool, at, journal)
+        settle_by_fund(desks, scenario, when, estate, c, pool, at, journal)

@@ -27,83 +27,83 @@ from kernels.estate import (
 )
 from kernels.jit import hot
 from kernels.random import SLOT_ATTENDANCE, draw_uniform
-from kernels.structs import Book, Floats, Key, Market
+from kernels.structs import Floats, Key
 from kernels.trading import fill_orders, order_close
 
 
 @hot
-def find_ratio(book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, int]:
+def find_ratio(desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, int]:
     """The lowest margin ratio of an account's pools, and which pool's it is; infinite without maintenance."""
     holdings = desks.holdings
     account = estate.owner[c, 0]
     lowest, where = np.inf, holdings.first[account]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        equity, maintenance, haircuts = value_estate(book, holdings, estate, c, pool, at)
+        equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, at)
         if maintenance > 0.0 and (equity - haircuts) / maintenance < lowest:
             lowest, where = (equity - haircuts) / maintenance, pool
     return lowest, int(where)
 
 
 @hot
-def hold_all(book: Book, desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, float]:
+def hold_all(desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, float]:
     """Equity of all pools, and the notional of what can be closed, at prices (A,)."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     equity, gross = 0.0, 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        equity += value_estate(book, holdings, estate, c, pool, at)[0]
+        equity += value_estate(holdings, estate, c, pool, at)[0]
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
+        for n in range(holdings.start[row], holdings.start[row + 1]):
             if holdings.closes[n]:
-                i = holdings.place[pool] + n - book.start[row]
-                gross += abs(estate.size[c, i]) * at[book.asset[n]]
+                i = holdings.place[pool] + n - holdings.start[row]
+                gross += abs(estate.size[c, i]) * at[holdings.asset[n]]
     return equity, gross
 
 
 @hot
-def is_stopped(book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
+def is_stopped(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
     """Whether the mark of an open position that a stop is about is at its price, or worse for it."""
     holdings, policies = desks.holdings, desks.policies
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
-            i = holdings.place[pool] + n - book.start[row]
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            i = holdings.place[pool] + n - holdings.start[row]
             if holdings.closes[n] and policies.touches[q, i]:
-                size, mark = estate.size[c, i], at[book.asset[n]]
+                size, mark = estate.size[c, i], at[holdings.asset[n]]
                 if (size > 0.0 and mark <= policies.below[q]) or (size < 0.0 and mark >= policies.below[q]):
                     return True
     return False
 
 
 @hot
-def add_losses(market: Market, book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> float:
+def add_losses(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> float:
     """What the positions that a policy is about have lost since `as_of`."""
     holdings, policies = desks.holdings, desks.policies
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     loss = 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
-            i = holdings.place[pool] + n - book.start[row]
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            i = holdings.place[pool] + n - holdings.start[row]
             if holdings.closes[n] and policies.touches[q, i]:
-                loss += find_loss(market, book, estate, c, row, i, n, at)
+                loss += find_loss(holdings, estate, c, row, i, n, at)
     return loss
 
 
 @hot
-def triggers(market: Market, book: Book, desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
+def triggers(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
     """Whether what a policy waits for is there, at prices (A,)."""
     policies = desks.policies
     account = estate.owner[c, 0]
     kind, below = policies.kind[q], policies.below[q]
     if kind in (TOP_UP, CLOSE):
-        return bool(find_ratio(book, desks, estate, c, at)[0] < below)
+        return bool(find_ratio(desks, estate, c, at)[0] < below)
     if kind == STOP_PRICE:
-        return is_stopped(book, desks, estate, c, q, at)
+        return is_stopped(desks, estate, c, q, at)
     if kind == STRATEGY_CAP:
-        return bool(add_losses(market, book, desks, estate, c, q, at) > below)
-    equity, gross = hold_all(book, desks, estate, c, at)
+        return bool(add_losses(desks, estate, c, q, at) > below)
+    equity, gross = hold_all(desks, estate, c, at)
     if kind == STOP_DRAWDOWN:
         return (
             gross > 0.0 and equity - estate.money[c, PUT_IN] <= (1.0 - below) * desks.holdings.equity[account]
@@ -114,8 +114,6 @@ def triggers(market: Market, book: Book, desks: Desks, estate: Estate, c: int, q
 
 @hot
 def act(
-    market: Market,
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -131,34 +129,32 @@ def act(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     k = q - policies.first[account]
     if policies.kind[q] == TOP_UP:
-        pool = find_ratio(book, desks, estate, c, at)[1]
+        pool = find_ratio(desks, estate, c, at)[1]
         estate.cash[c, pool - holdings.first[account]] += estate.sent[c, k]
         estate.money[c, PUT_IN] += estate.sent[c, k]
         estate.touched[c, pool - holdings.first[account]] = 1
-        note(journal, estate, c, scenario, when, TOPPED_UP, q, 0.0, 0.0, estate.sent[c, k])
+        note(journal, when, TOPPED_UP, q, 0.0, 0.0, estate.sent[c, k])
         estate.sent[c, k] = 0.0
         return
-    note(journal, estate, c, scenario, when, ACTED, q, 0.0, 0.0, 0.0)
+    note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
     factor = 0.0
     if policies.kind[q] == REBALANCE:
-        equity, gross = hold_all(book, desks, estate, c, at)
+        equity, gross = hold_all(desks, estate, c, at)
         factor = policies.amount[q] * max(equity, 0.0) / gross - 1.0 if gross > 0.0 else 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
-            i = holdings.place[pool] + n - book.start[row]
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            i = holdings.place[pool] + n - holdings.start[row]
             if holdings.closes[n] and policies.touches[q, i]:
                 if policies.kind[q] == REBALANCE:
                     estate.order[c, i] = factor * estate.size[c, i]
                 else:
                     order_close(estate, c, i, policies.amount[q])
-    fill_orders(book, desks, scenario, when, regime, estate, c, at, journal)
+    fill_orders(desks, scenario, when, regime, estate, c, at, journal)
 
 
 @hot
 def run_policies(
-    market: Market,
-    book: Book,
     desks: Desks,
     scenario: int,
     key: Key,
@@ -176,16 +172,16 @@ def run_policies(
     for q in range(first, last):
         if policies.kind[q] == TOP_UP and NEVER < estate.due[c, q - first] <= step:
             estate.due[c, q - first] = NEVER
-            act(market, book, desks, scenario, when, regime, estate, c, q, at, journal)
-    fill_orders(book, desks, scenario, when, regime, estate, c, at, journal)
+            act(desks, scenario, when, regime, estate, c, q, at, journal)
+    fill_orders(desks, scenario, when, regime, estate, c, at, journal)
     for q in range(first, last):
         k = q - first
         waits = estate.due[c, k] == NEVER and not estate.done[c, k]
-        if waits and triggers(market, book, desks, estate, c, q, at):
+        if waits and triggers(desks, estate, c, q, at):
             decide(desks, scenario, key, when, estate, c, q, journal)
         if NEVER < estate.due[c, k] <= step:
             estate.due[c, k] = NEVER
-            act(market, book, desks, scenario, when, regime, estate, c, q, at, journal)
+            act(desks, scenario, when, regime, estate, c, q, at, journal)
 
 
 @hot
@@ -213,7 +209,7 @@ def decide(
         if estate.sent[c, k] <= 0.0:
             return
         estate.left[c, k] -= estate.sent[c, k]
-        note(journal, estate, c, scenario, when, SENT, q, 0.0, 0.0, estate.sent[c, k])
+        note(journal, when, SENT, q, 0.0, 0.0, estate.sent[c, k])
     elif policies.kind[q] != REBALANCE:
         estate.done[c, k] = 1
     estate.due[c, k] = step + policies.delay[q] + timeline.gas_delay[scenario, step]

@@ -23,6 +23,7 @@ from kernels.estate import (
     Estate,
     Journal,
     claim,
+    is_read_about,
     note,
     open_estate,
     value_estate,
@@ -33,7 +34,6 @@ from kernels.policies import run_policies
 from kernels.structs import (
     LANES,
     THROUGHOUT,
-    Book,
     Clock,
     Floats,
     Integers,
@@ -66,7 +66,6 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
 @hot
 def pay_funding(
     market: Market,
-    book: Book,
     desks: Desks,
     step: int,
     now: Step,
@@ -80,11 +79,11 @@ def pay_funding(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
-            i = holdings.place[pool] + n - book.start[row]
-            due = estate.size[c, i] * market.due[book.interval[n], step]
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            i = holdings.place[pool] + n - holdings.start[row]
+            due = estate.size[c, i] * market.due[holdings.interval[n], step]
             if due != 0.0:
-                a, cap = book.asset[n], book.funding_cap[n]
+                a, cap = holdings.asset[n], holdings.funding_cap[n]
                 paid = sign * due * min(max(now.rate[a, lane], -cap), cap) * estate.at[a]
                 estate.cash[c, pool - holdings.first[account]] -= paid
                 estate.gain[c, i] -= paid
@@ -94,7 +93,6 @@ def pay_funding(
 @hot
 def move_estate(
     market: Market,
-    book: Book,
     clock: Clock,
     desks: Desks,
     scenario: int,
@@ -115,18 +113,18 @@ def move_estate(
     first, last = holdings.first[account], holdings.first[account + 1]
     sees = timeline.sees[scenario, step]
     throughout = sees == step and clock.watch[scenario, step] == THROUGHOUT
-    change = book.cash[scenario, step]
+    change = holdings.cash[scenario, step]
     if estate.state[c, IS_OPEN] == 0:
-        open_estate(book, desks, scenario, c, standing, estate)
+        open_estate(desks, scenario, c, standing, estate)
         for a in range(price.shape[0]):
             estate.at[a] = price[a, lane]
-        pay_funding(market, book, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
+        pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
         estate.money[c, FUNDING_PAID] = 0.0
         for i in range(holdings.width):
             estate.gain[c, i] = 0.0
     elif change >= 0 and step > 0:
         for pool in range(first, last):
-            estate.cash[c, pool - first] += book.cashes[change, holdings.row[pool, leverage]]
+            estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
     jumped = change >= 0 or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
@@ -137,8 +135,6 @@ def move_estate(
         for pool in range(first, last):
             when = (step, AT_START)
             look(
-                market,
-                book,
                 desks,
                 scenario,
                 key,
@@ -157,7 +153,6 @@ def move_estate(
         for pool in range(first, last):
             look_within(
                 market,
-                book,
                 desks,
                 scenario,
                 key,
@@ -174,10 +169,10 @@ def move_estate(
             )
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
-    pay_funding(market, book, desks, step, now, lane, estate, c, 1.0)
+    pay_funding(market, desks, step, now, lane, estate, c, 1.0)
     if sees != HALTED:
         when = (step, AT_END)
-        run_policies(market, book, desks, scenario, key, when, regime, estate, c, estate.at, journal)
+        run_policies(desks, scenario, key, when, regime, estate, c, estate.at, journal)
         for a in range(price.shape[0]):
             if sees == step:
                 estate.seen[a] = price[a, lane]
@@ -187,8 +182,6 @@ def move_estate(
                 estate.seen[a] = estate.past[scenario, sees % timeline.memory, a, lane]
         for pool in range(first, last):
             look(
-                market,
-                book,
                 desks,
                 scenario,
                 key,
@@ -204,17 +197,16 @@ def move_estate(
             )
     bankrupt = estate.money[c, OTHERS] > 0.0
     for pool in range(first, last):
-        equity, _, _ = value_estate(book, holdings, estate, c, pool, estate.at)
+        equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
         bankrupt |= equity < -holdings.tie[pool, leverage]
     if bankrupt and estate.state[c, WAS_BANKRUPT] == 0:
         estate.state[c, WAS_BANKRUPT] = 1
-        note(journal, estate, c, scenario, (step, AT_END), WENT_BANKRUPT, 0, 0.0, 0.0, 0.0)
+        note(journal, (step, AT_END), WENT_BANKRUPT, 0, 0.0, 0.0, 0.0)
 
 
 @hot
 def move_estates(
     market: Market,
-    book: Book,
     clock: Clock,
     desks: Desks,
     scenario: int,
@@ -235,7 +227,7 @@ def move_estates(
                 estate.past[scenario, step % memory, a, v] = price[a, v]
     for number in range(standing.fresh[scenario]):
         row, leverage, lane = standing.news[scenario, number]
-        c = claim(estate, scenario, book.account[row], leverage, lane)
+        c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
         estate.told[c, estate.pool_of[row]] = step
     standing.fresh[scenario] = 0
     for number in range(estate.many[scenario]):
@@ -243,9 +235,9 @@ def move_estates(
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
         own = Key(key.seed, key.path + np.uint64(lane), key.step)
         breach = tally.breach[scenario, account, leverage]
+        journal.open[0] = int(is_read_about(journal, estate, c, scenario))
         move_estate(
             market,
-            book,
             clock,
             desks,
             scenario,
@@ -260,7 +252,8 @@ def move_estates(
             journal,
             breach,
         )
-        write_row(book, desks, scenario, step, regime[lane], estate, c, journal)
+        if journal.open[0]:
+            write_row(desks, step, regime[lane], estate, c, journal)
         if clock.ends[step]:
             last = step == clock.steps - 1
-            count_estate(book, desks, scenario, clock.horizon[step], last, estate, c, tally)
+            count_estate(desks, scenario, clock.horizon[step], last, estate, c, tally)

@@ -170,7 +170,7 @@ def simulate_general_paths(
         desk,
         pieces,
         desks,
-        make_estate(desks, book, market, scenarios, LANES),
+        make_estate(desks, assets, scenarios, LANES),
         make_journal(desks, 0, assets, (0, 0, 0, 0), 0) if journal is None else journal,
         tally,
     )

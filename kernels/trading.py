@@ -8,14 +8,13 @@ import numpy as np
 
 from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
 from kernels.jit import hot, inlined
-from kernels.structs import Book, Floats
+from kernels.structs import Floats
 
 SMALLEST = 1e-9  # quote currency: less is not an order
 
 
 @inlined
 def find_book(
-    book: Book,
     desks: Desks,
     scenario: int,
     step: int,
@@ -30,13 +29,13 @@ def find_book(
 
     Positions of one market, as in hedge mode, share its book: the place is that of the first of them.
     """
-    execution = desks.execution
-    market = desks.holdings.market[n]
+    execution, holdings = desks.execution, desks.holdings
+    market = holdings.market[n]
     depth = execution.depth[market] * execution.regime_depth[regime, market]
     depth *= execution.depth_factor[scenario, step, market]
     place = i
-    for m in range(book.start[row], n):
-        if desks.holdings.closes[m] and desks.holdings.market[m] == market:
+    for m in range(holdings.start[row], n):
+        if holdings.closes[m] and holdings.market[m] == market:
             place = min(place, i - (n - m))
     return float(depth), place
 
@@ -63,7 +62,6 @@ def take_until(room: float, depth: float, impact: float, power: float) -> float:
 
 @hot
 def fill_order(
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -79,11 +77,11 @@ def fill_order(
     holdings, execution = desks.holdings, desks.execution
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
-    i = holdings.place[pool] + n - book.start[row]
+    i = holdings.place[pool] + n - holdings.start[row]
     quantity = estate.order[c, i]
     if quantity == 0.0:
         return
-    depth, place = find_book(book, desks, scenario, when[0], regime, estate, c, row, i, n)
+    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
     taken = estate.traded[c, place]
     wanted = abs(quantity) * price
     notional = min(wanted, max(depth - taken, 0.0))
@@ -105,12 +103,11 @@ def fill_order(
     estate.money[c, FEES] += fee
     estate.money[c, SLIPPAGE] += slippage
     estate.touched[c, pool - holdings.first[account]] = 1
-    note(journal, estate, c, scenario, when, FILLED, i, filled, price, slippage + fee)
+    note(journal, when, FILLED, i, filled, price, slippage + fee)
 
 
 @hot
 def fill_orders(
-    book: Book,
     desks: Desks,
     scenario: int,
     when: tuple[int, int],
@@ -125,11 +122,9 @@ def fill_orders(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
-        for n in range(book.start[row], book.start[row + 1]):
+        for n in range(holdings.start[row], holdings.start[row + 1]):
             if holdings.closes[n]:
-                fill_order(
-                    book, desks, scenario, when, regime, estate, c, pool, n, at[book.asset[n]], journal
-                )
+                fill_order(desks, scenario, when, regime, estate, c, pool, n, at[holdings.asset[n]], journal)
 
 
 @inlined

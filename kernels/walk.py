@@ -296,7 +296,6 @@ def walk_paths(
                     find_rates(market, parameters, regime, standing.funding[s], now.rate)
                     move_estates(
                         market,
-                        book,
                         clock,
                         desks,
                         s,

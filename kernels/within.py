@@ -9,22 +9,21 @@ from kernels.extremes import find_depth
 from kernels.forced import count_open, look
 from kernels.jit import hot, inlined
 from kernels.kinks import turn_at
-from kernels.structs import LIQUIDATION, WAYS, Book, Floats, Integers, Key, Market, Step
+from kernels.structs import LIQUIDATION, WAYS, Floats, Integers, Key, Market, Step
 
 LEAST_PRICE = 0.01  # of the step's middle: a straight line may not go below
 
 
 @inlined
-def margin_at(book: Book, desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> float:
+def margin_at(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> float:
     """What a pool has above its requirement at prices (A,)."""
-    equity, maintenance, haircuts = value_estate(book, desks.holdings, estate, c, pool, at)
+    equity, maintenance, haircuts = value_estate(desks.holdings, estate, c, pool, at)
     return equity - haircuts - maintenance
 
 
 @hot
 def find_low(
     market: Market,
-    book: Book,
     desks: Desks,
     parameters: int,
     regime: int,
@@ -42,24 +41,24 @@ def find_low(
     """
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - book.start[row]
+    place = holdings.place[pool] - holdings.start[row]
     covariance = market.covariance[market.loading_of_set[parameters], regime]
     for a in range(price.shape[0]):
         estate.risk[a] = 0.0
         estate.at[a] = now.before[a, lane]
-    begins = margin_at(book, desks, estate, c, pool, estate.at)
+    begins = margin_at(desks, estate, c, pool, estate.at)
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
         estate.middle[a] = 0.5 * (now.before[a, lane] + price[a, lane])
-    ends = margin_at(book, desks, estate, c, pool, estate.at)
+    ends = margin_at(desks, estate, c, pool, estate.at)
     projection = 0.0
-    for n in range(book.start[row], book.start[row + 1]):
-        size, a = estate.size[c, place + n], book.asset[n]
-        if size != 0.0 and book.size[n] != 0.0:
-            share = abs(size / book.size[n])
-            slope = book.requirement[LIQUIDATION, n]
-            if book.kinks.present[row]:
-                slope += turn_at(book.kinks, LIQUIDATION, n, share * estate.middle[a])
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        size, a = estate.size[c, place + n], holdings.asset[n]
+        if size != 0.0 and holdings.size[n] != 0.0:
+            share = abs(size / holdings.size[n])
+            slope = holdings.required[n]
+            if holdings.kinks.present[row]:
+                slope += turn_at(holdings.kinks, LIQUIDATION, n, share * estate.middle[a])
             net = size - share * slope
             estate.risk[a] += net * (market.spot[a] if market.additive else estate.middle[a])
             projection += net * now.dip[a, lane]
@@ -84,13 +83,12 @@ def find_low(
         estate.low[a] = max(estate.middle[a] + (min(lowest, 0.0) - centre) * step, least)
         if begins <= 0.0:
             estate.first[a] = now.before[a, lane]
-    return min(lowest, find_wick(market, book, desks, now, price, lane, estate, c, pool, lowest))
+    return min(lowest, find_wick(market, desks, now, price, lane, estate, c, pool, lowest))
 
 
 @hot
 def find_wick(
     market: Market,
-    book: Book,
     desks: Desks,
     now: Step,
     price: Floats,
@@ -113,10 +111,10 @@ def find_wick(
                 estate.middle[a] = price[a, lane] if end else now.before[a, lane]
                 unit = market.spot[a] if market.additive else estate.middle[a]
                 estate.at[a] = estate.middle[a] + now.wick[way, a, lane] * unit
-            there = margin_at(book, desks, estate, c, pool, estate.at)
+            there = margin_at(desks, estate, c, pool, estate.at)
             if there < lowest:
                 lowest = there
-                here = margin_at(book, desks, estate, c, pool, estate.middle)
+                here = margin_at(desks, estate, c, pool, estate.middle)
                 share = here / (here - there) if here > 0.0 and there < 0.0 else 0.0
                 for a in range(price.shape[0]):
                     estate.low[a] = estate.at[a]
@@ -127,7 +125,6 @@ def find_wick(
 @hot
 def look_within(
     market: Market,
-    book: Book,
     desks: Desks,
     scenario: int,
     key: Key,
@@ -145,13 +142,13 @@ def look_within(
     """The venue looks at a pool between the ends of a step: from its first hit, by its low, to the close."""
     account = estate.owner[c, 0]
     k = pool - desks.holdings.first[account]
-    if count_open(book, desks, estate, c, pool) == 0:
+    if count_open(desks, estate, c, pool) == 0:
         return
     step = int(key.step)
     untouched = estate.touched[c, k] == 0
     if untouched and estate.told[c, k] != step:
         return
-    lowest = find_low(market, book, desks, parameters, regime, now, price, lane, estate, c, pool)
+    lowest = find_low(market, desks, parameters, regime, now, price, lane, estate, c, pool)
     if not untouched and lowest >= -desks.holdings.tie[pool, estate.owner[c, 1]]:
         return
     half = POINTS // 2
@@ -166,8 +163,6 @@ def look_within(
         when = (step, 1 + point)
         sure = point == 0
         look(
-            market,
-            book,
             desks,
             scenario,
             key,
