@@ -22,7 +22,8 @@ def test_complete_venue__shipped_liquidation_and_fee() -> None:
 
 
 def test_complete_venue__tiered_gets_nothing_of_dydx() -> None:
-    assert complete_venue({"rules": "tiered"}) == {"rules": "tiered"}
+    own = {"style": "full", "fee": 0.0}
+    assert complete_venue({"rules": "tiered"}) == {"rules": "tiered", "liquidation": own}
 
 
 @pytest.mark.parametrize("document", [None, 3, "x", [], {"markets": 3}, {"markets": {"A": 3}}])
