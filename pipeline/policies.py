@@ -60,7 +60,7 @@ class Ladder(_Policy):
 
 class Stop(_Policy):
     """Closes the position in `market` once its mark is at `price` or worse; or all of them, once equity has
-    fallen by the share `drawdown` since `as_of`. One of the two, once."""
+    fallen by the share `drawdown` since `as_of`. One of the two, and once."""
 
     kind: Literal["stop"]
     market: Name | None = None
@@ -69,8 +69,8 @@ class Stop(_Policy):
 
 
 class StrategyCap(_Policy):
-    """Closes the positions of `strategy` once they have lost more than `loss` since `as_of`, costs and funding
-    included. Once."""
+    """Closes the positions of `strategy` once they have lost more than `loss` since `as_of`, costs and
+    funding included."""
 
     kind: Literal["strategy_cap"]
     strategy: Name
@@ -88,7 +88,7 @@ class Rebalance(_Policy):
 
 
 class Override(_Policy):
-    """A person who closes the share `close` of everything, once the margin ratio is below `below`. Once."""
+    """A person who closes the share `close` of everything, once the margin ratio is below `below`."""
 
     kind: Literal["override"]
     below: Positive

@@ -64,7 +64,11 @@ def _market_faults(names: Sequence[str], held: Sequence[Document]) -> Iterator[F
 
 
 def _stop_faults(
-    policy: Document, account: Document, venue: Document, held: Sequence[Document], prices: Mapping[str, float]
+    policy: Document,
+    account: Document,
+    venue: Document,
+    held: Sequence[Document],
+    prices: Mapping[str, float],
 ) -> Iterator[Fault]:
     market, price, drawdown = (policy.get(key) for key in ("market", "price", "drawdown"))
     if drawdown is None:
@@ -100,7 +104,9 @@ def _price_faults(
     long = any(size > 0 for size in sizes)
     where, side = ("below", "long") if long else ("above", "short")
     expected = f"a price {where} the mark, {mark:,.12g}, as the position is {side}"
-    yield Fault(("price",), expected, f"{price:,.12g}, which is reached already", "correct it, or close it now")
+    yield Fault(
+        ("price",), expected, f"{price:,.12g}, which is reached already", "correct it, or close it now"
+    )
 
 
 def _equity(account: Document, venue: Document, prices: Mapping[str, float]) -> float | None:

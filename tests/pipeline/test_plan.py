@@ -170,7 +170,12 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
     (("contagion",), True, "contagion", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies[0]", "a mapping with a key `kind`"),
-    (("accounts", 0, "policies"), [{"kind": "isolate"}], "policies[0].kind", "`isolate` is not supported yet"),
+    (
+        ("accounts", 0, "policies"),
+        [{"kind": "isolate"}],
+        "policies[0].kind",
+        "`isolate` is not supported yet",
+    ),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
     (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
