@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.faults import Part
+from pipeline.faults import Part, refuse_value
 from pipeline.units import Delay, Finite, Fraction, Name, NonNegative, Positive
 
 Share = Annotated[Finite, Field(gt=0, le=1)]
@@ -66,6 +66,14 @@ class Stop(_Policy):
     market: Name | None = None
     price: Positive | None = None
     drawdown: Share | None = None
+
+    @model_validator(mode="after")
+    def _check_one_of_two(self) -> Self:
+        priced = (self.market is not None, self.price is not None)
+        if any(priced) if self.drawdown is not None else not all(priced):
+            fix = "give what is missing, or remove what is too much; two stops are two policies"
+            raise refuse_value("a stop with `market` and `price`, or with `drawdown` alone", fix)
+        return self
 
 
 class StrategyCap(_Policy):

@@ -29,6 +29,7 @@ from pipeline.effects import Effect
 from pipeline.lower_book import TIE, lower_book
 from pipeline.lower_desks import find_gas, find_views, lower_desks, no_desks
 from pipeline.lower_market import lower_market
+from pipeline.margin_now import margin_now
 from pipeline.plan import Plan, plan_from_document
 from pipeline.slabs import plan_slabs
 from tests.pipeline.documents import small_document, tiered_document, tiered_venue
@@ -111,6 +112,18 @@ def test_lower_desks__notional_and_equity_at_as_of() -> None:
             ]
         )
     )
+
+
+def test_lower_desks__policies_look_at_cash_that_stands_apart() -> None:
+    document = desk_document()
+    document["accounts"][1]["policies"] = [{"kind": "stop", "drawdown": 0.5}]
+    plan, _, desks = lowered(document)
+    held = desks.holdings
+    assert held.first.tolist() == [0, 1, 5, 7]  # cash, BTC, the position of size zero, ETH
+    assert held.place[1:5].tolist() == [0, 0, 2, 2]
+    assert held.equity[1] == pytest.approx(margin_now(plan)["alone"].equity)
+    assert desks.policies.touches.tolist() == [[1, 0, 1, 0, 0, 0]]
+    assert held.entry[held.closes > 0][2:4].tolist() == [60_000, 3_000]
 
 
 def test_lower_desks__ties_are_the_thresholds() -> None:
