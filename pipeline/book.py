@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.faults import Fault, Part, show, unknown
+from pipeline.policies import Policy
 from pipeline.units import Duration, Finite, Name, NonNegative, Positive, parse_duration
 
 PROBABILITIES = ("p_liquidation", "p_margin_call", "p_bankruptcy")
@@ -46,10 +47,11 @@ class Account(Part):
     """Collateral by asset (unrealised profit not counted) and positions on one venue.
 
     `cross`: one pool for all. `isolated`: every position stands on its own collateral. `mixed`: each
-    position says which. `venue` is a key of the plan's venues, None for the plan's own.
+    position says which. `venue` is a key of the plan's venues, None for the plan's own. `policies` act in
+    their order, where what follows a breach is resolved.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("policies", "equity", "reserve", "override"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("equity", "reserve", "override"))
 
     name: Name
     margin: Literal["cross", "isolated", "mixed"] = "cross"
@@ -59,6 +61,7 @@ class Account(Part):
     venue: Name | None = None
     fee_tier: Name | None = None
     position_mode: Literal["one_way", "hedge"] = "one_way"
+    policies: tuple[Policy, ...] = ()
 
     def isolates(self, position: Position) -> bool:
         """Whether a position of this account stands on its own collateral."""

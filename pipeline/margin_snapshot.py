@@ -89,8 +89,7 @@ class AccountMargin:
     @property
     def taker_fee(self) -> float:
         """What the account pays for taking, as a fraction of notional: its fee tier's, or the venue's."""
-        tier = self.account.fee_tier
-        return self.venue.taker_fee if tier is None else self.venue.fee_tiers[tier].taker
+        return self.venue.taker_fee_of(self.account.fee_tier)
 
     def document(self) -> dict[str, Any]:
         """The account as plain data, as `seawall margin --json` has it: None where a ratio is undefined."""
@@ -140,7 +139,7 @@ def _account(plan: Plan, account: Account, deviations: Mapping[str, float]) -> A
     found = [
         position
         for pool in pools
-        for position in _positions(pool, plan.prices, venue.liquidation, deviations)
+        for position in _positions(pool, plan.prices, venue.block_liquidation, deviations)
     ]
     # pools hold the cross positions first, then the isolated ones
     order = sorted(range(len(found)), key=lambda i: account.isolates(account.positions[i]))

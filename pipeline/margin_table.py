@@ -152,7 +152,7 @@ def _state(margin: Margin | PoolMargin) -> Text:
 
 def _position_table(account: AccountMargin, positions: Sequence[PositionMargin]) -> Table:
     """Pools are named where there are several, fillable prices where the venue has any."""
-    pools, fillable = _has_pools(account), account.venue.liquidation is not None
+    pools, fillable = _has_pools(account), account.venue.block_liquidation is not None
     table = _table(
         "market",
         *(["pool"] if pools else []),

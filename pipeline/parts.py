@@ -36,6 +36,9 @@ class Parts:
         accounts = document.get("accounts")
         if isinstance(accounts, list | tuple):
             document["accounts"] = [self._place(i, account) for i, account in enumerate(accounts)]
+        simulation = document.get("simulation")
+        if isinstance(simulation, dict) and "resolve" not in simulation:
+            document["simulation"] = {**simulation, "resolve": _has_policies(document.get("accounts"))}
         for key, part in (("venue", self.venues.venue), ("venues", self.venues.venues)):
             if key in document or part:
                 document[key] = part
@@ -108,3 +111,9 @@ class Parts:
                 market = markets.get(name) if isinstance(markets, dict) and isinstance(name, str) else None
                 held.add(market.get("asset") if isinstance(market, dict) else None)
         return {asset for asset in held if isinstance(asset, str)}
+
+
+def _has_policies(accounts: Any) -> bool:
+    """Whether some account has any, as far as the document can be made out yet."""
+    listed = accounts if isinstance(accounts, list | tuple) else ()
+    return any(isinstance(account, dict) and bool(account.get("policies")) for account in listed)

@@ -43,7 +43,8 @@ class Simulation(Part):
 
     `leverage` holds multiples of the book's size as it stands, 1 being the book itself. Between the ends of a
     `step` prices are a bridge, with the model's wicks on top (`wick`), or (`close`) nobody looks. With
-    `parameter_uncertainty` the paths are shared by the model's draws.
+    `parameter_uncertainty` the paths are shared by the model's draws. With `resolve` what follows a breach is
+    followed; once read, a plan that didn't say has it where some account has policies.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("precision", "keep", "method", "blocks"))
@@ -55,6 +56,7 @@ class Simulation(Part):
     leverage: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
     monitoring: Literal["close", "bridge", "wick"] = "bridge"
     parameter_uncertainty: Annotated[bool, Field(strict=True)] = False
+    resolve: Annotated[bool, Field(strict=True)] = False
 
 
 class Plan(Part):
@@ -179,7 +181,11 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     fields["prices"] = {"anyOf": [bars, fields["prices"]]}
-    # filled in on reading: pipeline.venue_completion.complete_venue, pipeline.model.complete_model
+    # filled in on reading: pipeline.venue_completion.complete_venue, pipeline.model.complete_model,
+    # pipeline.parts.Parts
+    resolve = kinds["Simulation"]["properties"]["resolve"]
+    resolve["description"] = "left out: true where some account has policies"
+    del resolve["default"]
     kinds["Venue"]["required"].remove("taker_fee")
     kinds["MarketModel"]["required"].remove("initial")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Seawall plan", **schema}

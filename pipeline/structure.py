@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import Tag, ValidationError
 
 from pipeline.faults import LATER, Fault, Loc, Part, nearest, show
 
@@ -159,9 +159,9 @@ def _locate(part: type[Part], loc: Loc) -> Place:
         if key == "[key]":
             continue  # pydantic's mark for the key itself, which the path ends in already
         parts = _parts_of(annotation)
-        tagged = [kind for kind in parts if _tag(kind) == key] if len(parts) > 1 else []
-        if tagged:
-            annotation = tagged[0]
+        tagged = _tagged(annotation) if len(parts) > 1 else {}
+        if key in tagged:
+            annotation = tagged[key]
             continue
         path.append(key)
         bare = _bare(annotation)
@@ -177,6 +177,15 @@ def _locate(part: type[Part], loc: Loc) -> Place:
         else:
             annotation = None
     return Place(tuple(path), annotation, owner, field)
+
+
+def _tagged(annotation: Any) -> dict[Any, type[Part]]:
+    """The parts of a union by what pydantic calls them: a tag written beside the type, or its one value."""
+    found = {}
+    for member in get_args(_bare(annotation)):
+        written = [each.tag for each in getattr(member, "__metadata__", ()) if isinstance(each, Tag)]
+        found[written[0] if written else _tag(_bare(member))] = _bare(member)
+    return found
 
 
 def _tag_field(kind: type[Part]) -> str:

@@ -13,6 +13,7 @@ from pipeline.yaml_text import load_text
 VENUES = Path(__file__).parent / "venues"
 # whose liquidation parameters and fee an inline dydx_v4 venue takes where it says nothing
 DEFAULTS = "dydx-v4-2026-03"
+TIERED_LIQUIDATION = {"style": "full", "fee": 0.0}
 LARGEST = 1e18  # a figure beyond it is no notional
 
 
@@ -25,8 +26,8 @@ def _shipped_defaults() -> dict[str, Any]:
 def complete_venue(document: Any) -> Any:
     """A venue's document with what it leaves out; anything that isn't right stays, for a message to name it.
 
-    dydx_v4: shipped liquidation parameters and fee, and each market's fractions from its tier. tiered: one
-    bracket out of two fractions, and maintenance amounts by continuity.
+    dydx_v4: shipped liquidation parameters and fee, and each market's fractions from its tier. tiered: full
+    liquidation without a fee, one bracket out of two fractions, and maintenance amounts by continuity.
     """
     if not isinstance(document, dict):
         return document
@@ -35,6 +36,8 @@ def complete_venue(document: Any) -> Any:
     if not tiered:
         for key, value in _shipped_defaults().items():
             completed[key] = value if document.get(key) is None else document[key]
+    else:
+        completed["liquidation"] = _complete_liquidation(document.get("liquidation"))
     markets, tiers = document.get("markets"), document.get("tiers")
     if isinstance(markets, dict):
         completed["markets"] = {
@@ -42,6 +45,17 @@ def complete_venue(document: Any) -> Any:
             for name, market in markets.items()
         }
     return completed
+
+
+def _complete_liquidation(liquidation: Any) -> Any:
+    """Of a tiered venue; what has keys of dydx_v4's stays, for a message to name them."""
+    if liquidation is None:
+        return dict(TIERED_LIQUIDATION)
+    if not isinstance(liquidation, dict) or not _shipped_defaults()["liquidation"].keys().isdisjoint(
+        liquidation
+    ):
+        return liquidation
+    return {**TIERED_LIQUIDATION, **liquidation}
 
 
 def _complete_market(market: Any, tiers: dict[Any, Any], tiered: bool) -> Any:

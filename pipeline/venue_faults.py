@@ -8,11 +8,12 @@ from math import isclose
 from typing import Any
 
 from pipeline.faults import Fault, Loc, show, unknown
-from pipeline.venue_completion import maintenance_amounts, tier_margins
+from pipeline.venue_completion import TIERED_LIQUIDATION, maintenance_amounts, tier_margins
 
 SAME = 1e-9  # relative: figures written in decimals are equal, whatever binary made of them
 # Venues publish maintenance amounts to the cent; the second bound is for a quote currency of large units.
 HALF_A_CENT = 0.005
+POWERS = {"square_root": 0.5, "linear": 1.0}  # by which slippage grows with the share of the depth taken
 PART_OF_NOTIONAL = 1e-6
 
 
@@ -24,11 +25,10 @@ def find_venue_faults(venue: dict[str, Any]) -> Iterator[Fault]:
         yield Fault(("haircuts", quote), expected, show(quote), "remove it")
     for name, tier in venue.get("tiers", {}).items():
         yield from _tier_faults(("tiers", name), tier)
-    if rules == "tiered":
-        for key in ("tiers", "liquidation"):
-            if venue.get(key):
-                expected = f"no `{key}` on a tiered venue: it belongs to dydx_v4"
-                yield Fault((key,), expected, show(venue[key]), "remove it")
+    if rules == "tiered" and venue.get("tiers"):
+        expected = "no `tiers` on a tiered venue: it belongs to dydx_v4"
+        yield Fault(("tiers",), expected, show(venue["tiers"]), "remove it")
+    yield from _liquidation_faults(rules, venue.get("liquidation") or {})
     for name, market in venue.get("markets", {}).items():
         loc: Loc = ("markets", name)
         if not name.strip():
@@ -36,10 +36,35 @@ def find_venue_faults(venue: dict[str, Any]) -> Iterator[Fault]:
         if market.get("asset") is not None and market["asset"] == quote:
             expected = "an asset other than the quote currency"
             yield Fault((*loc, "asset"), expected, market["asset"], "name the asset traded")
+        yield from _execution_faults((*loc, "execution"), market.get("execution") or {})
         if rules == "dydx_v4":
             yield from _fraction_faults(loc, market, venue.get("tiers", {}))
         elif rules == "tiered":
             yield from _tiered_faults(loc, market)
+
+
+def _liquidation_faults(rules: str | None, liquidation: dict[str, Any]) -> Iterator[Fault]:
+    """Of parameters that belong to the other family."""
+    known = " and ".join(f"`{key}`" for key in TIERED_LIQUIDATION)
+    tiered = liquidation.keys() <= TIERED_LIQUIDATION.keys()
+    got = ", ".join(f"`{key}`" for key in list(liquidation)[:3])
+    if liquidation and rules == "tiered" and not tiered:
+        fix = "remove it: then every position is closed, without a fee"
+        yield Fault(("liquidation",), f"{known} on a tiered venue: the rest belongs to dydx_v4", got, fix)
+    elif liquidation and rules == "dydx_v4" and tiered:
+        fix = "remove it: then it is what the shipped file has"
+        yield Fault(("liquidation",), f"dydx_v4's own figures: {known} belong to tiered venues", got, fix)
+
+
+def _execution_faults(loc: Loc, execution: dict[str, Any]) -> Iterator[Fault]:
+    """An impact at which the last part of all that the book takes would be sold for nothing: the marginal
+    slippage of taking all of the depth is (1 + g) impact."""
+    most = 1.0 / (1.0 + POWERS[execution.get("law", "square_root")])
+    impact = execution.get("impact")
+    if impact is not None and impact >= most:
+        expected = f"below {most:.4g}, so that all that the book takes fills above a price of zero"
+        fix = "a fraction of notional: write 0.01 for 1 percent"
+        yield Fault((*loc, "impact"), expected, f"{impact:g}", fix)
 
 
 def _tier_faults(loc: Loc, tier: dict[str, Any]) -> Iterator[Fault]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from pipeline.faults import Part
 from pipeline.origin import Origin, read_part
@@ -46,13 +46,27 @@ class Tier(Part):
     open_interest_upper_cap: NonNegative = 0.0
 
 
+class Execution(Part):
+    """What taking a market's book costs. An order of notional N is filled worse than its mark by
+    impact x N (N / depth)^g, g = 1/2 (`square_root`) or 1 (`linear`).
+
+    `depth` is what the book takes within one simulation step, in quote units, whatever the step; `impact` the
+    slippage of taking all of it, a fraction of notional.
+    """
+
+    depth: Positive
+    impact: Fraction
+    law: Literal["square_root", "linear"] = "square_root"
+
+
 class Market(Part):
     """A perpetual: its asset, its margin, and how often funding is paid.
 
     Once read, margin of a dydx_v4 market is its two fractions of notional, whatever tier they came from, and
     that of a tiered market its brackets. `open_interest` is in coins, one side. A pool that holds an
     `isolated` market holds nothing else. `funding_cap` is the largest funding rate either way, a fraction for
-    one `funding_interval`; dydx_v4 has a rule for it, and elsewhere nothing stated is no clamp.
+    one `funding_interval`; dydx_v4 has a rule for it, and elsewhere nothing stated is no clamp. Without
+    `execution` an order of any size fills at its mark.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("tick", "step"))
@@ -68,6 +82,7 @@ class Market(Part):
     funding_cap: Positive | None = None
     open_interest: NonNegative | None = None
     isolated: Annotated[bool, Field(strict=True)] = False
+    execution: Execution | None = None
 
 
 class FeeTier(Part):
@@ -96,14 +111,34 @@ class Liquidation(Part):
     max_deleveraging_accounts_per_block: Annotated[int, Field(strict=True, gt=0)]
 
 
+class TieredLiquidation(Part):
+    """How a tiered venue liquidates: every position of the pool (`full`), or the one that has lost most, and
+    then the next, until the pool stands (`partial`). `fee` is a fraction of what is filled, to the fund.
+
+    Left out it is full and free: no shipped file has a figure for either.
+    """
+
+    style: Literal["full", "partial"] = "full"
+    fee: Fraction = 0.0
+
+
+def _rules_of(liquidation: Any) -> str:
+    """Whose parameters of liquidation these are, by most of their keys; of what has none, dydx_v4's."""
+    keys = set(liquidation if isinstance(liquidation, Mapping) else getattr(liquidation, "__dict__", ()))
+    tiered, own = (keys & kind.model_fields.keys() for kind in (TieredLiquidation, Liquidation))
+    return "tiered" if len(tiered) > len(own) else "dydx_v4"
+
+
 class Venue(Part):
     """A venue's rules as of a day. Margins and fees are fractions of notional, in the quote currency.
 
     `haircuts` names the assets taken as collateral besides the quote currency, and the part of their value
-    that doesn't count. `liquidation` is None for tiered venues.
+    that doesn't count. `liquidation` is dydx_v4's or a tiered venue's. `gas_cost` is what an action of the
+    desk costs, in quote units; `insurance_fund` what the fund begins with, for every account and leverage by
+    itself: None is all that is ever asked.
     """
 
-    later_keys: ClassVar[frozenset[str]] = frozenset(("insurance_fund", "scan", "adders"))
+    later_keys: ClassVar[frozenset[str]] = frozenset(("scan", "adders"))
     later_values: ClassVar[Mapping[str, frozenset[str]]] = {"rules": frozenset(("scan",))}
 
     name: Name = "inline"
@@ -116,12 +151,29 @@ class Venue(Part):
     haircuts: dict[Name, Fraction] = Field(default={})
     tiers: dict[Name, Tier] = Field(default={})
     markets: Annotated[dict[str, Market], Field(min_length=1)]
-    liquidation: Liquidation | None = None
+    liquidation: (
+        Annotated[
+            Annotated[Liquidation, Tag("dydx_v4")] | Annotated[TieredLiquidation, Tag("tiered")],
+            Discriminator(_rules_of),
+        ]
+        | None
+    ) = None
+    gas_cost: NonNegative = 0.0
+    insurance_fund: NonNegative | None = None
 
     @property
     def is_marked(self) -> bool:
         """Whether positions are judged at the perpetual's own price; dydx_v4 takes the oracle's."""
         return self.rules == "tiered"
+
+    @property
+    def block_liquidation(self) -> Liquidation | None:
+        """How dydx_v4 liquidates; None elsewhere."""
+        return self.liquidation if isinstance(self.liquidation, Liquidation) else None
+
+    def taker_fee_of(self, tier: str | None) -> float:
+        """What taking costs, as a fraction of notional: the fee tier's, or without one the venue's own."""
+        return self.taker_fee if tier is None else self.fee_tiers[tier].taker
 
 
 def load_venue(name: str) -> Venue:
