@@ -143,8 +143,8 @@ class Desks(NamedTuple):
     policies: Policies
 
 
-def nobody(shape: tuple[int, int]) -> Desks:
-    """The desks of a plan that follows nobody; shape: scenarios and steps."""
+def nobody() -> Desks:
+    """The desks of a plan that follows nobody."""
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
     numbers, table = np.zeros((0, 0), np.int64), np.zeros((0, 0))
     ends = np.zeros(1, np.int64)
@@ -176,8 +176,8 @@ def nobody(shape: tuple[int, int]) -> Desks:
             equity=nothing,
             tie=table,
         ),
-        Execution(*(nothing,) * 4, np.zeros((*shape, 0)), table),
-        Timeline(np.zeros(shape, np.int64), 1, np.ones(shape), np.zeros(shape, np.int64)),
+        Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
+        Timeline(numbers, 1, table, numbers),
         Rules(none, *(nothing,) * 9, none, nothing),
         Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
     )

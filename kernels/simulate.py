@@ -84,7 +84,7 @@ def simulate_general_paths(
     that of the path within this call.
     """
     check_tally(book, tally)
-    desks = nobody(market.parameters.shape) if desks is None else desks
+    desks = nobody() if desks is None else desks
     follows = len(desks.rules.family) > 0
     if tally.aftermath.shape[2] != len(desks.rules.family) or tally.breach.shape[3] != desks.holdings.width:
         raise ValueError("a tally made for others than those who are followed")

@@ -333,4 +333,9 @@ def _quanta(plan: Plan, rows: list[Row], gross: list[float], group: Integers, gr
         g = group[row.account]
         if g >= 0 and row.alone in (-1, len(plan.simulation.leverage) - 1):
             scale[g] += abs(row.equity) + notional * (largest if row.alone < 0 else 1.0)
+    return find_quanta(scale)
+
+
+def find_quanta(scale: Floats) -> Floats:
+    """What money of such scales is added up in whole multiples of: a power of two."""
     return np.array([2.0 ** (ceil(log2(value)) - MONEY_BITS) if value > 0 else 1.0 for value in scale])

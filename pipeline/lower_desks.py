@@ -27,10 +27,11 @@ from kernels.estate import (
     Policies,
     Rules,
     Timeline,
+    nobody,
 )
-from kernels.structs import Book, Floats, Integers, Market, checked, checked_index
+from kernels.structs import LIQUIDATION, Book, Floats, Integers, Market, checked, checked_index
 from pipeline.effects import Depth, Effect, Gas, Halt, Oracle
-from pipeline.lower_book import TIE, pools_that_matter
+from pipeline.lower_book import TIE, find_quanta, pools_that_matter
 from pipeline.lower_market import count_steps
 from pipeline.lower_timeline import find_overlay, find_window
 from pipeline.plan import Account, Plan, Position, Venue
@@ -79,56 +80,22 @@ class Action(NamedTuple):
 def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> Desks:
     """What follows a breach in the accounts of a slab, by number, whose book and market these are.
 
-    A plan that does not resolve what follows has `no_desks`.
+    A plan that does not resolve what follows has `kernels.estate.nobody`.
     """
     if not plan.simulation.resolve:
-        return no_desks()
+        return nobody()
     accounts = [plan.accounts[i] for i in slab]
     holders = [_holder(plan, book, p, account) for p, account in enumerate(accounts)]
     venues = [holder.venue for holder in holders]
     markets = _markets_of(holders)
+    holdings = _lower_holdings(plan, market, book, holders, markets)
+    quanta = find_quanta(holdings.gross[:, -1] + np.abs(holdings.equity))
     return Desks(
-        holdings=_lower_holdings(plan, market, book, holders, markets),
+        holdings=holdings,
         execution=_lower_execution(plan, holders, markets),
         timeline=_lower_timeline(plan),
-        rules=_lower_rules(venues, plan.simulation.step),
+        rules=_lower_rules(venues, plan.simulation.step, quanta),
         policies=_lower_policies(plan, holders),
-    )
-
-
-def no_desks() -> Desks:
-    """What a plan has that follows nothing: no account, no market, no step."""
-    some, none = np.zeros(0, np.float64), np.zeros(0, np.int64)
-    table, numbers = np.zeros((0, 0), np.float64), np.zeros((0, 0), np.int64)
-    return Desks(
-        holdings=Holdings(
-            first=np.zeros(1, np.int64),
-            row=numbers,
-            place=none,
-            width=0,
-            closes=none,
-            market=none,
-            entry=some,
-            gross=table,
-            equity=some,
-            tie=table,
-        ),
-        execution=Execution(some, some, some, some, np.zeros((0, 0, 0), np.float64), table),
-        timeline=Timeline(numbers, 1, table, numbers),
-        rules=Rules(none, some, some, some, some, some, some, some, some, some, none),
-        policies=Policies(
-            first=np.zeros(1, np.int64),
-            kind=none,
-            number=none,
-            below=some,
-            low=some,
-            amount=some,
-            reserve=some,
-            delay=none,
-            probability=some,
-            touches=numbers,
-            most=0,
-        ),
     )
 
 
@@ -189,6 +156,21 @@ def _lower_holdings(
     equity = np.zeros(len(holders))
     np.add.at(equity, owned, book.equity[rows[:, 0]])
     return Holdings(
+        start=book.start,
+        asset=book.asset,
+        interval=book.interval,
+        funding_cap=book.funding_cap,
+        size=book.size,
+        required=np.ascontiguousarray(book.requirement[LIQUIDATION]),
+        kinks=book.kinks,
+        account=book.account,
+        alone=book.alone,
+        multiple=book.multiple,
+        base=book.base,
+        began=book.equity,
+        cash=book.cash,
+        cashes=book.cashes,
+        spot=market.spot,
         first=checked_index(first, (len(holders) + 1,), 0, pools + 1, "first"),
         row=checked_index(rows, (pools, len(book.multiple)), 0, len(book.account), "row"),
         place=checked([place for h in holders for place in h.places], np.int64, (pools,), "place"),
@@ -289,7 +271,7 @@ def count_whole_steps(delay: timedelta, step: timedelta) -> int:
     return -(-delay // step)
 
 
-def _lower_rules(venues: list[Venue], step: timedelta) -> Rules:
+def _lower_rules(venues: list[Venue], step: timedelta, quanta: Floats) -> Rules:
     looks = int(min(max(step.total_seconds(), 1), MOST_LOOKS))
     rows = [_rules_of(venue) for venue in venues]
     families = [family for family, _ in rows]
@@ -309,6 +291,7 @@ def _lower_rules(venues: list[Venue], step: timedelta) -> Rules:
         fund=fund,
         gas_cost=gas_cost,
         looks=np.full(len(venues), looks, np.int64),
+        quantum=quanta,
     )
 
 
