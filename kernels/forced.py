@@ -23,6 +23,7 @@ from kernels.estate import (
     Desks,
     Estate,
     Journal,
+    count_open,
     is_liquidatable,
     note,
     require,
@@ -32,18 +33,6 @@ from kernels.jit import hot, inlined
 from kernels.random import SLOT_PICK, draw_uniform
 from kernels.structs import Floats, Integers, Key
 from kernels.trading import SMALLEST, cost_of, find_book, take_until
-
-
-@hot
-def count_open(desks: Desks, estate: Estate, c: int, pool: int) -> int:
-    """How many positions of a pool are open that a venue can close."""
-    holdings = desks.holdings
-    row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - holdings.start[row]
-    found = 0
-    for n in range(holdings.start[row], holdings.start[row + 1]):
-        found += int(holdings.closes[n] and estate.size[c, place + n] != 0.0)
-    return found
 
 
 @hot
@@ -233,7 +222,7 @@ def settle_by_fund(
     holdings = desks.holdings
     equity, _, _ = value_estate(holdings, estate, c, pool, at)
     pays = min(-equity, estate.money[c, FUND])
-    if pays > 0.0 and count_open(desks, estate, c, pool) == 0:
+    if pays > 0.0 and count_open(desks.holdings, estate, c, pool) == 0:
         estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += pays
         estate.money[c, FUND] -= pays
         estate.money[c, OTHERS] += pays
@@ -266,7 +255,7 @@ def look(
     if AT_START < when[1] < AT_END:
         looks = max(looks // POINTS, 1)
     for number in range(looks):
-        held = count_open(desks, estate, c, pool)
+        held = count_open(desks.holdings, estate, c, pool)
         if held == 0 or not (sure or is_liquidatable(desks.holdings, estate, c, pool, estate.seen)):
             break
         sure = False
