@@ -39,12 +39,12 @@ def is_followed(desks: Desks, account: int) -> bool:
 
 @hot
 def find_levels(desks: Desks, account: int) -> tuple[float, float]:
-    """The highest margin ratio that a policy of an account waits for, and the equity; minus infinity: none."""
+    """The highest margin ratio that a policy of an account waits for, and the equity; -inf: none."""
     policies = desks.policies
     ratio, equity = -np.inf, -np.inf
     for q in range(policies.first[account], policies.first[account + 1]):
         if policies.kind[q] == TOP_UP or policies.kind[q] == CLOSE:
-            # haircuts are in what the screen calls required: below one they weigh more than here
+            # below one, haircuts weigh more here than in what the screen calls required
             ratio = max(ratio, policies.below[q], 1.0)
         elif policies.kind[q] == STOP_DRAWDOWN:
             equity = max(equity, (1.0 - policies.below[q]) * desks.holdings.equity[account])
