@@ -49,7 +49,7 @@ def count_estate(
     """Count what has become of an estate by a horizon, at closing prices `estate.at`."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
-    shortfall, stands, still_open, told = estate.money[c, OTHERS], True, 0, False
+    shortfall, stands, still_open, told = max(estate.money[c, OTHERS], 0.0), True, 0, False
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
         if equity < -holdings.tie[pool, leverage]:

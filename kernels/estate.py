@@ -36,7 +36,8 @@ HAS_ACTED = 1  # 1 once a policy has acted
 WAS_FORCED = 2  # 1 once the venue has closed something
 WAS_BANKRUPT = 3
 IS_STILL = 4  # 1 where nothing is open, ordered or under way: only prices of coins move it
-STATES = 5
+DRAWS = 5  # positions that the venue has drawn in this step
+STATES = 6
 NEVER = -1  # of Estate.told and Estate.due
 
 # Instants of a step, in Journal: its start, POINTS within it, its close.
@@ -73,6 +74,7 @@ class Holdings(NamedTuple):
     width: int  # W
     closes: Integers  # (N,) 1 what a venue or a desk can close; 0 collateral in coins, and fillers
     market: Integers  # (N,) which market of Execution, 0 where it can't be traded
+    lead: Integers  # (N,) place of the account's first position in the same market, which share its book
     entry: Floats  # (N,)
     gross: Floats  # (P, L) notional at `as_of`
     equity: Floats  # (P,) at `as_of`, without haircuts
@@ -172,6 +174,7 @@ def nobody() -> Desks:
             width=0,
             closes=none,
             market=none,
+            lead=none,
             entry=nothing,
             gross=table,
             equity=nothing,

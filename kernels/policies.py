@@ -97,8 +97,8 @@ def triggers(
     if kind == STRATEGY_CAP:
         return bool(add_losses(desks, estate, c, q, at) > below)
     if kind == STOP_DRAWDOWN:
-        lost = equity - estate.money[c, PUT_IN] <= (1.0 - below) * desks.holdings.equity[account]
-        return bool(gross > 0.0 and lost)
+        began = desks.holdings.equity[account]
+        return bool(began > 0.0 and equity <= (1.0 - below) * began)
     outside = gross > below * equity or gross < policies.low[q] * equity
     return bool(kind == REBALANCE and equity > 0.0 and gross > 0.0 and outside)
 
@@ -126,22 +126,39 @@ def act(
         estate.touched[c, pool - holdings.first[account]] = 1
         note(journal, when, TOPPED_UP, q, 0.0, 0.0, estate.sent[c, k])
         estate.sent[c, k] = 0.0
+        pay_gas(desks, scenario, when, estate, c)
         return
-    note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
     factor = 0.0
     if policies.kind[q] == REBALANCE:
         _, _, equity, gross = survey(desks, estate, c, at)
-        factor = policies.amount[q] * max(equity, 0.0) / gross - 1.0 if gross > 0.0 else 0.0
+        if equity <= 0.0 or gross == 0.0:
+            return
+        factor = policies.amount[q] * equity / gross - 1.0
+    about = False
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
         for n in range(holdings.start[row], holdings.start[row + 1]):
             i = holdings.place[pool] + n - holdings.start[row]
-            if holdings.closes[n] and policies.touches[q, i]:
+            if holdings.closes[n] and policies.touches[q, i] and estate.size[c, i] != 0.0:
+                about = True
                 if policies.kind[q] == REBALANCE:
                     estate.order[c, i] = factor * estate.size[c, i]
                 else:
                     order_close(estate, c, i, policies.amount[q])
-    fill_orders(desks, scenario, when, regime, estate, c, at, journal)
+    if about:
+        note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
+        pay_gas(desks, scenario, when, estate, c)
+        fill_orders(desks, scenario, when, regime, estate, c, at, journal)
+
+
+@inlined
+def pay_gas(desks: Desks, scenario: int, when: tuple[int, int], estate: Estate, c: int) -> None:
+    """What an action costs its account, from its first pool."""
+    cost = desks.rules.gas_cost[estate.owner[c, 0]] * desks.timeline.gas[scenario, when[0]]
+    estate.cash[c, 0] -= cost
+    estate.money[c, GAS] += cost
+    estate.touched[c, 0] |= int(cost > 0.0)
+    estate.state[c, HAS_ACTED] = 1
 
 
 @inlined
@@ -211,9 +228,3 @@ def decide(
     elif policies.kind[q] != REBALANCE:
         estate.done[c, k] = 1
     estate.due[c, k] = step + policies.delay[q] + timeline.gas_delay[scenario, step]
-    cost = desks.rules.gas_cost[account] * timeline.gas[scenario, step]
-    if cost > 0.0:
-        estate.cash[c, 0] -= cost
-        estate.money[c, GAS] += cost
-        estate.touched[c, 0] = 1
-    estate.state[c, HAS_ACTED] = 1

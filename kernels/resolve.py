@@ -13,12 +13,12 @@ from kernels.aftermath import count_estate, write_row
 from kernels.estate import (
     AT_END,
     AT_START,
+    DRAWS,
     FUNDING_PAID,
     HALTED,
     IS_OPEN,
     IS_STILL,
     NEVER,
-    OTHERS,
     WAS_BANKRUPT,
     WENT_BANKRUPT,
     Desks,
@@ -108,10 +108,17 @@ def look_at_all(
 ) -> None:
     """Let the venue look at every pool, at prices `estate.at`, by those that it has, `estate.seen`."""
     holdings = desks.holdings
-    account = estate.owner[c, 0]
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         if is_liquidatable(holdings, estate, c, pool, estate.seen):
             look(desks, scenario, key, when, regime, estate, c, pool, estate.at, False, journal, breach)
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
+            equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
+            if equity < -holdings.tie[pool, leverage]:
+                estate.state[c, WAS_BANKRUPT] = 1
+                note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)
 
 
 @hot
@@ -151,8 +158,9 @@ def move_estate(
             estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
+    estate.state[c, DRAWS] = 0
     jumped = change >= 0 or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
-    if throughout and jumped and (clock.bridge or step == 0):
+    if throughout and (step == 0 or (jumped and clock.bridge)):
         for a in range(price.shape[0]):
             estate.at[a] = now.before[a, lane]
             estate.seen[a] = estate.at[a]
@@ -202,13 +210,6 @@ def move_estate(
     for pool in range(first, last):
         is_still &= int(count_open(holdings, estate, c, pool) == 0)
     estate.state[c, IS_STILL] = is_still
-    bankrupt = estate.money[c, OTHERS] > 0.0
-    for pool in range(first, last):
-        equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
-        bankrupt |= equity < -holdings.tie[pool, leverage]
-    if bankrupt and estate.state[c, WAS_BANKRUPT] == 0:
-        estate.state[c, WAS_BANKRUPT] = 1
-        note(journal, (step, AT_END), WENT_BANKRUPT, 0, 0.0, 0.0, 0.0)
 
 
 @hot

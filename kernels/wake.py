@@ -74,8 +74,8 @@ def wake_by_margin(
             equity = began + multiple * (value[v] - base - paid[v])
             needed = max(ratio, 0.0) * multiple * required[v]
             total[v] += equity
-            below = equity - needed < SLACK * (abs(equity) + needed)
-            near[v] += float(below and needed > 0.0)
+            above = equity - needed - SLACK * (abs(equity) + needed)
+            near[v] += 1.0 if above < 0.0 < needed else 0.0
     for v in range(paths):
         if near[v] > 0.0 or total[v] - least < SLACK * abs(total[v]):
             claim(estate, scenario, account, leverage, v)

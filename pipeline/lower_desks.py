@@ -32,8 +32,6 @@ from pipeline.plan import Plan, Venue
 from pipeline.venue_faults import POWERS
 from pipeline.venues import TieredLiquidation
 
-MOST_LOOKS = 3600  # of a venue in one instant, whatever the step
-
 
 def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> Desks:
     """What follows a breach in the accounts of a slab, by number, whose book and market these are.
@@ -73,13 +71,15 @@ def _lower_holdings(
     rows = np.array([row for h in holders for row in h.rows], np.int64).reshape(-1, len(book.multiple))
     count, pools = len(book.asset), len(rows)
     closes, traded = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    entry = np.zeros(count)
+    lead, entry = np.zeros(count, np.int64), np.zeros(count)
     for holder in holders:
+        leads: dict[str, int] = {}
         for number, position in holder.closable:
             y = max(i for i, place in enumerate(holder.places) if place <= number)
             legs = [book.start[row] + number - holder.places[y] for row in set(holder.rows[y])]
             closes[legs] = 1
             traded[legs] = markets[holder.account.venue, position.market]
+            lead[legs] = leads.setdefault(position.market, number)
             entry[legs] = position.entry
     notional = np.abs(book.size) * market.spot[book.asset]
     multiple = np.where(book.alone[rows] < 0, book.multiple, 1.0)  # rows of one leverage have its sizes
@@ -115,6 +115,7 @@ def _lower_holdings(
         width=max(h.width for h in holders),
         closes=closes,
         market=checked_index(traded, (count,), 0, max(len(markets), 1), "market"),
+        lead=lead,
         entry=checked(entry, np.float64, (count,), "entry"),
         gross=checked(gross, np.float64, gross.shape, "gross"),
         equity=checked(equity, np.float64, equity.shape, "equity"),
@@ -205,7 +206,7 @@ def find_gas(effects: Sequence[Effect], step: timedelta, steps: int) -> tuple[Fl
 
 
 def _lower_rules(venues: list[Venue], step: timedelta, quanta: Floats) -> Rules:
-    looks = int(min(max(step.total_seconds(), 1), MOST_LOOKS))
+    looks = max(1, int(step.total_seconds()))
     rows = [_rules_of(venue) for venue in venues]
     families = [family for family, _ in rows]
     figures = np.array([row for _, row in rows], np.float64).reshape(len(rows), -1)
