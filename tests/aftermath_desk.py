@@ -14,7 +14,7 @@ from tests.aftermath_estate import Estate, Held, Prices
 
 @dataclass
 class Row:
-    """A policy, or one rung of a ladder: `due` is the step in which it acts, None while nothing is under way."""
+    """A policy, or one rung of a ladder. `due`: the step in which it acts, None with nothing under way."""
 
     number: int
     policy: Any
@@ -144,7 +144,9 @@ def _is_about(row: Row, h: Held) -> bool:
         return policy.markets is None or h.market in policy.markets
     if policy.kind == "stop":
         # of a long and a short in one market it is about the one that has not reached it at `as_of`
-        return policy.market is None or h.market == policy.market and h.begun * (h.start - policy.price) > 0.0
+        return policy.market in (None, h.market) and (
+            policy.market is None or h.begun * (h.start - policy.price) > 0.0
+        )
     if policy.kind == "strategy_cap":
         return bool(h.strategy == policy.strategy)
     return True
@@ -177,6 +179,4 @@ def _is_at_or_worse(estate: Estate, h: Held, prices: Prices, price: float) -> bo
     if h.size == 0.0:
         return False
     mark = prices[h.column]
-    return not (
-        estate.is_less(price, mark, price) if h.size > 0.0 else estate.is_less(mark, price, price)
-    )
+    return not (estate.is_less(price, mark, price) if h.size > 0.0 else estate.is_less(mark, price, price))

@@ -18,13 +18,13 @@ from pipeline.pools import Pool, pools_of
 TIE = 1e-12  # of what a pool held at `as_of`: nearer to its requirement it stands
 EXACT = 1e-13  # a difference below is a tie for whoever computes it
 ROUNDING = 1e-9  # one above is none for anybody
-DUST = 1e-12  # of a market's depth: less room is none
+DUST = 1e-9  # of a market's depth: less than that is not filled, so that fills that converge come to an end
 Prices = dict[str, float]
 
 
 class Event(NamedTuple):
-    """Something that happened. `number` is a position's (sent, seen, acted, top_up: a policy's; fund: a
-    pool's); `price` is the mean one of a fill, `money` a fee to the venue (negative: what its fund paid), what
+    """Something that happened. `number` is a position's; of `seen`, `acted` and `top_up` a policy's, of
+    `fund` a pool's. `price` is the mean one of a fill. `money` is a fee (negative: what the fund paid), what
     the other side paid in a deleveraging, what was sent or arrived, or the cost of an action."""
 
     step: int
@@ -96,7 +96,9 @@ class Estate:
     breach: int | None = None
     unsure: bool = False
 
-    def tell(self, kind: str, number: int, quantity: float = 0.0, price: float = 0.0, money: float = 0.0) -> None:
+    def tell(
+        self, kind: str, number: int, quantity: float = 0.0, price: float = 0.0, money: float = 0.0
+    ) -> None:
         """Write an event down."""
         self.events.append(Event(self.step, self.instant, kind, number, quantity, price, money))
 
@@ -169,8 +171,14 @@ class Estate:
     def room(self, h: Held) -> float:
         """Notional that the book still takes in this step."""
         depth = self.depth.get(h.market, math.inf)
-        left = depth - self.traded.get(h.market, 0.0)
-        return left if left > DUST * depth or depth == math.inf else 0.0
+        return self.beyond_dust(depth - self.traded.get(h.market, 0.0), depth)
+
+    def beyond_dust(self, notional: float, depth: float) -> float:
+        """A notional, or nothing where it is dust."""
+        if depth == math.inf:
+            return notional
+        self.unsure |= abs(notional - DUST * depth) < EXACT * depth
+        return notional if notional > DUST * depth else 0.0
 
     def cost(self, h: Held, notional: float) -> float:
         """G(U + N) - G(U)."""
@@ -179,8 +187,9 @@ class Estate:
         market, used = self.market(h), self.traded.get(h.market, 0.0)
         assert market.execution is not None
         power = 0.5 if market.execution.law == "square_root" else 1.0
-        after, before = ((u * (u / self.depth[h.market]) ** power if u else 0.0) for u in (used + notional, used))
-        return market.execution.impact * (after - before)
+        depth, impact = self.depth[h.market], market.execution.impact
+        after, before = (u * (u / depth) ** power if u else 0.0 for u in (used + notional, used))
+        return impact * (after - before)
 
     def takes(self, h: Held, quantity: float, price: float) -> float:
         """As much of an order as the book has room for, without sign: all, or room / price."""
@@ -193,10 +202,7 @@ class Estate:
         """Fill a signed quantity at a mark, with slippage and without a fee; the mean price."""
         notional = abs(quantity) * price
         cost = self.cost(h, notional)
-        room = self.room(h)
-        used = self.traded.get(h.market, 0.0)
-        full = room < math.inf and abs(notional - room) <= DUST * room
-        self.traded[h.market] = self.depth[h.market] if full else used + notional
+        self.traded[h.market] = self.traded.get(h.market, 0.0) + notional
         self.slippage += cost
         self.pay(h, quantity * price + cost)
         h.size = 0.0 if h.size == -quantity else h.size + quantity
@@ -217,7 +223,8 @@ def maintenance(market: Market, notional: float) -> float:
     if not market.brackets:
         assert market.maintenance_margin is not None
         return notional * market.maintenance_margin
-    bracket = next((b for b in market.brackets if b.up_to is None or notional <= b.up_to), market.brackets[-1])
+    inside = (b for b in market.brackets if b.up_to is None or notional <= b.up_to)
+    bracket = next(inside, market.brackets[-1])
     return notional * bracket.maintenance_margin - bracket.cum
 
 
@@ -229,7 +236,8 @@ def columns_of(plan: Plan) -> list[str]:
 def open_estate(plan: Plan, account: Account, leverage: float) -> Estate:
     """The account at `as_of`, pools to which nothing can happen left out."""
     venue, marks = plan.venue_of(account), marked_assets(plan)
-    pools = [pool for pool in pools_of(plan, account) if _matters(account, pool)] or pools_of(plan, account)[:1]
+    all_pools = pools_of(plan, account)
+    pools = [pool for pool in all_pools if _matters(account, pool)] or all_pools[:1]
     estate = Estate(
         plan,
         account,

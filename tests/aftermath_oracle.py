@@ -1,7 +1,7 @@
-"""What follows a breach, written again from docs/after-the-breach.md: one path, account and leverage at a time.
+"""What follows a breach, written again from docs/after-the-breach.md: one path, account and leverage alone.
 
-The account is followed from the first step on. Until its first event nothing happens to it, so that this is the
-same as to begin there. Accounts are watched at closes, and at those steps' starts that the path says.
+The account is followed from the first step on. Until its first event nothing happens to it, so that this is
+the same as to begin there. Accounts are watched at closes, and at those steps' starts that the path says.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Path:
 
 @dataclass(frozen=True)
 class Record:
-    """How an account stands at a horizon. Money so far; `profit` is what positions and coins have made at
-    marks, `changes` what the scenario took from cash or gave back; sizes by position, equity and cash by pool."""
+    """How an account stands at a horizon. Money so far: `profit` is what positions and coins have made at
+    marks, `changes` what the scenario took from cash or gave back. Sizes by position, equity and cash by
+    pool."""
 
     step: int
     forced: bool
@@ -247,13 +248,13 @@ def _collateral(estate: Estate) -> list[float]:
 def _record(estate: Estate, prices: Prices) -> Record:
     equity = tuple(estate.equity(pool, prices) for pool in range(len(estate.cash)))
     is_open = any(h.size != 0.0 for h in estate.held)
-    is_below = any([estate.is_below(value, pool) for pool, value in enumerate(equity)])
+    below = [pool for pool, value in enumerate(equity) if estate.is_below(value, pool)]
     return Record(
         estate.step,
         estate.was_forced,
-        estate.was_forced and is_open and not is_below,
+        estate.was_forced and is_open and not below,
         estate.was_forced and not is_open,
-        estate.was_bankrupt,
+        bool(estate.was_bankrupt),
         estate.fired,
         sum(max(0.0, -value) for value in equity) + estate.others,
         estate.forced / estate.gross_before if estate.gross_before else 0.0,

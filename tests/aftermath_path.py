@@ -1,4 +1,4 @@
-"""One simulated path as `tests.aftermath_oracle` takes it, and the random numbers of what follows a breach."""
+"""Simulated paths as `tests.aftermath_oracle` takes them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def path_of(plan: Plan, scenario: Scenario, number: int, *, starts: bool = False
     return paths_of(plan, scenario, number, 1, starts=starts)[0]
 
 
-def paths_of(
-    plan: Plan, scenario: Scenario, first: int, paths: int, *, starts: bool = False
-) -> list[Path]:
+def paths_of(plan: Plan, scenario: Scenario, first: int, paths: int, *, starts: bool = False) -> list[Path]:
     """Paths `first` to `first + paths - 1`."""
     found = simulate_paths(plan, paths, scenario.name, first)
     spots = list(found["asset"].values)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from pipeline.venues import Liquidation, TieredLiquidation
-from tests.aftermath_estate import DUST, EXACT, ROUNDING, Estate, Held, Prices
+from tests.aftermath_estate import ROUNDING, Estate, Held, Prices
 
 
 def look(estate: Estate, seen: Prices, prices: Prices, most: int, pick: Callable[[], float]) -> None:
@@ -104,17 +104,17 @@ def takes_down_to(estate: Estate, h: Held, side: float, mark: float, worst: floa
     power = 0.5 if execution.law == "square_root" else 1.0
     depth, used = estate.depth[h.market], estate.traded.get(h.market, 0.0)
     last = depth * (allowed / (execution.impact * (1.0 + power))) ** (1.0 / power)
-    estate.unsure |= EXACT * depth < abs(last - used) < ROUNDING * depth
-    return min(last - used, room) if last - used > DUST * depth else 0.0
+    return min(estate.beyond_dust(last - used, depth), room)
 
 
 def _close_all(estate: Estate, rules: TieredLiquidation, pool: int, seen: Prices, prices: Prices) -> bool:
     """Every position ordered closed, in the book's order; whether something was."""
-    return any([_order_closed(estate, rules, h, prices) for h in estate.of_pool(pool)])
+    closed = [h for h in estate.of_pool(pool) if _order_closed(estate, rules, h, prices)]
+    return bool(closed)
 
 
 def _close_worst(estate: Estate, rules: TieredLiquidation, pool: int, seen: Prices, prices: Prices) -> bool:
-    """The position that has lost most since its entry ordered closed; one that finds no room is passed over."""
+    """The position that has lost most since entry ordered closed; one that finds no room is passed over."""
     losses = {h.number: h.size * (seen[h.column] - h.entry) for h in estate.of_pool(pool)}
     for h in sorted(estate.of_pool(pool), key=lambda h: losses[h.number]):
         others = [loss for number, loss in losses.items() if number != h.number]

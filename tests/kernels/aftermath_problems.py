@@ -14,8 +14,8 @@ Random = np.random.Generator
 
 
 def problems(seed: int, *, paths: int = 64) -> Plan:
-    """A plan: 1 to 3 accounts on dydx_v4 or tiered venues, 2 to 4 assets, three leverages, 6 to 30 steps of an
-    hour, monitored at closes. A good part of its paths have events at one leverage or another."""
+    """A plan: 1 to 3 accounts on dydx_v4 or tiered venues, 2 to 4 assets, three leverages, 6 to 30 steps of
+    an hour, monitored at closes. About half of the accounts at a leverage have events, path by path."""
     return plan_from_document(document(seed, paths=paths))
 
 
@@ -136,7 +136,7 @@ def _model(rng: Random, names: list[str]) -> Document:
         "step": "1h",
         "assets": names,
         "initial": "stationary",
-        "regimes": {"calm": regime(1.0, 1.0), "wild": regime(3.0, 0.4)},
+        "regimes": {"calm": regime(0.5, 1.0), "wild": regime(1.8, 0.4)},
         "transitions": {"calm": {"calm": 0.9, "wild": 0.1}, "wild": {"calm": 0.2, "wild": 0.8}},
     }
 
@@ -172,7 +172,12 @@ def _scenario(rng: Random, names: list[str], steps: int) -> Document:
 
 
 def _account(
-    rng: Random, name: str, names: list[str], prices: dict[str, float], first: str, venues: dict[str, Document]
+    rng: Random,
+    name: str,
+    names: list[str],
+    prices: dict[str, float],
+    first: str,
+    venues: dict[str, Document],
 ) -> Document:
     venue = str(rng.choice(list(venues)))
     tiered, quote = venue == "desk", venues[venue].get("quote", "USDC")
@@ -181,18 +186,18 @@ def _account(
     positions: list[Document] = []
     for i, asset in enumerate(held):
         notional = float(rng.uniform(10_000, 60_000)) * (1 if _some(rng, 0.6) else -1)
-        position = {
+        position: Document = {
             "market": f"{asset}USDT" if tiered else f"{asset}-USD",
             "size": notional / prices[asset],
             "entry": prices[asset] * float(rng.uniform(0.97, 1.03)),
             "strategy": ("carry", "trend")[i % 2],
         }
         if margin == "isolated" or (margin == "mixed" and i == 0):
-            collateral = abs(notional) * float(rng.uniform(0.06, 0.2))
-            position |= {"margin": "isolated", "collateral": collateral}
+            alone = abs(notional) * float(rng.uniform(0.06, 0.25))
+            position |= {"margin": "isolated", "collateral": alone}
         positions.append(position)
     gross = sum(abs(p["size"]) * prices[a] for p, a in zip(positions, held, strict=True))
-    collateral = {quote: gross * float(rng.uniform(0.05, 0.15))}
+    collateral = {quote: gross * float(rng.uniform(0.06, 0.25))}
     if margin != "isolated" and _some(rng, 0.5):
         asset = names[0]
         collateral[asset] = gross * float(rng.uniform(0.0, 0.08)) / prices[asset]
@@ -220,18 +225,22 @@ def _policies(
         return {"delay": f"{int(rng.choice([0, 0, 30, 120]))}m"}
 
     i = int(rng.integers(len(positions)))
-    way = -1.0 if positions[i]["size"] > 0 else 1.0
+    worse = prices[held[i]] * (0.95 if positions[i]["size"] > 0 else 1.05)
     amount = 0.03 * gross
     kinds: list[Document] = [
         {"kind": "top_up", "below": 2.0, "amount": amount, "reserve": amount * float(rng.uniform(1.0, 3.0))}
         | late(),
         {
             "kind": "ladder",
-            "rungs": [{"below": 2.5, "close": 0.25}, {"below": 1.6, "close": 0.5}, {"below": 1.2, "close": 1.0}],
+            "rungs": [
+                {"below": 2.5, "close": 0.25},
+                {"below": 1.6, "close": 0.5},
+                {"below": 1.2, "close": 1.0},
+            ],
         }
         | late()
         | ({"markets": [positions[i]["market"]]} if _some(rng, 0.3) else {}),
-        {"kind": "stop", "market": positions[i]["market"], "price": prices[held[i]] * (1.0 + 0.05 * way)} | late(),
+        {"kind": "stop", "market": positions[i]["market"], "price": worse} | late(),
         {"kind": "stop", "drawdown": float(rng.uniform(0.3, 0.7))} | late(),
         {"kind": "strategy_cap", "strategy": positions[i]["strategy"], "loss": 0.05 * gross} | late(),
         {"kind": "rebalance", "low": 4.0, "target": 7.0, "high": float(rng.uniform(9.0, 14.0))} | late(),
