@@ -125,7 +125,7 @@ def follow(
         estate.equity_before,
         estate.gross_before,
         max(estate.scale),
-        estate.unsure or walk.untouched.unsure,
+        bool(estate.unsure or walk.untouched.unsure),
     )
 
 

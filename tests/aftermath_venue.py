@@ -64,7 +64,7 @@ def _draw_and_close(
     bankrupt = oracle - equity * (own / margin) / h.size
     filled = min(quantity, takes_down_to(estate, h, side, mark, worst) / mark)
     if filled > 0.0:
-        mean = mark - side * estate.cost(h, filled * mark) / (filled * mark)
+        mean = mark - side * estate.cost(h, filled * mark) / filled
         gain = side * filled * (mean - bankrupt)
         payable = min(estate.fund, rules.max_insurance_lost_per_block)
         if gain < 0.0 and payable < math.inf:

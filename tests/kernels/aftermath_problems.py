@@ -36,7 +36,7 @@ def document(seed: int, *, paths: int = 64) -> Document:
             "paths": paths,
             "step": "1h",
             "horizons": [f"{half}h", f"{steps}h"],
-            "leverage": sorted([1, *np.round(rng.uniform(0.4, 3.0, 2), 2).tolist()]),
+            "leverage": [round(rng.uniform(0.4, 0.9), 2), 1, round(rng.uniform(1.2, 3.0), 2)],
             "monitoring": "close",
             "resolve": True,
         },
