@@ -188,7 +188,8 @@ class ImpliedVolatility(_Effect):
 
 
 class Depth(_Effect):
-    """A factor on the depth of order books; `decay` as above. Read as implied volatility is."""
+    """A factor on the depth of order books; `decay` as above. Read where what follows a breach is resolved,
+    of markets that state their `execution`, and in simulated paths."""
 
     effect: Literal["depth"]
     multiply: NonNegativePerAsset
@@ -196,7 +197,10 @@ class Depth(_Effect):
 
 
 class Gas(_Effect):
-    """Cost of every on-chain action times `multiply`, and its `delay`. Nothing in a run reads it yet."""
+    """Cost of every action of a desk times `multiply`, and later by `delay`: where policies are followed.
+
+    Of effects that hold together factors multiply and delays add up.
+    """
 
     effect: Literal["gas"]
     multiply: NonNegative = 1.0

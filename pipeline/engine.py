@@ -39,6 +39,9 @@ from pipeline.walks import first_obstacle
 NUMERIC_SOURCES = (
     "engine.py",
     "lower_book.py",
+    "lower_desks.py",
+    "lower_policies.py",
+    "holders.py",
     "lower_market.py",
     "lower_parameters.py",
     "lower_state.py",
@@ -58,6 +61,7 @@ NUMERIC_SOURCES = (
     "schema.py",
     "plan.py",
     "book.py",
+    "policies.py",
     "requirement.py",
     "pools.py",
     "slabs.py",
@@ -231,8 +235,9 @@ def _lower(document: str, draw: int | None) -> tuple[Market, Clock]:
 @lru_cache(maxsize=4)
 def _find_obstacle(document: str, draw: int | None) -> str:
     market, clock = _lower(document, draw)
-    slabs = range(len(plan_slabs(_read_plan(document))))
-    return first_obstacle(market, (_lower_slab(document, slab, draw) for slab in slabs), clock)
+    plan = _read_plan(document)
+    books = (_lower_slab(document, slab, draw) for slab in range(len(plan_slabs(plan))))
+    return first_obstacle(market, books, clock, plan.simulation.resolve)
 
 
 @lru_cache(maxsize=64)

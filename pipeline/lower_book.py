@@ -185,13 +185,13 @@ def _rows(plan: Plan, labels: Labels, account: Account, number: int) -> list[Row
 
 def pools_that_matter(plan: Plan, account: Account) -> dict[int, Pool]:
     """The pools, by number, that something can happen to: all but cash that stands apart, and that only where
-    no group's money is counted; at least one."""
+    neither a group's money is counted nor a policy looks at the whole account's; at least one."""
     pools = pools_of(plan, account)
-    grouped = account.group is not None
+    counted = account.group is not None or account.policies
     found = {
         i: pool
         for i, pool in enumerate(pools)
-        if grouped or pool.coins or pool.cash < 0 or any(holding.size != 0 for holding in pool.holdings)
+        if counted or pool.coins or pool.cash < 0 or any(holding.size != 0 for holding in pool.holdings)
     }
     return found or dict(enumerate(pools[:1]))
 

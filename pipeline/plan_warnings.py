@@ -8,6 +8,7 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from pipeline.account_faults import find_held
+from pipeline.desk_warnings import depth_warning, find_desk_warnings, gas_warning
 from pipeline.effects import (
     CLASSES,
     Basis,
@@ -23,11 +24,10 @@ from pipeline.effects import (
     classes_of,
 )
 from pipeline.funding_cap import annual_cap
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
-
-SHOWN = 5  # names in a warning; a book may have thousands
 
 
 def find_warnings(plan: Plan) -> Iterator[str]:
@@ -61,6 +61,7 @@ def find_warnings(plan: Plan) -> Iterator[str]:
             yield from (f"scenario {scenario.name}: {text}" for text in _effect_warnings(plan, effect))
     yield from _quote_warnings(plan)
     yield from _size_warnings(plan)
+    yield from find_desk_warnings(plan)
 
 
 def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
@@ -78,13 +79,13 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
     if isinstance(effect, Replay) and effect.missing == "beta":
         absent = [asset for asset in assets if asset in _held(plan) and asset not in effect.returns]
         if absent:
-            yield f"no history of {_some(absent)} in the window: moved by their beta to {effect.beta}"
+            yield f"no history of {some(absent)} in the window: moved by their beta to {effect.beta}"
     if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
         yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
     if isinstance(effect, Depth):
-        yield "depth changes what a liquidation costs, not its chance here: nothing is filled in this version"
+        yield from filter(None, [depth_warning(plan)])
     if isinstance(effect, Gas):
-        yield "gas changes nothing here: nobody acts on chain in this version"
+        yield from filter(None, [gas_warning(plan, effect)])
     if isinstance(effect, ImpliedVolatility):
         yield "implied volatility changes nothing here: no options are held in this version"
     if isinstance(effect, Basis) and not any(
@@ -107,7 +108,7 @@ def _clamp_warnings(plan: Plan) -> Iterator[str]:
     ]
     free = dict.fromkeys(name for venue, name in markets if isinf(annual_cap(venue, venue.markets[name])))
     if free:
-        yield f"funding of {_some(list(free))} is not clamped: the venue's file has no `funding_cap`"
+        yield f"funding of {some(list(free))} is not clamped: the venue's file has no `funding_cap`"
 
 
 def _held(plan: Plan) -> set[str]:
@@ -119,7 +120,7 @@ def _quote_warnings(plan: Plan) -> Iterator[str]:
     for account in plan.accounts:
         accounts.setdefault(plan.venue_of(account).quote, []).append(account.name)
     if len(accounts) > 1:
-        listed = "; ".join(f"{quote} ({_some(names)})" for quote, names in accounts.items())
+        listed = "; ".join(f"{quote} ({some(names)})" for quote, names in accounts.items())
         yield f"accounts have different quote currencies, taken as equal in value: {listed}"
 
 
@@ -134,8 +135,3 @@ def _size_warnings(plan: Plan) -> Iterator[str]:
             if largest is not None and notional > largest:
                 above = f"{notional:,.0f} {venue.quote} is above the largest position, {largest:,.0f}"
                 yield f"account {account.name}, {position.market}: {above}; margin by the last bracket"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

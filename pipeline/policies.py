@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.faults import Part
+from pipeline.faults import Part, refuse_value
 from pipeline.units import Delay, Finite, Fraction, Name, NonNegative, Positive
 
 Share = Annotated[Finite, Field(gt=0, le=1)]
@@ -60,17 +60,25 @@ class Ladder(_Policy):
 
 class Stop(_Policy):
     """Closes the position in `market` once its mark is at `price` or worse; or all of them, once equity has
-    fallen by the share `drawdown` since `as_of`. One of the two, once."""
+    fallen by the share `drawdown` since `as_of`. One of the two, and once."""
 
     kind: Literal["stop"]
     market: Name | None = None
     price: Positive | None = None
     drawdown: Share | None = None
 
+    @model_validator(mode="after")
+    def _check_one_of_two(self) -> Self:
+        priced = (self.market is not None, self.price is not None)
+        if any(priced) if self.drawdown is not None else not all(priced):
+            fix = "give what is missing, or remove what is too much; two stops are two policies"
+            raise refuse_value("a stop with `market` and `price`, or with `drawdown` alone", fix)
+        return self
+
 
 class StrategyCap(_Policy):
-    """Closes the positions of `strategy` once they have lost more than `loss` since `as_of`, costs and funding
-    included. Once."""
+    """Closes the positions of `strategy` once they have lost more than `loss` since `as_of`, costs and
+    funding included."""
 
     kind: Literal["strategy_cap"]
     strategy: Name
@@ -88,7 +96,7 @@ class Rebalance(_Policy):
 
 
 class Override(_Policy):
-    """A person who closes the share `close` of everything, once the margin ratio is below `below`. Once."""
+    """A person who closes the share `close` of everything, once the margin ratio is below `below`."""
 
     kind: Literal["override"]
     below: Positive

@@ -64,25 +64,19 @@ def _market_faults(names: Sequence[str], held: Sequence[Document]) -> Iterator[F
 
 
 def _stop_faults(
-    policy: Document, account: Document, venue: Document, held: Sequence[Document], prices: Mapping[str, float]
+    policy: Document,
+    account: Document,
+    venue: Document,
+    held: Sequence[Document],
+    prices: Mapping[str, float],
 ) -> Iterator[Fault]:
-    market, price, drawdown = (policy.get(key) for key in ("market", "price", "drawdown"))
-    if drawdown is None:
-        for key, value in (("market", market), ("price", price)):
-            if value is None:
-                fix = f"add `{key}:`" if market or price else "add both, or `drawdown:` alone"
-                yield Fault((key,), "`market` and `price`, or `drawdown`", "nothing", fix)
-    else:
-        for key, value in (("market", market), ("price", price)):
-            if value is not None:
-                fix = "remove one of the two, or write two stops"
-                yield Fault((key,), "`market` and `price`, or `drawdown`, not both", show(value), fix)
-        equity = _equity(account, venue, prices)
-        if equity is not None and equity <= 0:
-            expected = "no `drawdown` in an account without equity at `as_of`, of which it is a share"
-            yield Fault(("drawdown",), expected, f"equity of {equity:,.0f}", "remove the stop")
-    if market is not None and drawdown is None:
-        yield from _price_faults(market, price, venue, held, prices)
+    market, drawdown = policy.get("market"), policy.get("drawdown")
+    if market is not None:
+        yield from _price_faults(market, policy.get("price"), venue, held, prices)
+    equity = _equity(account, venue, prices) if drawdown is not None else None
+    if equity is not None and equity <= 0:
+        expected = "no `drawdown` in an account without equity at `as_of`, of which it is a share"
+        yield Fault(("drawdown",), expected, f"equity of {equity:,.0f}", "remove the stop")
 
 
 def _price_faults(
@@ -100,7 +94,9 @@ def _price_faults(
     long = any(size > 0 for size in sizes)
     where, side = ("below", "long") if long else ("above", "short")
     expected = f"a price {where} the mark, {mark:,.12g}, as the position is {side}"
-    yield Fault(("price",), expected, f"{price:,.12g}, which is reached already", "correct it, or close it now")
+    yield Fault(
+        ("price",), expected, f"{price:,.12g}, which is reached already", "correct it, or close it now"
+    )
 
 
 def _equity(account: Document, venue: Document, prices: Mapping[str, float]) -> float | None:

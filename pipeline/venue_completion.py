@@ -51,7 +51,9 @@ def _complete_liquidation(liquidation: Any) -> Any:
     """Of a tiered venue; what has keys of dydx_v4's stays, for a message to name them."""
     if liquidation is None:
         return dict(TIERED_LIQUIDATION)
-    if not isinstance(liquidation, dict) or not _shipped_defaults()["liquidation"].keys().isdisjoint(liquidation):
+    if not isinstance(liquidation, dict) or not _shipped_defaults()["liquidation"].keys().isdisjoint(
+        liquidation
+    ):
         return liquidation
     return {**TIERED_LIQUIDATION, **liquidation}
 

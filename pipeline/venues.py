@@ -133,8 +133,8 @@ class Venue(Part):
     """A venue's rules as of a day. Margins and fees are fractions of notional, in the quote currency.
 
     `haircuts` names the assets taken as collateral besides the quote currency, and the part of their value
-    that doesn't count. `liquidation` is dydx_v4's or a tiered venue's. `gas_cost` is what an action of the desk
-    costs, in quote units; `insurance_fund` what the fund begins with, for every account and leverage by
+    that doesn't count. `liquidation` is dydx_v4's or a tiered venue's. `gas_cost` is what an action of the
+    desk costs, in quote units; `insurance_fund` what the fund begins with, for every account and leverage by
     itself: None is all that is ever asked.
     """
 

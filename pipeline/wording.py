@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.units import format_duration
 
 MOST_DECIMALS = 8  # of a percentage
+SHOWN = 5  # names in a sentence; a book may have thousands
 
 
 class Chance(NamedTuple):
@@ -113,3 +114,9 @@ def cell(p: float, low: float, high: float) -> str:
     if p == 1:
         return f">{100 * low:.{_decimals(1 - low)}f}"
     return f"{100 * p:.{_decimals(high - low)}f}"
+
+
+def some(names: list[str]) -> str:
+    """The first few of many names."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -170,7 +170,12 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
     (("contagion",), True, "contagion", "not supported yet"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies[0]", "a mapping with a key `kind`"),
-    (("accounts", 0, "policies"), [{"kind": "isolate"}], "policies[0].kind", "`isolate` is not supported yet"),
+    (
+        ("accounts", 0, "policies"),
+        [{"kind": "isolate"}],
+        "policies[0].kind",
+        "`isolate` is not supported yet",
+    ),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),
     (("simulation", "monitoring"), "wick", "simulation.monitoring", "a model without `wick:`"),
@@ -710,6 +715,11 @@ keys = st.sampled_from(
         "tiers",
         "brackets",
         "collateral",
+        "policies",
+        "kind",
+        "rungs",
+        "liquidation",
+        "style",
     ]
 ) | st.text(max_size=5)
 garbage = st.recursive(
@@ -735,6 +745,15 @@ def full_document() -> dict[str, Any]:
     document["venue"]["markets"]["BTC-USD"]["tier"] = "large"
     document["accounts"][0]["venue"] = tiered_venue() | {"name": "second"}
     document["accounts"][0] |= {"collateral": {"USDT": 1}, "positions": [], "margin": "isolated"}
+    document["venue"]["markets"]["BTC-USD"]["execution"] = {"depth": 1e6, "impact": 0.01, "law": "linear"}
+    document["venues"]["bracketed"]["liquidation"] = {"style": "partial", "fee": 0.01}
+    document["accounts"][1]["policies"] = [
+        {"kind": "top_up", "below": 2, "amount": 1, "reserve": 2, "delay": "1h"},
+        {"kind": "ladder", "rungs": [{"below": 2, "close": 0.5}], "markets": ["BTCUSDT"]},
+        {"kind": "stop", "drawdown": 0.5, "probability": 0.5},
+        {"kind": "stop", "market": "ETHUSDT", "price": 2_000},
+        {"kind": "rebalance", "target": 2, "low": 1, "high": 3},
+    ]
     return document
 
 

@@ -111,3 +111,15 @@ def test_plan_from_document__completed_markets() -> None:
     market = plan_from_document(tiered_document()).venues["bracketed"].markets["ETHUSDT"]
     assert (market.initial_margin, market.maintenance_margin) == (None, None)
     assert market.brackets[0].max_leverage == 25.0
+
+
+def test_complete_venue__liquidation_of_tiered_venues() -> None:
+    def completed(liquidation: object) -> object:
+        return complete_venue({"rules": "tiered", "liquidation": liquidation})["liquidation"]
+
+    assert completed(None) == completed({}) == {"style": "full", "fee": 0.0}
+    assert completed({"fee": 0.01}) == {"style": "full", "fee": 0.01}
+    assert completed({"style": "partial"}) == {"style": "partial", "fee": 0.0}
+    foreign = {"max_liquidation_fee": 0.01}
+    assert completed(foreign) == foreign
+    assert completed(3) == 3

@@ -104,6 +104,28 @@ def refused(document: dict[str, Any], base: Path = Path()) -> Problem:
         ((*MARKET, "tier"), "large", "BTCUSDT.tier", "it belongs to dydx_v4"),
         ((*MARKET, "open_interest"), 5, "BTCUSDT.open_interest", "it belongs to dydx_v4"),
         ((*MARKET, "isolated"), True, "BTCUSDT.isolated", "it belongs to dydx_v4"),
+        # execution and liquidation
+        ((*MARKET, "execution"), {"depth": 1e6}, "BTCUSDT.execution.impact", "add `impact:`"),
+        ((*MARKET, "execution"), {"depth": 0, "impact": 0.1}, "BTCUSDT.execution.depth", "above 0"),
+        ((*MARKET, "execution"), {"depth": 1, "impact": 0.7}, "execution.impact", "below 0.6667"),
+        (
+            (*MARKET, "execution"),
+            {"depth": 1, "impact": 0.5, "law": "linear"},
+            "execution.impact",
+            "below 0.5",
+        ),
+        (
+            (*MARKET, "execution"),
+            {"depth": 1, "impact": 0.1, "law": "log"},
+            "execution.law",
+            "`square_root` or `linear`",
+        ),
+        (("liquidation",), {"style": "half"}, "liquidation.style", "`full` or `partial`"),
+        (("liquidation",), {"styl": "full"}, "liquidation.styl", "did you mean `style`?"),
+        (("liquidation",), {"fee": 2}, "liquidation.fee", "at most 1"),
+        (("liquidation",), 3, "bracketed.liquidation", "a mapping"),
+        (("gas_cost",), -1, "bracketed.gas_cost", "at least 0"),
+        (("insurance_fund",), -1, "bracketed.insurance_fund", "at least 0"),
         # the venue itself
         (("taker_fee",), ..., "bracketed.taker_fee", "add `taker_fee:`"),
         (("rules",), "tierd", "bracketed.rules", "did you mean `tiered`?"),
@@ -135,6 +157,13 @@ def test_find_venue_faults__liquidation_on_a_tiered_venue() -> None:
     venue = complete_venue({"rules": "dydx_v4"}) | tiered_venue()
     (fault,) = find_venue_faults(complete_venue(venue))
     assert fault.loc == ("liquidation",)
+    assert "`style` and `fee` on a tiered venue" in fault.expected
+
+
+def test_find_venue_faults__liquidation_of_tiered_venues_on_dydx() -> None:
+    problem = refused(spoil(dydx_document(), ("venue", "liquidation"), {"style": "full"}))
+    assert problem.where == "plan: venue.liquidation"
+    assert "dydx_v4's own figures" in problem.expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kernels.plain import find_obstacle
-from pipeline import slabs
+from pipeline import engine, slabs
 from pipeline.lower_book import lower_book, lower_clock
 from pipeline.lower_market import lower_market
 from pipeline.plan import load_plan, plan_from_document
@@ -32,6 +32,15 @@ def test_describe_walk__the_shipped_model_at_closes_is_on_the_fast_walk() -> Non
     plan = load_plan(DESK)
     assert describe_walk(plan) == "the general walk (watched between step ends)"
     assert describe_walk(plan_from_document(closed(plan.document()))) == "the fast walk"
+
+
+def test_describe_walk__what_is_resolved_takes_the_general_walk() -> None:
+    document = closed(small_document())
+    assert describe_walk(plan_from_document(document)) == "the fast walk"
+    document["simulation"]["resolve"] = True
+    plan = plan_from_document(document)
+    assert describe_walk(plan) == "the general walk (what follows a breach is resolved)"
+    assert engine._find_obstacle(json.dumps(plan.document()), None) == "what follows a breach is resolved"
 
 
 def test_describe_walk__finds_one_account_in_any_slab(monkeypatch: pytest.MonkeyPatch) -> None:
