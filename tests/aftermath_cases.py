@@ -79,7 +79,7 @@ def case(
     prices: Document | None = None,
     **account: Any,
 ) -> Plan:
-    """One account, as a rule a thousand A with 10,000 behind them, at 100; effects are the second scenario's."""
+    """One account, as a rule a thousand A at 100 with 10,000 behind them; effects of the second scenario."""
     venue = chain() if venue is None else venue
     quote = venue.get("quote", "USDC")
     unit, count = step[-1], int(step[:-1])
@@ -128,8 +128,8 @@ def run(
     attends: Callable[[int], float] = lambda policy: 0.0,
     scenario: int = 1,
 ) -> Followed:
-    """Follow the account on these closes of A, or of A and B; the last one stays to the end. `start`: what the
-    first step starts at, if not what stands at `as_of`."""
+    """Follow the account on these closes of A, or of A and B; the last one stays. `start`: what the first
+    step starts at, if not what stands at `as_of`."""
     columns = columns_of(plan)
     steps = plan.simulation.horizons[-1] // plan.simulation.step
     rows = [np.broadcast_to(np.atleast_1d(close), len(columns)) for close in closes]

@@ -287,4 +287,5 @@ def open_estate(plan: Plan, account: Account, leverage: float) -> Estate:
 
 def _matters(account: Account, pool: Pool) -> bool:
     held = any(holding.size != 0.0 for holding in pool.holdings)
-    return held or bool(pool.coins) or pool.cash < 0.0 or account.group is not None
+    watched = account.group is not None or bool(account.policies)
+    return held or bool(pool.coins) or pool.cash < 0.0 or watched

@@ -256,7 +256,7 @@ def _record(estate: Estate, prices: Prices) -> Record:
         estate.was_forced and not is_open,
         bool(estate.was_bankrupt),
         estate.fired,
-        sum(max(0.0, -value) for value in equity) + estate.others,
+        sum(max(0.0, -value) for value in equity) + max(0.0, estate.others),
         estate.forced / estate.gross_before if estate.gross_before else 0.0,
         estate.fees,
         estate.slippage,

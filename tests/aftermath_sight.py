@@ -30,7 +30,7 @@ def find_sight(effects: Sequence[Effect], step: timedelta, steps: int) -> tuple[
             if isinstance(effect, Halt):
                 sees[t] = HALTED
             elif isinstance(effect, Oracle) and effect.delay is not None:
-                sees[t] = max(t - effect.delay // step, AS_OF)
+                sees[t] = max(t - effect.delay // step, first - 1)  # none older than it had seen then
             else:
                 sees[t] = first - 1
     return sees, clear

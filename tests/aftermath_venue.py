@@ -40,7 +40,6 @@ def look(estate: Estate, seen: Prices, prices: Prices, most: int, pick: Callable
     for pool in range(len(estate.cash)):
         if any(h.pool == pool for h in estate.held):
             estate.was_bankrupt |= estate.is_below(estate.equity(pool, seen), pool)
-    estate.was_bankrupt |= estate.others > 0.0
 
 
 def _draw_and_close(
@@ -77,12 +76,14 @@ def _draw_and_close(
             estate.pay(h, fee)
             estate.liquidation_fees += max(fee, 0.0)
             estate.others += max(-fee, 0.0)
+            estate.was_bankrupt |= fee < 0.0
             estate.tell("liquidation", h.number, -side * filled, mean, fee)
             return True
     if not estate.is_below(equity, pool):
         return False
     paid = h.size * (bankrupt - mark)
-    estate.others += paid
+    estate.others += paid  # negative where the market is better than what the venue sees
+    estate.was_bankrupt = True
     estate.forced += abs(h.size) * mark
     estate.tell("deleveraging", h.number, -h.size, bankrupt, paid)
     estate.pay(h, -h.size * bankrupt)
@@ -144,4 +145,5 @@ def _draw_on_fund(estate: Estate, pool: int, money: float) -> None:
         estate.fund -= money
         estate.cash[pool] += money
         estate.others += money
+        estate.was_bankrupt = True
         estate.tell("fund", pool, money=money)

@@ -29,7 +29,8 @@ def test_follow__ladder_closes_each_rung_once() -> None:
     ]
     assert found.records[-1].sizes == (375.0,)
     assert found.records[-1].equity[0] == pytest.approx(10_000 - 4 * 250 - 7 * 750 - 12 - 17.4375)
-    assert found.records[-1].fired and not found.records[-1].forced
+    assert found.records[-1].fired
+    assert not found.records[-1].forced
     assert found.needless  # 93 is above (100,000 - 10,000) / (1,000 - 30) = 92.78
 
 
@@ -43,7 +44,7 @@ def test_follow__ladder_of_named_markets_leaves_others() -> None:
 
 def test_follow__top_up_arrives_late_from_what_is_left() -> None:
     # at 95: 5,000 / 2,850 = 1.75: 1,000 are sent, and arrive two steps (of 90 minutes) later: 6,000 / 2,850
-    # at 94: 5,000 / 2,820 = 1.77: the 500 left are sent in step 4, and arrive in step 6. Then there is nothing
+    # at 94: 5,000 / 2,820 = 1.77: the 500 left are sent in step 4, and arrive in step 6. Then none is left
     found = run(case(TOP_UP, venue=chain(gas_cost=3.0)), 96, 95, 95, 95, 94)
     assert happened(found, "seen", "top_up", "acted") == [
         (1, "seen", 0, 0, 1_000),
@@ -55,7 +56,7 @@ def test_follow__top_up_arrives_late_from_what_is_left() -> None:
     ]
     assert found.records[-1].put_in == 1_500
     assert found.records[-1].gas == 6
-    assert found.records[-1].equity == (pytest.approx(4_000 + 1_500 - 6),)
+    assert found.records[-1].equity == pytest.approx((4_000 + 1_500 - 6,))
 
 
 def test_follow__top_up_goes_to_the_pool_with_the_lowest_ratio() -> None:
@@ -64,8 +65,8 @@ def test_follow__top_up_goes_to_the_pool_with_the_lowest_ratio() -> None:
     plan = case(TOP_UP | {"delay": "0s"}, positions=positions, collateral={}, margin="isolated")
     found = run(plan, (98, 100), (98, 100), (98, 100))
     # 3,000 / 2,940 = 1.02; 4,000 / 2,940 = 1.36; 4,500 / 2,940
-    assert found.records[0].equity == (pytest.approx(4_000), pytest.approx(5_000))
-    assert found.records[1].equity == (pytest.approx(4_500), pytest.approx(5_000))
+    assert found.records[0].equity == pytest.approx((4_000, 5_000))
+    assert found.records[1].equity == pytest.approx((4_500, 5_000))
     assert found.records[2].put_in == 1_500
 
 
@@ -128,7 +129,7 @@ def test_follow__override_where_somebody_is_there(uniform: float, orders: int) -
 
 @pytest.mark.parametrize(
     ("law", "first", "second"),
-    # 0.01 x 48,000 x sqrt(0.48) and 0.01 x 96,000 x sqrt(0.96), less the first; 0.01 x 48,000 x 0.48 and so on
+    # 0.01 x 48,000 x sqrt(0.48) and 0.01 x 96,000 x sqrt(0.96), less the first; 0.01 x 48,000 x 0.48 ...
     [("square_root", 332.553755, 608.050532), ("linear", 230.4, 691.2)],
 )
 def test_follow__an_order_cut_in_two_costs_what_it_costs_whole(law: str, first: float, second: float) -> None:

@@ -89,8 +89,10 @@ def test_follow__records_hang_together(seed: int) -> None:
             assert (record.share > 0.0) == record.forced
             assert record.shortfall >= -sum(record.equity)
             if before is not None:
-                assert record.forced >= before.forced and record.bankrupt >= before.bankrupt
-                assert record.share >= before.share and record.put_in >= before.put_in
+                assert record.forced >= before.forced
+                assert record.bankrupt >= before.bankrupt
+                assert record.share >= before.share
+                assert record.put_in >= before.put_in
             before = record
         forced = [e for e in found.events if e.kind in ("liquidation", "deleveraging")]
         assert bool(forced) == found.records[-1].forced == (found.breach is not None)
@@ -159,9 +161,9 @@ def test_follow__a_larger_reserve_can_hurt() -> None:
     venue = tiered("full", insurance_fund=0.0)
     small = run(case(top_up, venue=venue), 95, 92, 80)
     large = run(case(top_up | {"amount": 3_000, "reserve": 3_000}, venue=venue), 95, 92, 80)
-    assert small.records[-1].equity == (pytest.approx(2_500),)
-    assert large.records[-1].equity == (pytest.approx(-7_000),)
-    assert (small.records[-1].shortfall, large.records[-1].shortfall) == (0, pytest.approx(7_000))
+    assert small.records[-1].equity == pytest.approx((2_500,))
+    assert large.records[-1].equity == pytest.approx((-7_000,))
+    assert (small.records[-1].shortfall, large.records[-1].shortfall) == pytest.approx((0, 7_000))
 
 
 def first_passage(
@@ -195,7 +197,7 @@ def first_passage(
 @given(seed=seeds)
 @settings(max_examples=60, deadline=None)
 def test_follow__full_and_free_closes_at_the_first_passage(seed: int) -> None:
-    """Nobody acts, nothing costs anything, all is closed: the first forced close is where E - H < MM first."""
+    """Nobody acts, nothing costs anything, all is closed: it is where E - H < MM first."""
     data = document(seed)
     for account in data["accounts"]:
         account["policies"] = []

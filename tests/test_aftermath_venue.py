@@ -1,6 +1,6 @@
 """What a venue does after a breach, in figures worked by hand and held against the chain's integers.
 
-As a rule a thousand A at 100 with 10,000 behind them: liquidatable below 90,000 / 970 = 92.78, bankrupt below 90.
+A thousand A at 100 with 10,000 behind them are liquidatable below 90,000 / 970 = 92.78, bankrupt below 90.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.dydx.insurance import insurance_fund_delta
-from pipeline.dydx.liquidation import size_to_liquidate
 from pipeline.dydx.limits import BlockRecord
+from pipeline.dydx.liquidation import size_to_liquidate
 from pipeline.dydx.prices import bankruptcy_quote, fillable_price
 from tests.aftermath_cases import case, chain, happened, long_a, run, short_b, tiered
 from tests.pipeline.dydx.exchange import BTC, ETH, MAINNET, MARKETS, PAIRS, account, coins, subticks, usd
@@ -25,7 +25,7 @@ TWO_SIDED = [
 
 
 def look_at(usdc: float, uniform: float = 0.0, looks: int = 1, **venue: Any) -> Any:
-    """10 A long at 60,000 and 200 B short at 3,000, as in the chain's worked example: looks of one a second."""
+    """10 A long at 60,000 and 200 B short at 3,000, the chain's worked example; one look an instant."""
     plan = case(
         positions=TWO_SIDED,
         collateral=usdc,
@@ -102,7 +102,7 @@ def test_look__of_dydx_goes_on_until_the_account_stands() -> None:
     assert len(fills) == 8
     assert fills[0].money == pytest.approx(0.015 * 92 * 100)
     left = 1_000 * 0.9**8
-    assert found.records[0].sizes == (pytest.approx(left),)
+    assert found.records[0].sizes == pytest.approx((left,))
     assert found.records[0].equity[0] == pytest.approx(2_000 - 1.38 * (1_000 - left))
     assert found.breach == 0
 
@@ -121,7 +121,9 @@ def test_look__of_dydx_fund_pays_or_the_other_side(
     record = found.records[0]
     assert record.equity[0] == pytest.approx(0, abs=1e-9)
     assert record.shortfall == record.others == pytest.approx(1_000)
-    assert record.bankrupt and record.closed_out and not record.partial
+    assert record.bankrupt
+    assert record.closed_out
+    assert not record.partial
     if left is not None:
         assert record.fund == pytest.approx(left)
 
@@ -139,7 +141,8 @@ def test_look__of_dydx_stays_where_nothing_fills_and_equity_is_there(most: float
     if most < 471.08:
         assert not found.events
         assert found.records[0].equity[0] == pytest.approx(500)
-        assert found.hit == (0, "close") and not found.records[0].forced
+        assert found.hit == (0, "close")
+        assert not found.records[0].forced
     else:
         first = found.events[0]
         assert -first.quantity * 90.5 == pytest.approx(36_712.707)
@@ -167,10 +170,11 @@ def test_look__tiered_full_closes_everything_and_the_fund_pays_the_rest() -> Non
         (0, "fund", 0, 0, 1_310),
     ]
     record = found.records[0]
-    assert record.equity == (pytest.approx(-700),)
+    assert record.equity == pytest.approx((-700,))
     assert record.shortfall == pytest.approx(700 + 1_310)
     assert record.fund == pytest.approx(0)
-    assert record.closed_out and record.bankrupt
+    assert record.closed_out
+    assert record.bankrupt
     assert found.breach == 1  # 5,000 of the 9,000
 
 
@@ -180,7 +184,8 @@ def test_look__tiered_partial_closes_what_lost_most_first() -> None:
     positions = [long_a(500, entry=106.0), short_b()]
     found = run(case(positions=positions, collateral=9_600, venue=tiered("partial", 0.01)), (92, 101))
     assert happened(found, "liquidation") == [(0, "liquidation", -500, 92, 460)]
-    assert found.records[0].partial and found.records[0].sizes == (0.0, -500.0)
+    assert found.records[0].partial
+    assert found.records[0].sizes == (0.0, -500.0)
     # since its entry B has lost more, though since as_of it is A
     positions = [long_a(500, entry=95.0), short_b(entry=92.0)]
     found = run(case(positions=positions, collateral=7_200, venue=tiered("partial")), (94, 100))
@@ -221,14 +226,15 @@ def test_look__a_delay_judges_late_and_fills_at_the_market() -> None:
     late = {"effect": "oracle", "delay": "2h", "for": "6h"}
     found = run(case(venue=tiered("full"), effects=[late]), 95, 92, 99)
     assert happened(found, "liquidation") == [(3, "liquidation", -1_000, 99, 0)]
-    assert found.records[-1].equity == (pytest.approx(9_000),)
+    assert found.records[-1].equity == pytest.approx((9_000,))
     assert found.hit == found.untouched == (3, "close")
 
 
 def test_look__in_a_halt_there_is_none() -> None:
     halt = {"effect": "halt", "for": "3h"}
     found = run(case(venue=tiered("full"), effects=[halt]), 92, 92, 94)
-    assert not found.events and found.hit is None
+    assert not found.events
+    assert found.hit is None
     assert [e.step for e in run(case(venue=tiered("full"), effects=[halt]), 92, 92, 92).events] == [2]
 
 
@@ -244,7 +250,8 @@ def test_look__the_desk_comes_first_at_a_close() -> None:
     found = run(case(ladder, venue=tiered("full", 0.01)), 94, 92)
     assert [e.kind for e in found.events] == ["acted", "order"]
     assert found.records[-1].equity[0] == pytest.approx(2_000 - 46)
-    assert found.untouched == (1, "close") and not found.needless
+    assert found.untouched == (1, "close")
+    assert not found.needless
 
 
 def test_look__coins_count_less_their_haircut_and_stay() -> None:
