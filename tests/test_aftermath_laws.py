@@ -108,7 +108,8 @@ def test_follow__records_hang_together(seed: int) -> None:
 def test_follow__a_ladder_that_never_triggers_changes_nothing(seed: int) -> None:
     data = document(seed)
     for account in data["accounts"]:
-        account["policies"] = []
+        # of a group, as of a desk, cash that stands apart is counted
+        account |= {"policies": [], "group": "desk"}
     bare = plan_from_document(data)
     rungs = [{"below": 0.8, "close": 0.5}, {"below": 0.4, "close": 1.0}]
     for account in data["accounts"]:
