@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.aftermath_cases import case, chain, happened, long_a, run, short_b
+from tests.aftermath_cases import case, chain, happened, long_a, run, short_b, tiered
 
 LADDER = {"kind": "ladder", "rungs": [{"below": 2.5, "close": 0.25}, {"below": 1.8, "close": 0.5}]}
 TOP_UP = {"kind": "top_up", "below": 2.0, "amount": 1_000, "reserve": 1_500, "delay": "90m"}
@@ -61,12 +61,12 @@ def test_follow__top_up_arrives_late_from_what_is_left() -> None:
 
 def test_follow__top_up_goes_to_the_pool_with_the_lowest_ratio() -> None:
     # A alone on 5,000: at 97 2,000 / 2,910; B short alone on 5,000: 5,000 / 1,500
-    positions = [long_a(collateral=5_000), short_b(collateral=5_000)]
+    positions = [short_b(collateral=5_000), long_a(collateral=5_000)]
     plan = case(TOP_UP | {"delay": "0s"}, positions=positions, collateral={}, margin="isolated")
     found = run(plan, (98, 100), (98, 100), (98, 100))
     # 3,000 / 2,940 = 1.02; 4,000 / 2,940 = 1.36; 4,500 / 2,940
-    assert found.records[0].equity == pytest.approx((4_000, 5_000))
-    assert found.records[1].equity == pytest.approx((4_500, 5_000))
+    assert found.records[0].equity == pytest.approx((5_000, 4_000))
+    assert found.records[1].equity == pytest.approx((5_000, 4_500))
     assert found.records[2].put_in == 1_500
 
 
@@ -80,6 +80,14 @@ def test_follow__stop_at_a_price(closes: Any, position: Any, quantity: float) ->
     fee = 0.0005 * 1_000 * closes[1]
     assert happened(found, "order") == [(1, "order", quantity, closes[1], round(fee, 6))]
     assert found.records[-1].equity[0] == pytest.approx(10_000 - 5_100 - fee)
+
+
+def test_follow__stop_of_a_market_held_both_ways_closes_its_side() -> None:
+    stop = {"kind": "stop", "market": "A-USD", "price": 95}
+    positions = [long_a(), long_a(-400)]
+    plan = case(stop, positions=positions, position_mode="hedge", venue=tiered("full"))
+    found = run(plan, 94.9)
+    assert [(e.number, e.quantity) for e in found.events if e.kind == "order"] == [(0, -1_000)]
 
 
 def test_follow__stop_by_drawdown_closes_all_after_its_delay() -> None:
@@ -117,6 +125,14 @@ def test_follow__rebalance_goes_back_to_its_target_either_way() -> None:
         (0, "order", -183.673469, 98, 9),
         (1, "order", 355.773727, 103, 18.322347),
     ]
+
+
+def test_follow__rebalance_needs_equity() -> None:
+    # seen at 98, due at 89, where equity is -1,000
+    band = {"kind": "rebalance", "low": 8, "target": 10, "high": 12, "delay": "1h"}
+    found = run(case(band), 98, 89)
+    assert (found.events[0].step, found.events[0].kind) == (0, "seen")
+    assert not happened(found, "order", "acted")
 
 
 @pytest.mark.parametrize(("uniform", "orders"), [(0.29, 1), (0.31, 0)])

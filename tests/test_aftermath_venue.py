@@ -107,6 +107,31 @@ def test_look__of_dydx_goes_on_until_the_account_stands() -> None:
     assert found.breach == 0
 
 
+def test_look__of_dydx_takes_no_more_than_a_block_may() -> None:
+    # a tenth of 1,840,000 would be 184,000: 100,000 are sold at 92
+    found = run(case(positions=[long_a(20_000)], collateral=200_000, step="1s"), 92)
+    assert found.events[0].quantity == pytest.approx(-100_000 / 92)
+
+
+def test_look__of_dydx_fee_is_a_share_of_the_fill() -> None:
+    # 9,200 of a book of a million: 0.01 x 9,200 x 0.0092 = 0.8464 of slippage, 91.991536 a coin, 1.99 of them
+    # above bankruptcy: the fee is 0.015 x 9,199.1536
+    venue = chain(execution={"depth": 1e6, "impact": 0.01, "law": "linear"})
+    first = run(case(venue=venue), 92).events[0]
+    assert first.price == pytest.approx(91.991536)
+    assert first.money == pytest.approx(137.987304)
+
+
+def test_look__of_dydx_the_other_side_pays_what_the_market_is_off() -> None:
+    # seen two hours late at 89, bankrupt at 90; the market is at 86 by then, no fund: 4 a coin
+    late = {"effect": "oracle", "delay": "2h", "for": "6h"}
+    plan = case(venue=chain(liquidation=WHOLE, insurance_fund=0.0), effects=[late])
+    found = run(plan, 100, 89, 86, 86)
+    assert happened(found, "deleveraging") == [(3, "deleveraging", -1_000, 90, 4_000)]
+    assert found.records[3].equity == pytest.approx((0,), abs=1e-9)
+    assert found.records[3].imbalance(found.equity_before) == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("fund", "kind", "price", "left"),
     [(1_500.0, "liquidation", 89, 500), (900.0, "deleveraging", 90, 900), (None, "liquidation", 89, None)],
@@ -137,12 +162,14 @@ def test_look__of_dydx_stays_where_nothing_fills_and_equity_is_there(most: float
         execution={"depth": 100_000, "impact": 0.05, "law": "linear"},
         liquidation=WHOLE | {"max_insurance_lost_per_block": most},
     )
-    found = run(case(venue=venue, steps=1), 90.5)
+    looks = []
+    found = run(case(venue=venue, steps=1), 90.5, pick=lambda step, look: float(looks.append(look) or 0.0))
     if most < 471.08:
         assert not found.events
         assert found.records[0].equity[0] == pytest.approx(500)
         assert found.hit == (0, "close")
         assert not found.records[0].forced
+        assert looks == [0]
     else:
         first = found.events[0]
         assert -first.quantity * 90.5 == pytest.approx(36_712.707)
@@ -173,6 +200,7 @@ def test_look__tiered_full_closes_everything_and_the_fund_pays_the_rest() -> Non
     assert record.equity == pytest.approx((-700,))
     assert record.shortfall == pytest.approx(700 + 1_310)
     assert record.fund == pytest.approx(0)
+    assert record.share == pytest.approx(1.01)
     assert record.closed_out
     assert record.bankrupt
     assert found.breach == 1  # 5,000 of the 9,000

@@ -196,6 +196,11 @@ def _account(
             alone = abs(notional) * float(rng.uniform(0.06, 0.25))
             position |= {"margin": "isolated", "collateral": alone}
         positions.append(position)
+    both_ways = tiered and _some(rng, 0.3)
+    if both_ways:
+        twin = {"size": -0.6 * positions[0]["size"], "entry": prices[held[0]], "strategy": "trend"}
+        positions.append(positions[0] | twin)
+        held.append(held[0])
     gross = sum(abs(p["size"]) * prices[a] for p, a in zip(positions, held, strict=True))
     collateral = {quote: gross * float(rng.uniform(0.06, 0.25))}
     if margin != "isolated" and _some(rng, 0.5):
@@ -205,6 +210,7 @@ def _account(
         "name": name,
         "margin": margin,
         "venue": None if venue == first else venue,
+        "position_mode": "hedge" if both_ways else "one_way",
         "collateral": collateral,
         "positions": positions,
         "policies": _policies(rng, positions, held, prices, gross),
