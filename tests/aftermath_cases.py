@@ -77,9 +77,11 @@ def case(
     step: str = "1h",
     steps: int = 8,
     prices: Document | None = None,
+    book: float | None = None,
     **account: Any,
 ) -> Plan:
-    """One account, as a rule a thousand A at 100 with 10,000 behind them; effects of the second scenario."""
+    """One account, as a rule a thousand A at 100 with 10,000 behind them; effects of the second scenario.
+    `book` is the depth of the one regime, as a multiple."""
     venue = chain() if venue is None else venue
     quote = venue.get("quote", "USDC")
     unit, count = step[-1], int(step[:-1])
@@ -102,6 +104,7 @@ def case(
                 "initial": "stationary",
                 "regimes": {
                     "only": {"volatility": dict.fromkeys(NAMES, 0.0), "correlation": np.eye(2).tolist()}
+                    | ({} if book is None else {"depth": dict.fromkeys(NAMES, book)})
                 },
             },
             "scenarios": ["baseline", {"name": "s", "narrative": "S.", "effects": list(effects)}],

@@ -62,11 +62,13 @@ class Held:
 
 @dataclass
 class Estate:
-    """The account as it stands. Money is in the quote currency; `scale` is what ties are measured by."""
+    """The account as it stands. Money is in the quote currency. By pool: collateral in cash at `as_of`, cash
+    now, coins (asset, amount, haircut), and what ties are measured by."""
 
     plan: Plan
     account: Account
     leverage: float
+    collateral: list[float]
     cash: list[float]
     coins: list[list[tuple[str, float, float]]]
     held: list[Held]
@@ -242,6 +244,7 @@ def open_estate(plan: Plan, account: Account, leverage: float) -> Estate:
         plan,
         account,
         leverage,
+        collateral=[],
         cash=[],
         coins=[],
         held=[],
@@ -278,6 +281,7 @@ def open_estate(plan: Plan, account: Account, leverage: float) -> Estate:
                     size,
                 )
             )
+        estate.collateral.append(pool.cash)
         estate.cash.append(cash)
         estate.coins.append([(coin.asset, coin.amount, coin.haircut) for coin in pool.coins])
         estate.scale.append(gross + coins + abs(pool.equity(plan.prices)) or 1.0)

@@ -152,7 +152,6 @@ class _Walk:
         self.desk = Desk(rows_of(account, attends), step, venue.gas_cost, fee, gas, gas_delay)
         self.has, self.owes = find_cash(scenario.effects, account.name, venue.quote, step, steps)
         self.overlay = find_overlay(scenario.effects, Depth, plan.model, step, steps)[0]
-        self.collateral = _collateral(self.estate)
         self.columns = columns_of(plan)
         self.as_of: Prices = {c: plan.prices.get(c.removesuffix(" mark"), 1.0) for c in self.columns}
         self.prices = self.as_of
@@ -206,7 +205,7 @@ class _Walk:
 
     def _change_cash(self, step: int) -> None:
         """What a scenario takes from collateral in cash as it was at `as_of`, or gives back."""
-        for pool, collateral in enumerate(self.collateral):
+        for pool, collateral in enumerate(self.estate.collateral):
             factor = self.has if collateral > 0.0 else self.owes
             change = collateral * (factor[step] - (factor[step - 1] if step else 1.0))
             self.estate.cash[pool] += change
@@ -235,14 +234,6 @@ class _Walk:
                 usual = 1.0 if regime.depth is None else regime.depth[h.asset]
                 found[h.market] = execution.depth * usual * self.overlay[step, model.assets.index(h.asset)]
         return found
-
-
-def _collateral(estate: Estate) -> list[float]:
-    """Cash of each pool at `as_of`, profit not counted."""
-    found = list(estate.cash)
-    for h in estate.held:
-        found[h.pool] += h.begun * h.start - h.begun / estate.leverage * (h.start - h.entry)
-    return found
 
 
 def _record(estate: Estate, prices: Prices) -> Record:

@@ -171,9 +171,26 @@ def test_follow__an_order_beyond_the_depth_waits_for_the_next_close() -> None:
     assert found.records[-1].sizes == (500.0,)
 
 
+def test_follow__fee_is_that_of_the_tier() -> None:
+    venue = chain(fee_tiers={"vip": {"taker": 0.0002, "maker": 0.0}})
+    assert run(case(HALF, venue=venue, fee_tier="vip"), 96).records[0].fees == pytest.approx(9.6)
+
+
+def test_follow__cash_lost_is_gone_while_it_is() -> None:
+    # a fifth of 10,000 for two hours: 7,000 / 2,970 = 2.36 at 99, instead of 3.03
+    loss = {"effect": "loss", "share": 0.2, "at": "1h", "for": "2h"}
+    found = run(case(HALF, effects=[loss]), 99)
+    assert happened(found, "order") == [(1, "order", -500, 99, 24.75)]
+    assert [r.changes for r in found.records[:4]] == [0, -2_000, -2_000, 0]
+    assert found.records[1].equity[0] == pytest.approx(7_000 - 24.75)
+    assert [abs(r.imbalance(10_000)) < 1e-9 for r in found.records] == [True] * 8
+
+
 def test_follow__depth_is_that_of_regime_and_scenario() -> None:
     venue = chain(execution={"depth": 60_000, "impact": 0.01, "law": "linear"})
     thin = {"effect": "depth", "multiply": {"all": 0.5}, "for": "1h"}
+    half = run(case(HALF, venue=venue, book=0.5), 96)
+    assert [(e.step, e.quantity) for e in half.events if e.kind == "order"] == [(0, -312.5), (1, -187.5)]
     found = run(case(HALF, venue=venue, effects=[thin]), 96)
     assert [(e.step, e.quantity) for e in found.events if e.kind == "order"] == [(0, -312.5), (1, -187.5)]
     # the rest, 18,000 at 96, then finds 60,000 again

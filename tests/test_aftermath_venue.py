@@ -5,6 +5,7 @@ A thousand A at 100 with 10,000 behind them are liquidatable below 90,000 / 970 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.dydx.limits import BlockRecord
 from pipeline.dydx.liquidation import size_to_liquidate
 from pipeline.dydx.prices import bankruptcy_quote, fillable_price
 from tests.aftermath_cases import case, chain, happened, long_a, run, short_b, tiered
+from tests.aftermath_sight import AS_OF, HALTED, find_sight
 from tests.pipeline.dydx.exchange import BTC, ETH, MAINNET, MARKETS, PAIRS, account, coins, subticks, usd
 
 WHOLE = {"max_position_portion_liquidated": 1.0, "max_notional_liquidated_per_block": 1e9}
@@ -299,3 +301,42 @@ def test_look__a_tie_stands() -> None:
     plan = case(positions=[long_a(1_024)], collateral=3_072.0, venue=tiered("full"))
     assert not run(plan, 100).events
     assert run(plan, 99.999).events
+    # 0.8199 and 0.8199 in decimals, of which rounding makes a breach
+    plan = case(positions=[long_a(0.3)], collateral=3.4899, venue=tiered("full"))
+    assert not run(plan, 91.1).events
+
+
+def test_look__brackets_are_those_of_what_is_left() -> None:
+    # 1 % of the first 50,000, 5 % beyond, by a maintenance amount of 2,000: liquidatable below 88,000 / 950
+    brackets = [
+        {"up_to": 50_000, "maintenance_margin": 0.01, "max_leverage": 50},
+        {"up_to": 1e9, "maintenance_margin": 0.05, "max_leverage": 10},
+    ]
+    venue = tiered("full", execution={"depth": 46_300, "impact": 0.0})
+    for market in venue["markets"].values():
+        market["brackets"] = brackets
+    assert not run(case(venue=venue), 92.7).events
+    # 46,300 / 92.6 = 500 are closed, and 46,300 need 463 of 2,600
+    found = run(case(venue=venue), 92.6)
+    assert [(e.step, e.quantity) for e in found.events] == [(0, pytest.approx(-500))]
+
+
+def test_look__what_is_owed_has_no_haircut() -> None:
+    # 20 B owed at 100, 12,000 in cash: as 10,000, liquidatable below 92.78
+    plan = case(collateral={"USD": 12_000, "B": -20}, venue=tiered("full", haircuts={"B": 0.1}))
+    assert not run(plan, (92.8, 100)).events
+    assert run(plan, (92.7, 100)).events
+
+
+def test_find_sight__what_the_venue_has_in_each_step() -> None:
+    def sight(**effect: Any) -> list[int]:
+        scenario = case(effects=[effect]).scenarios[1]
+        return find_sight(scenario.effects, timedelta(hours=1), 8)[0]
+
+    # none older than it had when the delay began
+    assert sight(effect="oracle", delay="2h", at="1h", **{"for": "6h"}) == [0, 0, 0, 1, 2, 3, 6, 7]
+    assert sight(effect="oracle", delay="2h", **{"for": "4h"}) == [AS_OF, AS_OF, 0, 3, 4, 5, 6, 7]
+    assert sight(effect="oracle", freeze=True, at="2h", **{"for": "3h"}) == [0, 1, 1, 1, 4, 5, 6, 7]
+    assert sight(effect="halt", at="2h", **{"for": "3h"}) == [0, 1, HALTED, HALTED, 4, 5, 6, 7]
+    assert sight(effect="halt", at="5h") == [0, 1, 2, 3, 4, HALTED, HALTED, HALTED]
+    assert sight(effect="halt", at="5h", **{"for": "9h"}) == [0, 1, 2, 3, 4, HALTED, HALTED, HALTED]
