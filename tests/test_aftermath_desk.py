@@ -181,7 +181,7 @@ def test_follow__cash_lost_is_gone_while_it_is() -> None:
     loss = {"effect": "loss", "share": 0.2, "at": "1h", "for": "2h"}
     found = run(case(HALF, effects=[loss]), 99)
     assert happened(found, "order") == [(1, "order", -500, 99, 24.75)]
-    assert [r.changes for r in found.records[:4]] == [0, -2_000, -2_000, 0]
+    assert [r.changes for r in found.records[:4]] == pytest.approx([0, -2_000, -2_000, 0])
     assert found.records[1].equity[0] == pytest.approx(7_000 - 24.75)
     assert [abs(r.imbalance(10_000)) < 1e-9 for r in found.records] == [True] * 8
 

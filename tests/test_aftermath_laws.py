@@ -62,7 +62,7 @@ def when(hit: tuple[int, str] | None) -> tuple[float, bool]:
 
 
 @given(seed=seeds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_follow__what_came_in_is_there_or_was_paid(seed: int) -> None:
     plan = plan_from_document(document(seed))
     path = random_path(plan, seed)
@@ -76,7 +76,7 @@ def test_follow__what_came_in_is_there_or_was_paid(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_follow__records_hang_together(seed: int) -> None:
     plan = plan_from_document(document(seed))
     path = random_path(plan, seed)
@@ -104,7 +104,7 @@ def test_follow__records_hang_together(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_follow__a_ladder_that_never_triggers_changes_nothing(seed: int) -> None:
     data = document(seed)
     for account in data["accounts"]:
@@ -137,7 +137,7 @@ def with_reserve(data: dict[str, Any], reserve: float, **changes: Any) -> Plan:
 
 
 @given(seed=seeds, more=st.floats(1.0, 10_000.0), delay=st.sampled_from(["0s", "2h"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_follow__a_larger_reserve_never_brings_the_venue_earlier(seed: int, more: float, delay: str) -> None:
     """A top-up alone, without gas: until the venue closes something no pool has less at any time, so that it
     is never found liquidatable earlier. Nothing of the sort holds afterwards: see below."""
@@ -196,7 +196,7 @@ def first_passage(
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_follow__full_and_free_closes_at_the_first_passage(seed: int) -> None:
     """Nobody acts, nothing costs anything, all is closed: it is where E - H < MM first."""
     data = document(seed)

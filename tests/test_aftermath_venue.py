@@ -164,8 +164,13 @@ def test_look__of_dydx_stays_where_nothing_fills_and_equity_is_there(most: float
         execution={"depth": 100_000, "impact": 0.05, "law": "linear"},
         liquidation=WHOLE | {"max_insurance_lost_per_block": most},
     )
-    looks = []
-    found = run(case(venue=venue, steps=1), 90.5, pick=lambda step, look: float(looks.append(look) or 0.0))
+    looks: list[int] = []
+
+    def pick(step: int, look: int) -> float:
+        looks.append(look)
+        return 0.0
+
+    found = run(case(venue=venue, steps=1), 90.5, pick=pick)
     if most < 471.08:
         assert not found.events
         assert found.records[0].equity[0] == pytest.approx(500)
@@ -318,7 +323,8 @@ def test_look__brackets_are_those_of_what_is_left() -> None:
     assert not run(case(venue=venue), 92.7).events
     # 46,300 / 92.6 = 500 are closed, and 46,300 need 463 of 2,600
     found = run(case(venue=venue), 92.6)
-    assert [(e.step, e.quantity) for e in found.events] == [(0, pytest.approx(-500))]
+    assert [e.step for e in found.events] == [0]
+    assert found.events[0].quantity == pytest.approx(-500)
 
 
 def test_look__what_is_owed_has_no_haircut() -> None:
