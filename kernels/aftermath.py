@@ -92,6 +92,8 @@ def write_row(desks: Desks, step: int, regime: int, estate: Estate, c: int, jour
             note(journal, (step, AT_END), BREACHED, pool, 0.0, 0.0, 0.0)
     for k in range(MONEY):
         journal.money[step, k] = estate.money[c, k]
+    for k in range(STATES):
+        journal.state[step, k] = estate.state[c, k]
     for a in range(estate.at.shape[0]):
         journal.price[step, a] = estate.at[a]
     journal.regime[step] = regime
@@ -157,6 +159,7 @@ def make_journal(
         cash=np.zeros((steps, pools)),
         margin=np.zeros((steps, pools, 3)),
         money=np.zeros((steps, MONEY)),
+        state=np.zeros((steps, STATES), np.int64),
         price=np.zeros((steps, assets)),
         regime=np.zeros(steps, np.int64),
     )

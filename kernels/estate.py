@@ -234,6 +234,7 @@ class Journal(NamedTuple):
     cash: Floats  # (T, Y')
     margin: Floats  # (T, Y', 3) equity, maintenance margin, haircuts
     money: Floats  # (T, MONEY)
+    state: Integers  # (T, STATES)
     price: Floats  # (T, A)
     regime: Integers  # (T,)
 

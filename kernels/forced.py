@@ -98,10 +98,6 @@ def close_part(
     estate.money[c, FORCED] += abs(quantity) * price
     estate.state[c, WAS_FORCED] = 1
     estate.touched[c, pool - holdings.first[estate.owner[c, 0]]] = 1
-    size = estate.size[c, i]  # what the desk has ordered closes no more than is left
-    order = estate.order[c, i]
-    if order * size < 0.0 or size == 0.0:
-        estate.order[c, i] = max(order, -size) if size > 0.0 else min(order, -size)
 
 
 @hot

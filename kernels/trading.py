@@ -69,7 +69,12 @@ def fill_order(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
     i = holdings.place[pool] + n - holdings.start[row]
-    quantity = estate.order[c, i]
+    size, quantity = estate.size[c, i], estate.order[c, i]
+    if size == 0.0:  # the venue has closed it: there is nothing left to trade
+        quantity = 0.0
+    elif quantity * size < 0.0 and abs(quantity) > abs(size):
+        quantity = -size
+    estate.order[c, i] = quantity
     if quantity == 0.0:
         return
     depth = find_depth_of(desks, scenario, when[0], regime, n)
