@@ -136,6 +136,8 @@ def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate
         sent=np.zeros((slots, policies.most)),
         pool_of=pool_of,
         **{name: np.zeros(assets) for name in ("at", "seen", "low", "first", "middle", "risk", "way")},
+        kept=np.zeros(holdings.width),
+        kept_cash=np.zeros(pools),
         total=np.zeros(lanes),
         near=np.zeros(lanes),
         past=np.zeros((scenarios, desks.timeline.memory, assets, lanes)),
