@@ -143,15 +143,15 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     funded = any(_pays(regime["funding"]) for regime in plan["model"]["regimes"].values())
     moves = any(regime.get("funding_process") for regime in plan["model"]["regimes"].values())
     closes = plan["simulation"]["monitoring"] == "close"
+    resolves = plan["simulation"]["resolve"]
     quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
         "Parameters: " + _parameters(plan["model"]),
         "Funding: " + (REVERTING if moves else FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
         "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
-        "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
-        " are not simulated. P(bankruptcy) is of a book that nobody touches.",
-        "Management: nobody tops up, reduces or closes. The book is held as it stands.",
+        "After liquidation: " + (RESOLVED if resolves else UNRESOLVED),
+        "Management: " + (MANAGED if resolves else "nobody tops up, reduces or closes. The book is held as it stands."),
         "Venues: outside scenarios of theirs no outages, and oracle prices are the model's, without delay;"
         " every market on an asset, and collateral in it, has the asset's one price. " + _open_interest(plan),
         "Contagion: liquidations do not move prices, and accounts do not touch one another.",
