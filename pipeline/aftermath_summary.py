@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.aftermath_schema import COMPONENTS, OUTCOMES
 from pipeline.summary import BASELINE
-from pipeline.wording import Chance, average, chance, duration, percent
+from pipeline.wording import Chance, average, chance, duration
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,9 +88,7 @@ def find_worst_after(cube: xr.Dataset) -> tuple[str, ...]:
     )
     now = int(np.flatnonzero(cube["leverage"].values == 1)[0])
     return tuple(
-        scenarios[
-            max(stresses, key=lambda s: (forced[s, a, now], shortfall[s, a, now], forced[s, a].sum()))
-        ]
+        scenarios[max(stresses, key=lambda s: (forced[s, a, now], shortfall[s, a, now], forced[s, a].sum()))]
         for a in range(cube.sizes["account"])
     )
 
@@ -175,7 +173,7 @@ def _goes_first(markets: Sequence[str], paths: Sequence[int]) -> str:
     if not forced:
         return NOTHING_FORCED
     most = int(np.argmax(paths))
-    return f"{markets[most]} ({percent(round(paths[most] / forced, 2))})"
+    return f"{markets[most]} ({100 * paths[most] // forced} %)"  # 100 of all of them alone
 
 
 def _accounts_with_policies(cube: xr.Dataset) -> set[str]:

@@ -34,8 +34,8 @@ STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, what groups do together, what follows a breach where the run has it, and every limit breached or in doubt, in words. Of many accounts, those
-    most at risk.
+    limit, what groups do together, what follows a breach where the run has it, and every limit breached or in
+    doubt, in words. Of many accounts, those most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries
@@ -131,9 +131,7 @@ def _groups(summaries: Sequence[GroupSummary], longest: str) -> list[RenderableT
     return [Text(title, "bold"), table]
 
 
-def _most_forced(
-    found: Sequence[AftermathSummary], shown: Sequence[Summary]
-) -> tuple[AftermathSummary, ...]:
+def _most_forced(found: Sequence[AftermathSummary], shown: Sequence[Summary]) -> tuple[AftermathSummary, ...]:
     """Of the accounts shown above, in that order."""
     by_account = {summary.account: summary for summary in found}
     return tuple(by_account[summary.account] for summary in shown if summary.account in by_account)

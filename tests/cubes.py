@@ -213,6 +213,10 @@ def full_cube() -> xr.Dataset:
             np.diff(share * tallies.liquidations[np.newaxis], prepend=0).repeat(MARKS, axis=0), 4 * PATHS
         )
     full = replace(
-        resolved_tallies(), all_pools=tallies.liquidations // 2, groups=groups, quantum=np.ones(1), spread=spread
+        resolved_tallies(),
+        all_pools=tallies.liquidations // 2,
+        groups=groups,
+        quantum=np.ones(1),
+        spread=spread,
     )
     return build_cube(full, plan_from_document(document), PROVENANCE)

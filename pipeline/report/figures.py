@@ -87,9 +87,7 @@ def draw_by_horizon(cube: xr.Dataset, accounts: Sequence[str], worst: Sequence[s
         return _svg(figure, "P(liquidation) against horizon, by account")
 
 
-def _draw_line(
-    axes: Any, line: xr.Dataset, index: int, shift: float, event: str = "p_liquidation"
-) -> None:
+def _draw_line(axes: Any, line: xr.Dataset, index: int, shift: float, event: str = "p_liquidation") -> None:
     p, low, high = (line[f"{event}{end}"].values for end in ("", "_low", "_high"))
     colour, marker = LINES[index % len(LINES)], MARKERS[index % len(MARKERS)]
     at = np.arange(p.size) + shift
