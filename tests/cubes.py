@@ -155,9 +155,10 @@ def small_cube() -> xr.Dataset:
 
 
 def resolved_document() -> dict[str, Any]:
-    """The plan of `plan_document`, with what follows a breach."""
+    """The plan of `plan_document`, with what follows a breach, and a policy of the second account."""
     document = plan_document()
     document["simulation"] |= {"resolve": True}
+    document["accounts"][1]["policies"] = [{"kind": "ladder", "rungs": [{"below": 2, "close": 0.5}]}]
     return document
 
 
