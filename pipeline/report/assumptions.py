@@ -35,8 +35,8 @@ UNRESOLVED = (
 )
 RESOLVED = (
     "followed on every path that has one, in its own section. P(liquidation), P(margin call) and"
-    " P(bankruptcy) are of a book that nobody touches, and so are groups and joint liquidations. Each account has the"
-    " venue's insurance fund and the book's depth for itself."
+    " P(bankruptcy) are of a book that nobody touches, and so are groups and joint liquidations. Each"
+    " account has the venue's insurance fund and the book's depth for itself."
 )
 UNMANAGED = "nobody tops up, reduces or closes. The book is held as it stands."
 MANAGED = "nobody acts but by the policies that the plan gives an account, once a step."
