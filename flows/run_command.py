@@ -11,6 +11,7 @@ from typing import Any
 
 from flows.console import Reporter, open_console, show_progress
 from flows.server import PrefectUnreachableError, open_prefect
+from pipeline.aftermath_summary import aftermath_records
 from pipeline.cluster import await_cluster, check_cluster
 from pipeline.errors import RunError
 from pipeline.plan import Plan, load_plan
@@ -50,6 +51,7 @@ def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: b
         "report": run.report,
         "status": status,
         "breaches": found,
+        "aftermath": aftermath_records(cube),
     }
     from pipeline.verdict_table import verdict_table
 

@@ -12,12 +12,13 @@ from pipeline.faults import Fault, Part, show, unknown
 from pipeline.policies import Policy
 from pipeline.units import Duration, Finite, Name, NonNegative, Positive, parse_duration
 
-PROBABILITIES = ("p_liquidation", "p_margin_call", "p_bankruptcy")
+AFTERWARDS = ("p_forced_liquidation", "p_partial_liquidation", "p_closed_out", "p_managed_bankruptcy")
+PROBABILITIES = ("p_liquidation", "p_margin_call", "p_bankruptcy", *AFTERWARDS)
 SNAPSHOTS = ("concentration", "leverage", "utilisation")
 _LATER_METRICS = frozenset(
     (
         *("reserve", "funding_cost", "max_drawdown", "expected_shortfall", "shortfall", "p_any", "p_all"),
-        *("p_partial_liquidation", "cost"),
+        "cost",
     )
 )
 
@@ -79,13 +80,23 @@ class Account(Part):
 class Limit(Part):
     """The most that a metric may be. None means every scenario or account, and the leverage multiple 1.
 
-    Probabilities are of first passage by `horizon`; the other metrics are read off the book as it stands.
+    Probabilities are of first passage by `horizon` in a book that nobody touches, or (`AFTERWARDS`) of what
+    desk and venue have made of it by then; the other metrics are read off the book as it stands.
     """
 
     later_values: ClassVar[Mapping[str, frozenset[str]]] = {"metric": _LATER_METRICS}
 
     metric: Literal[
-        "p_liquidation", "p_margin_call", "p_bankruptcy", "concentration", "leverage", "utilisation"
+        "p_liquidation",
+        "p_margin_call",
+        "p_bankruptcy",
+        "p_forced_liquidation",
+        "p_partial_liquidation",
+        "p_closed_out",
+        "p_managed_bankruptcy",
+        "concentration",
+        "leverage",
+        "utilisation",
     ]
     max: NonNegative
     horizon: Duration | None = None
@@ -94,9 +105,17 @@ class Limit(Part):
     leverage: Positive | None = None
 
 
-def find_limit_faults(limit: dict[str, Any], axes: Mapping[str, Sequence[Any] | None]) -> Iterator[Fault]:
-    """What is wrong between a limit and the plan's axes, by dimension; None where one is not known."""
+def find_limit_faults(
+    limit: dict[str, Any], axes: Mapping[str, Sequence[Any] | None], resolves: bool
+) -> Iterator[Fault]:
+    """What is wrong between a limit and the plan's axes, by dimension; None where one is not known.
+
+    resolves: whether the plan follows what comes after a breach.
+    """
     metric = limit.get("metric")
+    if metric in AFTERWARDS and not resolves:
+        expected = "a metric of a book that nobody touches, as the plan does not follow what comes after"
+        yield Fault(("metric",), expected, show(metric), "write `resolve: true` under `simulation:`")
     if metric in SNAPSHOTS:
         for field in ("horizon", "scenario", "leverage"):
             if limit.get(field) is not None:

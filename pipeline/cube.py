@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
+from pipeline.aftermath import markets_of, summarise_aftermath
+from pipeline.aftermath_schema import COMPONENTS
 from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
 from pipeline.margin_now import Margin, margin_now, openable
@@ -57,12 +59,15 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
     arrays = {**_counts(tallies), **_estimates(tallies), **_snapshot(margins)}
     if tallies.groups is not None:
         arrays |= summarise_groups(tallies, plan)
+    if tallies.aftermath is not None:
+        arrays |= summarise_aftermath(tallies, plan)
+    used = {dim for name in arrays for dim in DECLARED[name].dims}
     return xr.Dataset(
         {name: _declared(name, array) for name, array in arrays.items()},
         coords={
             name: _declared(name, array)
             for name, array in {**coordinates, **_leverages(plan, margins)}.items()
-            if (name != "account_other" or tallies.joint is not None) and (name != "group" or len(array))
+            if used.issuperset(DECLARED[name].dims)
         },
         attrs={
             "title": plan.name,
@@ -105,6 +110,8 @@ def _coordinates(plan: Plan) -> dict[str, NDArray[Any]]:
         "horizon": np.array(plan.simulation.horizons, "timedelta64[ns]"),
         "account_other": np.array(accounts),
         "group": np.array(groups_of(plan)),
+        "component": np.array(COMPONENTS),
+        "market": np.array(markets_of(plan)),
         "quantity": np.array([quantity.name for quantity in QUANTITIES]),
     }
 

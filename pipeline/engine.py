@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.estate import Desks
 from kernels.jit import hash_sources
 from kernels.simulate import simulate_paths
 from kernels.structs import (
+    AFTERMATHS,
     BANKRUPTCY,
     LIQUIDATION,
     MARGIN_CALL,
@@ -27,7 +29,9 @@ from kernels.structs import (
     create_tally,
 )
 from pipeline.blocks import Block, draw_of
+from pipeline.legs import most_legs, number_legs
 from pipeline.lower_book import find_liquidatable, lower_book, lower_clock, pools_that_matter
+from pipeline.lower_desks import lower_desks
 from pipeline.lower_market import lower_market
 from pipeline.plan import Plan, plan_from_document
 from pipeline.slabs import groups_of, keeps_joint, plan_slabs
@@ -59,6 +63,8 @@ NUMERIC_SOURCES = (
     "chain.py",
     "correlation.py",
     "schema.py",
+    "aftermath_schema.py",
+    "variable.py",
     "plan.py",
     "book.py",
     "policies.py",
@@ -69,6 +75,8 @@ NUMERIC_SOURCES = (
     "walks.py",
     "margin_now.py",
     "groups.py",
+    "legs.py",
+    "aftermath.py",
     "spread.py",
     "tallies.py",
     "intervals.py",
@@ -88,6 +96,8 @@ class Counts(NamedTuple):
     joint: NDArray[np.int64]  # (scenario, horizon, account, account): none where accounts are too many
     last_pool: NDArray[np.int64]  # (scenario, account of several pools, leverage, horizon)
     groups: NDArray[np.int64]  # (moment, scenario, group, leverage, horizon), at each horizon
+    aftermath: NDArray[np.int64]  # (outcome, scenario, account, leverage, horizon), at each horizon
+    breach: NDArray[np.int64]  # (scenario, account, leverage, leg): legs of the account that has most
 
 
 @lru_cache(maxsize=1)
@@ -110,6 +120,7 @@ def simulate_block(document: str, block: Block) -> Counts:
     draw = _draw_of_block(plan, block)
     market, clock = _lower(document, draw)
     book = _lower_slab(document, block.slab, draw)
+    desks = _lower_desks(document, block.slab, draw)
     tally = create_tally(
         len(plan.scenarios),
         len(book.pools),
@@ -118,10 +129,13 @@ def simulate_block(document: str, block: Block) -> Counts:
         joint=keeps_joint(plan),
         several=int(book.several.max(initial=-1)) + 1,
         groups=len(book.members),
+        width=0 if desks is None else desks.holdings.width,
     )
     obstacle = _find_obstacle(document, draw)
-    simulate_paths(plan.simulation.seed, block.first_path, block.paths, market, book, clock, tally, obstacle)
-    return Counts(*tally)
+    simulate_paths(
+        plan.simulation.seed, block.first_path, block.paths, market, book, clock, tally, obstacle, desks
+    )
+    return _widened(Counts(*tally), count_shapes(plan, plan_slabs(plan)[block.slab]))
 
 
 def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -131,17 +145,29 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
     pairs = len(slab) if keeps_joint(plan) else 0
     several = len(accounts_of_several_pools(plan, slab))
     groups = len(groups_of(plan, slab))
+    followed = len(slab) if plan.simulation.resolve else 0
     return {
         "hits": (MARKS, scenarios, len(slab), leverages, horizons),
         "joint": (scenarios, horizons, pairs, pairs),
         "last_pool": (scenarios, several, leverages, horizons),
         "groups": (MOMENTS, scenarios, groups, leverages, horizons),
+        "aftermath": (AFTERMATHS, scenarios, followed, leverages, horizons),
+        "breach": (scenarios, followed, leverages, most_legs(plan)),
     }
 
 
 def zero_counts(plan: Plan, slab: tuple[int, ...]) -> Counts:
     """What a block counts for one slab, all zero."""
     return Counts(**{name: np.zeros(shape, np.int64) for name, shape in count_shapes(plan, slab).items()})
+
+
+def _widened(counts: Counts, shapes: dict[str, tuple[int, ...]]) -> Counts:
+    """What a slab counted of what follows a breach, with room for the legs of the plan's widest account."""
+    aftermath, breach = (np.zeros(shapes[name], np.int64) for name in ("aftermath", "breach"))
+    if counts.aftermath.size:  # else nobody in the slab holds anything
+        aftermath[:] = counts.aftermath
+        breach[..., : counts.breach.shape[-1]] = counts.breach
+    return counts._replace(aftermath=aftermath, breach=breach)
 
 
 def accounts_of_several_pools(plan: Plan, slab: tuple[int, ...]) -> list[int]:
@@ -171,6 +197,9 @@ def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
         total.joint[:] += counts.joint
         total.last_pool[:, [several[i] for i in slab if i in several]] += counts.last_pool
         total.groups[:, :, [groups.index(name) for name in groups_of(plan, slab)]] += counts.groups
+        followed = list(slab) if plan.simulation.resolve else []
+        total.aftermath[:, :, followed] += counts.aftermath
+        total.breach[:, followed] += counts.breach
     return total
 
 
@@ -192,10 +221,20 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
         all_pools=all_pools,
         groups=counts.groups if groups_of(plan) else None,
         quantum=book.quantum,
+        aftermath=counts.aftermath if plan.simulation.resolve else None,
+        breach=counts.breach if plan.simulation.resolve else None,
+        money_quantum=_find_money_quanta(plan, market, book),
         liquidatable_now=find_liquidatable(market, book, lower_clock(plan)),
         paths=plan.simulation.paths,
         spread=spread,
     )
+
+
+def _find_money_quanta(plan: Plan, market: Market, book: Book) -> NDArray[np.float64]:
+    """What money that follows a breach is counted in, by account; nothing where nobody is followed."""
+    if not most_legs(plan):
+        return np.ones(len(plan.accounts) if plan.simulation.resolve else 0)
+    return lower_desks(plan, market, book, range(len(plan.accounts))).rules.quantum
 
 
 def warm_kernels() -> str:
@@ -244,3 +283,14 @@ def _find_obstacle(document: str, draw: int | None) -> str:
 def _lower_slab(document: str, slab: int, draw: int | None) -> Book:
     plan = _read_plan(document)
     return lower_book(plan, _lower(document, draw)[0], plan_slabs(plan)[slab])
+
+
+@lru_cache(maxsize=64)
+def _lower_desks(document: str, slab: int, draw: int | None) -> Desks | None:
+    """None where nothing is followed: the plan does not ask for it, or nobody in the slab holds anything."""
+    plan = _read_plan(document)
+    accounts = plan_slabs(plan)[slab]
+    if not any(number_legs(plan, plan.accounts[i]) for i in accounts if plan.simulation.resolve):
+        return None
+    market, _ = _lower(document, draw)
+    return lower_desks(plan, market, _lower_slab(document, slab, draw), accounts)

@@ -28,6 +28,8 @@ AXES = {
     "joint": ("scenario", "horizon", "account", "account_other"),
     "last_pool": ("scenario", "account_of_several_pools", "leverage", "horizon"),
     "groups": ("moment", "scenario", "group", "leverage", "horizon"),
+    "aftermath": ("outcome", "scenario", "account", "leverage", "horizon"),
+    "breach": ("scenario", "account", "leverage", "leg"),
 }
 NOT_WRITTEN = -1
 

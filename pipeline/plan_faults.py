@@ -83,7 +83,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
         "horizon": simulation.get("horizons"),
     }
     for i, limit in enumerate(plan.get("limits", ())):
-        yield from below(("limits", i), find_limit_faults(limit, axes))
+        yield from below(("limits", i), find_limit_faults(limit, axes, bool(simulation.get("resolve"))))
 
 
 def _axis_faults(simulation: dict[str, Any]) -> Iterator[Fault]:

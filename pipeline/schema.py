@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-CELL: Final = ("scenario", "account", "leverage", "horizon")
+from pipeline.aftermath_schema import AFTERMATH_COORDINATES, AFTERMATH_VARIABLES
+from pipeline.variable import CELL, COUNTED, LEVEL, Variable, with_ends
+
+__all__ = [
+    "ATTRIBUTES",
+    "CELL",
+    "COORDINATES",
+    "DECLARED",
+    "EVENTS",
+    "GROUP_CELL",
+    "LEVEL",
+    "MOST_JOINT_ACCOUNTS",
+    "QUANTITIES",
+    "VARIABLES",
+    "Event",
+    "Quantity",
+    "Variable",
+]
+
 GROUP_CELL: Final = ("scenario", "group", "leverage", "horizon")
-LEVEL: Final = 0.95  # of every interval
 MOST_JOINT_ACCOUNTS: Final = 256  # pairs grow with the square of the accounts
-
-
-class Variable(NamedTuple):
-    """A coordinate or a variable: name, dimensions in order, dtype, unit ("1" is a fraction or a count),
-    a few words for an axis, and the sentence that defines it."""
-
-    name: str
-    dims: tuple[str, ...]
-    dtype: str
-    units: str
-    long_name: str
-    definition: str
-
-    @property
-    def attrs(self) -> dict[str, str]:
-        """The attributes it carries. xarray keeps the unit of a timedelta in its encoding, not here."""
-        attrs = {"long_name": self.long_name, "definition": self.definition}
-        return attrs if self.dtype.startswith("timedelta") else {"units": self.units, **attrs}
 
 
 class Event(NamedTuple):
@@ -91,6 +90,7 @@ COORDINATES: Final = (
     Variable("horizon", ("horizon",), "timedelta64[ns]", "ns", "horizon", "Time since as_of, inclusive."),
     Variable("group", ("group",), "str", "1", "group", "Accounts of the book that belong together."),
     Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
+    *AFTERMATH_COORDINATES,
     Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
     Variable(
         "gross_leverage",
@@ -167,19 +167,6 @@ def _of_event(event: Event) -> tuple[Variable, ...]:
     )
 
 
-def _with_ends(name: str, units: str, long_name: str, definition: str, interval: str) -> tuple[Variable, ...]:
-    """An estimate for groups, and the two ends of its interval."""
-    return tuple(
-        Variable(f"{name}{suffix}", GROUP_CELL, "float64", units, f"{long_name}{which}", text)
-        for suffix, which, text in (
-            ("", "", definition),
-            ("_low", ", lower end", f"Lower end of the 95 % interval of {name}: {interval}."),
-            ("_high", ", upper end", f"Upper end of the 95 % interval of {name}: {interval}."),
-        )
-    )
-
-
-_COUNTED: Final = "Wilson; Clopper-Pearson where it happened on none or on all of the paths"
 _OF_GROUPS: Final = (
     Variable(
         "group_any_liquidated",
@@ -198,38 +185,43 @@ _OF_GROUPS: Final = (
         "Paths on which every account of the group that has maintenance margin was liquidated by the "
         "horizon.",
     ),
-    *_with_ends(
+    *with_ends(
         "p_group_any",
+        GROUP_CELL,
         "1",
         "P(any account of the group is liquidated)",
         "Estimated probability that at least one account of the group is liquidated by the horizon.",
-        _COUNTED,
+        COUNTED,
     ),
-    *_with_ends(
+    *with_ends(
         "p_group_all",
+        GROUP_CELL,
         "1",
         "P(all accounts of the group are liquidated)",
         "Estimated probability that every account of the group that has maintenance margin is liquidated by "
         "the horizon.",
-        _COUNTED,
+        COUNTED,
     ),
-    *_with_ends(
+    *with_ends(
         "group_liquidated_mean",
+        GROUP_CELL,
         "1",
         "accounts of the group liquidated",
         "Mean number of the group's accounts liquidated by the horizon.",
         "normal; where none was, up to what p_group_any_high allows for",
     ),
-    *_with_ends(
+    *with_ends(
         "group_equity_mean",
+        GROUP_CELL,
         "USD",
         "equity of the group",
         "Mean equity of the group's accounts at the horizon, debts counted, of a book that nobody touches: "
         "positions stay open after liquidation would have closed them.",
         "normal",
     ),
-    *_with_ends(
+    *with_ends(
         "group_shortfall_mean",
+        GROUP_CELL,
         "USD",
         "shortfall of the group",
         "Mean at the horizon of what the group's pools of margin are short of zero equity, each by itself, "
@@ -260,6 +252,7 @@ VARIABLES: Final = (
         " liquidations has those with any. Absent where every account is one pool.",
     ),
     *_OF_GROUPS,
+    *AFTERMATH_VARIABLES,
     Variable(
         "liquidatable_now",
         ("scenario", "account", "leverage"),

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.structs import MOMENTS
+from kernels.structs import AFTERMATHS, MOMENTS
 from pipeline.spread import Spread
 
 Counts = NDArray[np.int64]
-OPTIONAL = ("joint", "all_pools", "groups")  # kept by some plans only
+OPTIONAL = ("joint", "all_pools", "groups", "aftermath", "breach")  # kept by some plans only
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,10 @@ class Tallies:
     to keep pairs. `all_pools`: as `liquidations`, paths on which every pool of the account was liquidated;
     None where no account has more than one. `groups`: int64 (moment, scenario, group, leverage, horizon),
     sums over paths of the moments of `kernels.structs`, money in units of `quantum` (group); None without
-    groups.
+    groups. `aftermath`: int64 (outcome, scenario, account, leverage, horizon), sums over paths of what
+    followed a breach by each horizon, rows of `kernels.structs`, money in units of `money_quantum` (account);
+    `breach`: int64 (scenario, account, leverage, leg), paths by the leg whose price had cost most when the
+    venue first closed something, numbered as `pipeline.legs` does; None where nothing is followed.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
     model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
@@ -39,6 +42,9 @@ class Tallies:
     all_pools: Counts | None = None
     groups: Counts | None = None
     quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    aftermath: Counts | None = None
+    breach: Counts | None = None
+    money_quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     spread: Spread | None = None
 
     def __post_init__(self) -> None:
@@ -53,6 +59,8 @@ class Tallies:
             "joint": (scenarios, horizons, accounts, accounts),
             "all_pools": shape,
             "groups": (MOMENTS, scenarios, len(self.quantum), leverages, horizons),
+            "aftermath": (AFTERMATHS, *shape),
+            "breach": (scenarios, accounts, leverages, self._legs),
             "liquidatable_now": (scenarios, accounts, leverages),
         }
         for name, wanted in expected.items():
@@ -65,14 +73,19 @@ class Tallies:
                     f"{name}: expected {np.dtype(dtype)} {wanted}, got {array.dtype} {array.shape}"
                 )
 
+    @property
+    def _legs(self) -> int:
+        return 0 if self.breach is None else self.breach.shape[-1]
+
     def __add__(self, other: Tallies) -> Tallies:
         """The tallies of both sets of paths together: integer addition, hence associative and commutative."""
         if self.spread is not None or other.spread is not None:
             raise ValueError("tallies of runs over draws can't be added: a draw would count as two")
         if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
             raise ValueError("tallies of different plans: liquidatable_now differs")
-        if not np.array_equal(self.quantum, other.quantum):
-            raise ValueError("tallies of different plans: quantum differs")
+        for name in ("quantum", "money_quantum"):
+            if not np.array_equal(getattr(self, name), getattr(other, name)):
+                raise ValueError(f"tallies of different plans: {name} differs")
         return Tallies(
             liquidations=self.liquidations + other.liquidations,
             margin_calls=self.margin_calls + other.margin_calls,
@@ -81,6 +94,9 @@ class Tallies:
             all_pools=_add(self.all_pools, other.all_pools),
             groups=_add(self.groups, other.groups),
             quantum=self.quantum,
+            aftermath=_add(self.aftermath, other.aftermath),
+            breach=_add(self.breach, other.breach),
+            money_quantum=self.money_quantum,
             liquidatable_now=self.liquidatable_now,
             paths=self.paths + other.paths,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.aftermath_schema import OUTCOMES
 from pipeline.errors import PlanError, Problem
 from pipeline.plan import Limit
 from pipeline.schema import EVENTS
@@ -19,7 +20,7 @@ from pipeline.wording import Chance, book, chance, duration, multiple, percent, 
 if TYPE_CHECKING:
     import xarray as xr
 
-PROBABILITIES = {event.probability: event.long_name for event in EVENTS}
+PROBABILITIES = {event.probability: event.long_name for event in (*EVENTS, *OUTCOMES)}
 
 Status = Literal["OK", "WATCH", "BREACH"]
 
@@ -222,6 +223,10 @@ def _missing(cube: xr.Dataset, limit: Limit, where: str) -> list[Problem]:
         "leverage": limit.leverage,
         "horizon": None if limit.horizon is None else np.timedelta64(limit.horizon),
     }
+    if limit.metric in PROBABILITIES and limit.metric not in cube:
+        expected = "a metric of a book that nobody touches, as the run does not follow what comes after"
+        fix = "change the limit, or run a plan with `resolve: true` under `simulation:`"
+        return [Problem(where=f"{where}.metric", expected=expected, got=limit.metric, fix=fix)]
     return [
         Problem(
             where=f"{where}.{name}",

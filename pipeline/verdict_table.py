@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.aftermath_summary import AftermathSummary, summarise_accounts_after
 from pipeline.group_summary import GroupSummary, summarise_groups
 from pipeline.summary import Summary, summarise_accounts
 from pipeline.verdict import Judgement, find_worst
@@ -22,13 +23,19 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 WIDTH = 100
 GAP = 2  # between columns
+NO_POLICY = "–"
+OTHERS_PAY = (
+    "Others pay: equity below zero after the venue's look, or its fund or the other side paid. Shortfall: "
+    "what they paid, and what is still missing. Needlessly: paths on which the book untouched would have "
+    "come through."
+)
 STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, what groups do together, and every limit breached or in doubt, in words. Of many accounts, those
-    most at risk.
+    limit, what groups do together, what follows a breach where the run has it, and every limit breached or in
+    doubt, in words. Of many accounts, those most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries
@@ -43,6 +50,7 @@ def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> Renderab
         Text("\nWorst scenario, and the leverage that keeps a limit on the baseline", "bold"),
         _mending(shown, horizons[-1]),
         *_groups(summarise_groups(cube), horizons[-1]),
+        *_aftermath(_most_forced(summarise_accounts_after(cube), shown), horizons[-1]),
         Text("\nLimits", "bold"),
         _findings(judgements),
         Text(_assessed(int(cube.attrs["draws"])), "dim"),
@@ -121,6 +129,45 @@ def _groups(summaries: Sequence[GroupSummary], longest: str) -> list[RenderableT
     if len(summaries) > MOST_ROWS:
         title += f"; the first {MOST_ROWS} of {len(summaries):,}"
     return [Text(title, "bold"), table]
+
+
+def _most_forced(found: Sequence[AftermathSummary], shown: Sequence[Summary]) -> tuple[AftermathSummary, ...]:
+    """Of the accounts shown above, in that order."""
+    by_account = {summary.account: summary for summary in found}
+    return tuple(by_account[summary.account] for summary in shown if summary.account in by_account)
+
+
+def _aftermath(found: Sequence[AftermathSummary], longest: str) -> list[RenderableType]:
+    """What the venue does once an account is liquidatable, what the desk does before, and what it costs."""
+    if not found:
+        return []
+    chances, costs = _table("account"), _table("account")
+    for title in ("P(forced)", "P(closed out)", "P(others pay)"):
+        chances.add_column(title, justify="right", no_wrap=True)
+    chances.add_column("goes first", justify="right", overflow="fold")
+    for title in ("shortfall", "cost", "share closed"):
+        costs.add_column(title, justify="right", no_wrap=True)
+    managed = any(summary.fired is not None for summary in found)
+    if managed:
+        costs.add_column("P(policy fired)", justify="right", no_wrap=True)
+        costs.add_column("needlessly", justify="right", no_wrap=True)
+    for summary in found:
+        numbers = (summary.forced, summary.closed_out, summary.others_pay)
+        chances.add_row(summary.account, *map(_stacked, numbers), summary.first)
+        desk = []
+        if managed:
+            fired = summary.fired
+            desk = [Text(NO_POLICY) if fired is None else _stacked(fired), Text(summary.needlessly)]
+        costs.add_row(
+            summary.account, *map(_stacked, (summary.shortfall, summary.cost, summary.share)), *desk
+        )
+    return [
+        Text(f"\nAfter a breach, in the baseline within {longest}, as desk and venue move the book", "bold"),
+        chances,
+        Text("\nMeans over all paths, in quote currency and of gross notional", "bold"),
+        costs,
+        Text(OTHERS_PAY, "dim"),
+    ]
 
 
 def _findings(judgements: Sequence[Judgement]) -> RenderableType:

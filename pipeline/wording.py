@@ -55,6 +55,20 @@ def chance(p: float, low: float, high: float, paths: int, model: Ends | None = N
     return Chance(f"{100 * p:.{_decimals(high - low)}f} %", _interval(low, high), model=around)
 
 
+def average(mean: float, low: float, high: float, paths: int, in_percent: bool = False) -> Chance:
+    """The words for a mean over paths that can't be negative, of money or (`in_percent`) of a share.
+
+    No upper end (NaN): no path had any, or too few were simulated. Both ends at the mean: it has no interval.
+    """
+    if mean == 0:
+        return Chance("none", f"on {paths:,} paths", never=True)
+    scale, unit = (100.0, " %") if in_percent else (1.0, "")
+    told = not isnan(high) and low < high
+    digits = _digits(scale * (high - low) if told else 0.1 * scale * mean)
+    text = f"{scale * mean:,.{digits}f}{unit}"
+    return Chance(text, f"[{scale * low:,.{digits}f}, {scale * high:,.{digits}f}]" if told else "")
+
+
 def _interval(low: float, high: float) -> str:
     """In percent, to as many digits as the width supports, and enough for the lower end to be none."""
     digits = _decimals(high - low)
@@ -65,7 +79,12 @@ def _interval(low: float, high: float) -> str:
 
 def _decimals(width: float) -> int:
     """Decimals of a percentage that show a width (a fraction) to two significant digits."""
-    return max(0, 1 - floor(log10(100 * width)))
+    return _digits(100 * width)
+
+
+def _digits(width: float) -> int:
+    """Decimals that show a width to two significant digits."""
+    return max(0, 1 - floor(log10(width)))
 
 
 def percent(fraction: float) -> str:

@@ -9,7 +9,26 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from kernels.structs import ALL, ANY, LIQUIDATED, LIQUIDATED_SQUARE, MARKS, MOMENTS
+from kernels.structs import (
+    ACTED_PATHS,
+    AFTERMATHS,
+    ALL,
+    ANY,
+    BANKRUPT_PATHS,
+    CLOSED_PATHS,
+    FORCED_PATHS,
+    LIQUIDATED,
+    LIQUIDATED_SQUARE,
+    MARKS,
+    MOMENTS,
+    NEEDLESS_PATHS,
+    PAID_FEES,
+    PAID_SLIPPAGE,
+    PAID_TO_FUND,
+    PARTIAL_PATHS,
+    SHARES,
+    SHORTFALLS,
+)
 from pipeline.cube import Provenance, build_cube
 from pipeline.plan import Plan, plan_from_document
 from pipeline.spread import Spread
@@ -135,10 +154,55 @@ def small_cube() -> xr.Dataset:
     return build_cube(small_tallies(), small_plan(), PROVENANCE)
 
 
+def resolved_document() -> dict[str, Any]:
+    """The plan of `plan_document`, with what follows a breach, and a policy of the second account."""
+    document = plan_document()
+    document["simulation"] |= {"resolve": True}
+    document["accounts"][1]["policies"] = [{"kind": "ladder", "rungs": [{"below": 2, "close": 0.5}]}]
+    return document
+
+
+def resolved_tallies() -> Tallies:
+    """`small_tallies`, and what followed: of those liquidated half are closed in part and half out, a third
+    leave others to pay; each costs 16 quanta in fees, 32 in slippage, 8 to the fund; a quantum is 0.25.
+
+    What goes first is the account's first leg on all paths but one, and its second, where it has one, there.
+    """
+    tallies = small_tallies()
+    hit = tallies.liquidations
+    sums = np.zeros((AFTERMATHS, *hit.shape), np.int64)
+    sums[FORCED_PATHS], sums[PARTIAL_PATHS] = hit, hit // 2
+    sums[CLOSED_PATHS] = hit - hit // 2
+    sums[BANKRUPT_PATHS] = hit // 3
+    sums[ACTED_PATHS] = np.minimum(3 * hit, PATHS)
+    sums[NEEDLESS_PATHS] = sums[ACTED_PATHS] - hit
+    for row, paths, quanta in (
+        (SHORTFALLS, hit // 3, 400),
+        (SHARES, hit, 3 << 22),
+        (PAID_FEES, hit, 16),
+        (PAID_SLIPPAGE, hit, 32),
+        (PAID_TO_FUND, hit, 8),
+    ):
+        sums[row], sums[row + 1] = paths * quanta, paths * (quanta**2 >> 32)
+        sums[row + 2] = paths * (quanta**2 & 0xFFFFFFFF)
+    breach = np.zeros((*hit.shape[:3], 4), np.int64)
+    breach[..., 0] = hit[..., -1]
+    breach[:, 0, :, 0] -= hit[:, 0, :, -1] > 0
+    breach[:, 0, :, 1] += hit[:, 0, :, -1] > 0
+    return replace(tallies, aftermath=sums, breach=breach, money_quantum=np.full(3, 0.25))
+
+
+@cache
+def resolved_cube() -> xr.Dataset:
+    """The cube of `resolved_document` and `resolved_tallies`; don't write into it."""
+    return build_cube(resolved_tallies(), plan_from_document(resolved_document()), PROVENANCE)
+
+
 @cache
 def full_cube() -> xr.Dataset:
-    """A cube with all that only some plans have: a group, an account of several pools, draws of the model."""
-    document = plan_document()
+    """A cube with all that only some plans have: a group, an account of several pools, draws of the model,
+    what follows a breach."""
+    document = resolved_document()
     document["accounts"][0]["group"] = "desk"
     document["accounts"][0]["positions"][0] |= {"margin": "isolated", "collateral": 1_000}
     tallies = small_tallies()
@@ -150,6 +214,10 @@ def full_cube() -> xr.Dataset:
             np.diff(share * tallies.liquidations[np.newaxis], prepend=0).repeat(MARKS, axis=0), 4 * PATHS
         )
     full = replace(
-        tallies, all_pools=tallies.liquidations // 2, groups=groups, quantum=np.ones(1), spread=spread
+        resolved_tallies(),
+        all_pools=tallies.liquidations // 2,
+        groups=groups,
+        quantum=np.ones(1),
+        spread=spread,
     )
     return build_cube(full, plan_from_document(document), PROVENANCE)

@@ -29,6 +29,17 @@ WICKED = (
     "prices leave the model's path for moments as often and as far as highs and lows did in its window,"
     " all down or all up together. Wilder hours than those are not drawn."
 )
+UNRESOLVED = (
+    "partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
+    " are not simulated. P(bankruptcy) is of a book that nobody touches."
+)
+RESOLVED = (
+    "followed on every path that has one, in its own section. P(liquidation), P(margin call) and"
+    " P(bankruptcy) are of a book that nobody touches, and so are groups and joint liquidations. Each"
+    " account has the venue's insurance fund and the book's depth for itself."
+)
+UNMANAGED = "nobody tops up, reduces or closes. The book is held as it stands."
+MANAGED = "nobody acts but by the policies that the plan gives an account, once a step."
 UNWICKED = "prices that leave the model's path for moments are not drawn."
 
 
@@ -143,15 +154,15 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
     funded = any(_pays(regime["funding"]) for regime in plan["model"]["regimes"].values())
     moves = any(regime.get("funding_process") for regime in plan["model"]["regimes"].values())
     closes = plan["simulation"]["monitoring"] == "close"
+    resolves = plan["simulation"]["resolve"]
     quotes = sorted({venue["quote"] for venue in venues_of(plan).values()})
     return [
         "Parameters: " + _parameters(plan["model"]),
         "Funding: " + (REVERTING if moves else FUNDED if funded else UNFUNDED),
         "Monitoring: " + (CLOSES if closes else BRIDGES),
         "Wicks: " + (WICKED if plan["simulation"]["monitoring"] == "wick" else UNWICKED),
-        "After liquidation: partial liquidations, depth, slippage, fees, the insurance fund and deleveraging"
-        " are not simulated. P(bankruptcy) is of a book that nobody touches.",
-        "Management: nobody tops up, reduces or closes. The book is held as it stands.",
+        "After liquidation: " + (RESOLVED if resolves else UNRESOLVED),
+        "Management: " + (MANAGED if resolves else UNMANAGED),
         "Venues: outside scenarios of theirs no outages, and oracle prices are the model's, without delay;"
         " every market on an asset, and collateral in it, has the asset's one price. " + _open_interest(plan),
         "Contagion: liquidations do not move prices, and accounts do not touch one another.",

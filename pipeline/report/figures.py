@@ -24,6 +24,12 @@ INK, FAINT = "#1b2430", "#8a939e"
 # Okabe and Ito's colours, which the common colour-blindnesses keep apart; markers differ as well
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = "osD^vPX*"
+AFTER = {
+    "p_liquidation": "liquidated, if untouched",
+    "p_forced_liquidation": "something closed by force",
+    "p_closed_out": "closed out",
+    "p_managed_bankruptcy": "others pay",
+}
 FLOOR = 1e-5  # where the colours begin, as a fraction
 
 STYLE = {
@@ -81,10 +87,8 @@ def draw_by_horizon(cube: xr.Dataset, accounts: Sequence[str], worst: Sequence[s
         return _svg(figure, "P(liquidation) against horizon, by account")
 
 
-def _draw_line(axes: Any, line: xr.Dataset, index: int, shift: float) -> None:
-    p, low, high = (
-        line[name].values for name in ("p_liquidation", "p_liquidation_low", "p_liquidation_high")
-    )
+def _draw_line(axes: Any, line: xr.Dataset, index: int, shift: float, event: str = "p_liquidation") -> None:
+    p, low, high = (line[f"{event}{end}"].values for end in ("", "_low", "_high"))
     colour, marker = LINES[index % len(LINES)], MARKERS[index % len(MARKERS)]
     at = np.arange(p.size) + shift
     seen = p > 0
@@ -144,6 +148,45 @@ def _draw_cells(axes: Any, cells: xr.Dataset, leverages: NDArray[np.float64]) ->
     axes.add_patch(frame)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def draw_after(cube: xr.Dataset, accounts: Sequence[str]) -> str:
+    """What becomes of at most four accounts in the baseline by the longest horizon, against the multiple of
+    the book: liquidated if nobody touched it, closed by force in part or whole, closed out, others pay.
+
+    Bars are 95 % intervals; an open marker is an upper bound: it happened on no path.
+    """
+    at_end = cube.sel(scenario=BASELINE).isel(horizon=-1)
+    cells = {name: at_end.sel(account=name).transpose("leverage", ...) for name in accounts}
+    leverages = [f"{size:g}" for size in cube["leverage"].values]
+    drawn = [
+        np.where(cell[event] > 0, cell[event], cell[f"{event}_high"])
+        for cell in cells.values()
+        for event in AFTER
+    ]
+    ticks = [10.0**power for power in range(floor(log10(np.min(drawn))), 1)]
+    columns = min(len(accounts), 2)
+    rows = -(-len(accounts) // columns)
+    with _figure(7.4, 0.5 + 2.4 * rows) as figure:
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+        for unused in panels[len(accounts) :]:
+            unused.set_axis_off()
+        for axes, (name, cell) in zip(panels, cells.items(), strict=False):
+            axes.set_title(name)
+            for index, event in enumerate(AFTER):
+                _draw_line(axes, cell, index, 0.09 * (index - (len(AFTER) - 1) / 2), event)
+            axes.set_yscale("log")
+            axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+            axes.set_ylim(0.7 * ticks[0], 1.6)
+            axes.set_xticks(range(len(leverages)), leverages)
+            axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.5)
+            axes.set_xlabel("multiple of the book")
+        figure.axes[0].set_ylabel(f"probability within {duration(cube['horizon'].values[-1])}")
+        from matplotlib.lines import Line2D
+
+        lines = [Line2D([], [], color=LINES[i], marker=MARKERS[i]) for i in range(len(AFTER))]
+        figure.legend(lines, AFTER.values(), loc="outside lower center", ncols=len(AFTER), frameon=False)
+        return _svg(figure, "What follows a breach, against the multiple of the book, by account")
 
 
 def draw_reliability(bins: Mapping[str, Sequence[tuple[float, float, int]]], floor: float = 1e-3) -> str:

@@ -7,10 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.aftermath_summary import (
+    AftermathSummary,
+    find_worst_after,
+    has_aftermath,
+    summarise_accounts_after,
+)
 from pipeline.group_summary import summarise_groups
 from pipeline.intervals import counted
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
-from pipeline.report.figures import LINES, draw_by_horizon, draw_heat_maps
+from pipeline.report.figures import LINES, draw_after, draw_by_horizon, draw_heat_maps
 from pipeline.report.venues import describe_venue, list_markets, venues_of
 from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 MOST_HEAT_MAPS = 12
 MOST_TABLES = 100
 MOST_NAMED = 5
+MOST_PANELS = 4
 MARK = {"OK": "●", "WATCH": "▲", "BREACH": "■"}
 
 
@@ -106,6 +113,10 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
         quantities=QUANTITIES,
         variables=[variable for variable in VARIABLES if variable.name in cube],
         groups=summarise_groups(cube),
+        aftermath=_aftermath_rows(cube, [summary.account for summary in tabled]),
+        aftermath_chart=draw_after(cube, [summary.account for summary in at_risk[:MOST_PANELS]])
+        if has_aftermath(cube)
+        else "",
         markets=list_markets(plan),
         sources=[describe_venue(venue) for venue in venues_of(plan).values()],
         warnings=json.loads(cube.attrs["warnings"]),
@@ -169,6 +180,17 @@ def _scenario_rows(cube: xr.Dataset, summary: Summary, several: bool) -> list[Sc
         all_pools = _all_pools(cells.isel(scenario=s, horizon=-1)) if several else None
         rows.append(ScenarioRow(scenario, worst, liquidation, margin_call[-1], bankruptcy[-1], all_pools))
     return rows
+
+
+def _aftermath_rows(cube: xr.Dataset, accounts: Sequence[str]) -> list[tuple[AftermathSummary, ...]]:
+    """Of these accounts, what follows a breach in the baseline, and in the worst scenario of each."""
+    if not has_aftermath(cube):
+        return []
+    rows = [summarise_accounts_after(cube)]
+    if cube.sizes["scenario"] > 1:
+        rows.append(summarise_accounts_after(cube, find_worst_after(cube)))
+    by_account = {pair[0].account: pair for pair in zip(*rows, strict=True)}
+    return [by_account[account] for account in accounts]
 
 
 def _all_pools(cell: xr.Dataset) -> Chance:

@@ -229,3 +229,41 @@ def drawn_document(paths: int = 2_048) -> dict[str, Any]:
     document["accounts"][0]["collateral"]["USDC"] = 500
     document["accounts"][1]["positions"][0]["size"] = 4
     return document
+
+
+def resolved_document(paths: int = 2_048) -> dict[str, Any]:
+    """The small plan with what follows a breach: a ladder and a top-up in a thin book, coins beside an
+    isolated position, an account that holds nothing, one of isolated positions alone."""
+    document = small_document()
+    document["simulation"] |= {"paths": paths, "monitoring": "bridge"}
+    document["limits"] = []
+    venue = document["venue"]
+    venue |= {"insurance_fund": 2_000_000, "gas_cost": 3, "haircuts": {"ETH": 0.1}}
+    venue["markets"]["ETHB-USD"] = dict(venue["markets"]["ETH-USD"])
+    venue["markets"]["BTC-USD"]["execution"] = {"depth": 2e6, "impact": 0.02, "law": "square_root"}
+    basis, directional = document["accounts"]
+    basis["collateral"] = {"USDC": 15_000, "ETH": 2}
+    basis["positions"].append(
+        {"market": "ETHB-USD", "size": 30, "entry": 3_000, "margin": "isolated", "collateral": 4_000}
+    )
+    directional["positions"] = [
+        {"market": "ETH-USD", "size": 20, "entry": 3_000},
+        {"market": "ETHB-USD", "size": 0, "entry": 3_000},
+        {"market": "BTC-USD", "size": 4, "entry": 61_000},
+    ]
+    directional["policies"] = [
+        {"kind": "ladder", "rungs": [{"below": 3, "close": 0.3}, {"below": 1.5, "close": 0.5}]},
+        {"kind": "top_up", "below": 2, "amount": 2_000, "reserve": 4_000, "delay": "1h"},
+    ]
+    document["accounts"] += [
+        {"name": "quiet", "collateral": {"USDC": 1_000}, "positions": []},
+        {
+            "name": "short",
+            "margin": "isolated",
+            "positions": [
+                {"market": "ETH-USD", "size": -40, "entry": 3_020, "collateral": 4_000},
+                {"market": "BTC-USD", "size": 1, "entry": 61_000, "collateral": 3_000},
+            ],
+        },
+    ]
+    return document

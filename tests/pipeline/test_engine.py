@@ -100,7 +100,7 @@ def test_simulate_block__one_account_that_cannot_takes_all_to_the_general_walk(
     monkeypatch.setattr(slabs, "ACCOUNT_SLAB", 1)
     text = json.dumps(plan_from_document(document).document())
     taken = []
-    monkeypatch.setattr("pipeline.engine.simulate_paths", lambda *given: taken.append(given[-1]))
+    monkeypatch.setattr("pipeline.engine.simulate_paths", lambda *given: taken.append(given[7]))
     for slab in range(2):
         simulate_block(text, Block(0, 0, 300, slab))
     assert taken == ["groups of accounts"] * 2

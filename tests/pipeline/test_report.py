@@ -18,7 +18,15 @@ from pipeline.plan import Limit, plan_from_document
 from pipeline.report import render_report
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.verdict import judge_limits
-from tests.cubes import PROVENANCE, full_cube, plan_document, small_cube, small_plan, small_tallies
+from tests.cubes import (
+    PROVENANCE,
+    full_cube,
+    plan_document,
+    resolved_cube,
+    small_cube,
+    small_plan,
+    small_tallies,
+)
 from tests.pipeline.documents import small_document, two_sided_jumps
 
 WEEK = timedelta(days=7)
@@ -289,3 +297,25 @@ def test_render_report__groups_and_pools_where_a_plan_has_them() -> None:
     assert not any("P(all pools)" in table for table in others)
     assert "P(all pools)" not in small_report()
     assert "<h2>Groups</h2>" not in small_report()
+
+
+def test_render_report__says_what_follows_a_breach() -> None:
+    assert "After the breach" not in small_report()
+    html = render(resolved_cube())
+    page = Page(html)
+    assert html == render(resolved_cube())
+    section = page.text.partition("After the breach ")[2].partition(" Leverage and horizon")[0]
+    for words in (
+        "directional baseline 6.07 % [5.97, 6.18] 3.03 % [2.96, 3.11] 3.03 % [2.96, 3.11] 2.02 %",
+        "gap-down-10 worst 9.11 % [8.98, 9.24]",
+        "directional baseline 2.02 [1.96, 2.08] 0.850 4.55 % [4.47, 4.63] 18.21 % [18.04, 18.38] 24,280",
+        "basis baseline none on 200,000 paths none on 200,000 paths none on 200,000 paths no policies",
+        "ETH-USD (100 %)",
+        "In the baseline, the accounts most at risk.",
+    ):
+        assert words in section
+    assert 'aria-label="What follows a breach, against the multiple of the book, by account"' in html
+    assert "something closed by force" in html
+    assert "nobody tops up" in small_report()
+    assert "nobody tops up" not in page.text
+    assert "nobody acts but by the policies" in page.text

@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from kernels.structs import MOMENTS
+from kernels.structs import AFTERMATHS, MOMENTS
 from pipeline.spread import Spread
 from pipeline.tallies import Tallies
 
@@ -27,6 +27,9 @@ def draw_tallies(seed: int, paths: int = 1_000) -> Tallies:
         paths,
         all_pools=generator.integers(0, paths, SHAPE),
         groups=generator.integers(0, paths, (MOMENTS, 2, 5, 2, 4)),
+        aftermath=generator.integers(0, paths, (AFTERMATHS, *SHAPE)),
+        breach=generator.integers(0, paths, (*SHAPE[:3], 6)),
+        money_quantum=np.ones(3),
         quantum=np.ones(5),
     )
 

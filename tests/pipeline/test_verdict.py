@@ -12,9 +12,9 @@ import xarray as xr
 
 from pipeline.cube import build_cube
 from pipeline.errors import PlanError
-from pipeline.plan import Limit
+from pipeline.plan import Limit, plan_from_document
 from pipeline.verdict import Judgement, breaches, find_worst, judge_limits
-from tests.cubes import PROVENANCE, plan_document, small_cube, small_plan, small_tallies
+from tests.cubes import PROVENANCE, plan_document, resolved_cube, small_cube, small_plan, small_tallies
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
@@ -136,3 +136,25 @@ def test_find_worst__one_line_a_status_limit_and_account() -> None:
         ("OK", "directional", "storm", "and 1 other scenario"),
         ("OK", "idle & <cash>", "baseline", "and 2 other scenarios"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("p_forced_liquidation", 0.0607),
+        ("p_partial_liquidation", 0.03035),
+        ("p_closed_out", 0.03035),
+        ("p_managed_bankruptcy", 0.02023),
+    ],
+)
+def test_judge_limits__on_what_follows_a_breach(metric: str, value: float) -> None:
+    limit = {"metric": metric, "horizon": WEEK, "max": 0.01, "scenario": "baseline", "account": "directional"}
+    (found,) = judge(resolved_cube(), **limit)
+    assert (found.value, found.status) == (value, "BREACH")
+    with pytest.raises(PlanError, match="does not follow what comes after"):
+        judge(small_cube(), **limit)
+    document = plan_document(limits=[limit | {"horizon": "7d"}])
+    with pytest.raises(PlanError, match=r"limits\[0\].metric\n.*\n.*\n.*resolve: true"):
+        plan_from_document(document)
+    document["simulation"]["resolve"] = True
+    assert plan_from_document(document).limits[0].metric == metric

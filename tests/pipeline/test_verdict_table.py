@@ -14,7 +14,7 @@ from pipeline.cube import build_cube
 from pipeline.plan import Limit
 from pipeline.verdict import judge_limits
 from pipeline.verdict_table import verdict_table
-from tests.cubes import PROVENANCE, plan_document, small_cube, small_plan, small_tallies
+from tests.cubes import PROVENANCE, plan_document, resolved_cube, small_cube, small_plan, small_tallies
 
 ON_WEEK = Limit(metric="p_liquidation", horizon=timedelta(days=7), max=0.01)
 
@@ -71,3 +71,19 @@ def test_verdict_table__fits_100_columns_at_its_widest() -> None:
     assert "within 160h" in said
     assert "the 20 of 30 accounts most at risk" in said
     assert "and 10 more" in said
+
+
+def test_verdict_table__says_what_follows_a_breach() -> None:
+    assert "After a breach" not in said_in_terminal(small_cube(), [])
+    said = said_in_terminal(resolved_cube(), [])
+    assert max(map(len, said.splitlines())) <= 100
+    words = " ".join(said.partition("After a breach")[2].split())
+    for figure in (
+        "directional 6.07 % 3.03 % 2.02 % ETH-USD (100 %)",
+        "[5.97, 6.18] [2.96, 3.11] [1.96, 2.09]",
+        "basis 0 of 200,000 0 of 200,000 0 of 200,000 –",
+        "directional 2.02 0.850 4.55 % 18.21 % 24,280",
+        "basis none none none –",
+        "[1.96, 2.08] [4.47, 4.63] [18.04, 18.38]",
+    ):
+        assert figure in words

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.intervals import counted
-from pipeline.wording import book, cell, chance, duration, money, multiple, percent, ratio, share
+from pipeline.wording import average, book, cell, chance, duration, money, multiple, percent, ratio, share
 
 
 def words(successes: int, trials: int) -> tuple[str, str]:
@@ -81,3 +81,16 @@ def test_words__for_ratios_money_and_leverage() -> None:
 def test_duration__shortest_exact_form(hours: float, text: str) -> None:
     span = timedelta(hours=hours)
     assert duration(span) == duration(np.timedelta64(span, "ns")) == text
+
+
+def test_average__never_a_bare_zero_and_as_many_digits_as_the_interval_supports() -> None:
+    assert average(0.0, 0.0, nan, 2_048).sentence == "none on 2,048 paths"
+    assert average(2.023, 1.9613, 2.0847, 10).sentence == "2.02 [1.96, 2.08]"
+    assert average(20.77, 3.8, 37.7, 10).sentence == "21 [4, 38]"
+    assert average(12_345.6, 12_000.0, 12_700.0, 10).sentence == "12,346 [12,000, 12,700]"
+    assert average(0.045525, 0.04474, 0.04631, 10, in_percent=True).sentence == "4.55 % [4.47, 4.63]"
+
+
+def test_average__without_an_interval() -> None:
+    assert average(0.8498, 0.8498, 0.8498, 10).sentence == "0.850"
+    assert average(735.67, nan, nan, 1).sentence == "736"
