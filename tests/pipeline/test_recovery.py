@@ -166,7 +166,10 @@ def calibrate(history: History, seed: int) -> tuple[RegimeFit, Floats]:
     returns = prices.log_returns()
     fit = fit_regimes(returns, 2, seed, starts=2, shortest=SHORTEST, levels=2, bursts=True)
     regimes = fit.smoothed.sum(axis=1)
-    states = [fit_funding(each, regimes, returns, HOUR) for each in (history.funding, history.basis)]
+    added = fit.added(returns)
+    states = [
+        fit_funding(each, regimes, returns, HOUR, added=added) for each in (history.funding, history.basis)
+    ]
     found = [read_regimes(fit), read_wicks(fit_wicks(prices, fit, seed)), *map(read_state, states)]
     return fit, np.concatenate(found)
 
