@@ -3,7 +3,8 @@
 With x the figures before a round and g(x) those after it, the next are g less the combination of its last
 differences that would leave nothing of g(x) - x, were g linear. Rounds with bursts close in by a tenth of the
 way: bursts change places with heavy tails. Henderson and Varadhan (2019) for EM; whoever leaps looks whether
-it was any good, and else goes back to what the round found.
+it was any good, and else goes back to what the round found. Degrees of freedom are fitted now and then, so
+that their changes foretell nothing: they stay the last round's, and so do chains, which settle at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.figures import NU_BOUNDS, Bursts, Figures
+from pipeline.figures import Bursts, Figures
 
 Floats = NDArray[np.float64]
 
@@ -25,8 +26,7 @@ FURTHEST = 2.0  # of any number, in logs or standard deviations: beyond it nothi
 
 @dataclass
 class Extrapolation:
-    """The last rounds: what each started from and what it changed. Means, scatter, nu, scales and bursts are
-    extrapolated; chains, which settle at once, are the last round's."""
+    """The last rounds: what each started from and what it changed, of `_flatten`'s numbers."""
 
     before: list[Floats] = field(default_factory=list)
     change: list[Floats] = field(default_factory=list)
@@ -35,13 +35,16 @@ class Extrapolation:
         """Figures beyond `after`, which a round made of `before`; None where too little is known, or they
         would be too far off."""
         start, end = _flatten(before), _flatten(after)
-        if self.before and len(self.before[-1]) != len(start):  # a burst was given up
+        if len(start) != len(end):  # a burst was given up
             self.forget()
+            return None
         self.before, self.change = [*self.before[-DEPTH:], start], [*self.change[-DEPTH:], end - start]
         if len(self.before) < LEAST:
             return None
         slopes, steps = np.diff(self.change, axis=0), np.diff(self.before, axis=0)
         square = slopes @ slopes.T
+        if not np.trace(square) > 0.0:
+            return None
         square[np.diag_indices_from(square)] += RIDGE * np.trace(square) / len(square)
         back = np.linalg.solve(square, slopes @ self.change[-1]) @ (steps + slopes)
         return _shape(end - back, after) if np.abs(back).max() < FURTHEST else None
@@ -57,7 +60,7 @@ class Extrapolation:
 
 
 def _flatten(figures: Figures) -> Floats:
-    """The figures as numbers without bounds, each a log, a log odds, or in units of a standard deviation."""
+    """Means, scatter, scales and bursts as numbers without bounds: logs, log odds, standard deviations."""
     factors, bursts = np.linalg.cholesky(figures.scatter), figures.with_none()
     deviation = np.diagonal(factors, axis1=1, axis2=2)
     lower = np.tril_indices(factors.shape[1], -1)
@@ -74,7 +77,7 @@ def _flatten(figures: Figures) -> Floats:
 
 
 def _shape(numbers: Floats, like: Figures) -> Figures:
-    """The figures of which `_flatten` makes these numbers; chains, and sizes of all, as in `like`."""
+    """The figures of which `_flatten` makes these numbers, all else as in `like`."""
     means, bursts = like.means, like.bursts
     regimes, assets = means.shape
     lower = np.tril_indices(assets, -1)

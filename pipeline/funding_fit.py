@@ -66,12 +66,15 @@ def fit_funding(
     probabilities (T, K) are of the regimes over the same bars, and sum to how much the bar counts; returns
     (T, A) are log returns, NaN where missing. `every` says by asset how often the rate is known anew; each
     step, if left out. `added` (T, K, A) is what bursts are expected to have added to returns in each regime,
-    which rates know nothing of; nothing, if left out. Over moves of that length levels are by least squares, weighted by variance, deviations
-    by the likelihood of squared moves, had they a gamma law; both with PRIOR. Over all regimes the distance
-    from where the level would have the rate is as wide as it is in the data. The half-life is that for which
-    the sum over HELD has the variance that it has in the data; so it does not matter that a rate is known
-    once an interval, nor that rates remember longer than such a law. Correlations are of moves over MOVES;
-    where rates settle every 8 hours they come out low, by a quarter at a half-life of 10 hours.
+    of which rates know nothing; nothing, if left out.
+
+    Over moves of one settlement levels are by least squares, weighted by variance, deviations by the
+    likelihood of squared moves, had they a gamma law; both with PRIOR. Over all regimes the distance from
+    where the level would have the rate is as wide as it is in the data. The half-life is that for which the
+    sum over HELD has the variance that it has in the data; so it does not matter that a rate is known once an
+    interval, nor that rates remember longer than such a law. Correlations are of moves over MOVES with
+    returns less their bursts; where rates settle every 8 hours they come out low, by a quarter at a half-life
+    of 10 hours.
     """
     count = probabilities.sum(axis=-1)
     law = probabilities / count[:, None]
@@ -193,7 +196,7 @@ def _drives(own: list[_Own], returns: Floats, added: Floats, law: Floats, count:
     weighed = np.einsum("t,tka->ka", count, squares) + of_all
     volatility = np.sqrt(weighed / ((law * count[:, None]).T @ seen + 1.0))
     ratio = np.column_stack([each.deviation * np.sqrt(1.0 - each.kept**2) for each in own]) / volatility
-    return np.einsum("tk,ka,tka->ta", law, ratio, left)
+    return np.asarray(np.einsum("tk,ka,tka->ta", law, ratio, left))
 
 
 def _tie(own: _Own, drive: Floats, step: timedelta) -> float:

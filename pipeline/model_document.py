@@ -234,9 +234,7 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
         for asset in prices.assets
     ]
     returns = prices.log_returns()
-    return fit_funding(
-        rates, fit.smoothed.sum(axis=1), returns, prices.step, every, added=fit.added(returns)
-    )
+    return fit_funding(rates, fit.smoothed.sum(axis=1), returns, prices.step, every, added=fit.added(returns))
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:

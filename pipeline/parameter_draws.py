@@ -115,7 +115,7 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
 
 
 def _distance(one: Figures, other: Figures) -> float:
-    """The largest change of a log volatility, tail, scale, or figure of bursts; infinite where one of these was
+    """The largest change of a log volatility, tail, scale, or figure of bursts; infinite where a burst was
     given up."""
     bursts = one.with_none(), other.with_none()
     if len(bursts[0].law) != len(bursts[1].law):

@@ -16,12 +16,13 @@ from kernels.burst_inference import UNLIKELY, list_squares
 from pipeline.burst_densities import burst_densities, cut_parts
 from pipeline.burst_round import maximise_bursts
 from pipeline.extrapolation import Extrapolation
-from pipeline.figures import NU_BOUNDS, Figures, Shortest
+from pipeline.figures import Figures, Shortest
 from pipeline.panel import Panel, Pattern, log_densities, squared_distances
 from pipeline.regimes import filter_densities, smooth_densities
 
 Floats = NDArray[np.float64]
 
+NU_BOUNDS = (2.1, 100.0)  # above 2 the covariance exists; at 100 the law is Gaussian for any use made of it
 TOLERANCE = 1e-3  # nats of log-likelihood won by the last round of EM
 MAX_ROUNDS = 1000
 NU_EVERY = 3  # rounds: the degrees of freedom move little, and cost as much as all the rest
@@ -64,7 +65,7 @@ def climb(
     """Run ECM until the likelihood stands still, or the rounds are used up; None where a state dies.
 
     No round lowers the likelihood, but those in which a burst is given up. With bursts rounds leap ahead
-    (`pipeline.extrapolation`), and those after a leap that was of no use are not in the trace.
+    (`pipeline.extrapolation`), and go back where that lowers it.
     """
     observed, assets = panel.observed, panel.returns.shape[1]
     trace: list[float] = []
@@ -74,12 +75,12 @@ def climb(
         expected = expect(panel, figures)
         if figures is not found and not expected.log_likelihood >= trace[-1]:
             ahead.forget()
-            rounds, figures = rounds - 1, found
+            figures = found
             expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
         settled = len(trace) - since > NU_EVERY
         converged = settled and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * tolerance
-        if converged or len(trace) >= rounds:
+        if converged or len(trace) == rounds:
             return Climb(figures, expected, tuple(trace), converged)
         steps = expected.smoothed[observed].sum(axis=0)
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
@@ -88,7 +89,7 @@ def climb(
         risen = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
         found = drop_rare(risen, len(observed))
         since = since if found is risen else len(trace)
-        further = None if found.bursts is None or found is not risen else ahead.leap(figures, found)
+        further = None if found.bursts is None else ahead.leap(figures, found)
         figures = found if further is None else further
 
 
