@@ -156,8 +156,8 @@ def test_draw_fits__with_bursts_go_all_the_way(monkeypatch: pytest.MonkeyPatch) 
         bursts, last = one.figures.bursts, end.figures.bursts
         assert bursts is not None
         assert last is not None
-        np.testing.assert_allclose(bursts.law, last.law, rtol=0.02)
-        np.testing.assert_allclose(bursts.moves, last.moves, rtol=0.02)
+        np.testing.assert_allclose(bursts.law, last.law, rtol=0.004)
+        np.testing.assert_allclose(bursts.moves, last.moves, rtol=0.004)
 
 
 def test_draw_weights__one_for_each_block_and_1_on_average(returns: Floats) -> None:
