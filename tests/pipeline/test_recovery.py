@@ -1,6 +1,6 @@
 """Calibration of a market whose figures are known, a hundred times over: bias, spread, stated errors.
 
-The command, twelve minutes of CPU: `python -m pytest -m slow -s tests/pipeline/test_recovery.py`. It prints the
+Twelve minutes of CPU: `python -m pytest -m slow -s tests/pipeline/test_recovery.py`. It prints the
 table of docs/calibration.md.
 """
 
