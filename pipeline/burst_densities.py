@@ -85,6 +85,26 @@ def burst_shares(panel: Panel, figures: Figures) -> Floats:
     return shares
 
 
+def expect_bursts(panel: Panel, figures: Figures, smoothed: Floats) -> Floats:
+    """(T, K, A): what bursts are expected to have added to returns, given them and the regime.
+
+    smoothed (T, M, K): how likely a step's states are. 0 where a step has no returns.
+    """
+    by_level = smoothed / np.maximum(smoothed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    moves, scales = figures.with_none().moves, figures.scales
+    found = np.zeros((len(panel.returns), *figures.means.shape))
+    if figures.bursts is None:
+        return found
+    shares = burst_shares(panel, figures)
+    for part in cut_parts(panel, figures):
+        rows = part.pattern.rows
+        for k, law in enumerate(part.laws):
+            along = part.project(k).along[:, None] / scales[:, None]
+            sizes = scales[:, None] * (1.0 + law.give * (along - law.size))
+            found[rows, k] = np.einsum("tm,tmj,tmj->tj", by_level[rows, :, k], shares[k, rows], sizes) @ moves
+    return found
+
+
 def _densities(panel: Panel, figures: Figures, shares: Floats) -> Floats:
     """Log densities (T, M, K); shares (K, T, M, J + 1) are filled, if there are any rows."""
     levels = len(figures.scales)

@@ -54,24 +54,33 @@ class _Own(NamedTuple):
 
 
 def fit_funding(
-    rates: Floats, probabilities: Floats, returns: Floats, step: timedelta, every: Sequence[timedelta] = ()
+    rates: Floats,
+    probabilities: Floats,
+    returns: Floats,
+    step: timedelta,
+    every: Sequence[timedelta] = (),
+    added: Floats | None = None,
 ) -> FundingFit:
     """Fit the law of `pipeline.reversion` to annualised rates (T, A), NaN where unknown, over bars of a step.
 
     probabilities (T, K) are of the regimes over the same bars, and sum to how much the bar counts; returns
     (T, A) are log returns, NaN where missing. `every` says by asset how often the rate is known anew; each
-    step, if left out. Over moves of that length levels are by least squares, weighted by variance, deviations
-    by the likelihood of squared moves, had they a gamma law; both with PRIOR. Over all regimes the distance
-    from where the level would have the rate is as wide as it is in the data. The half-life is that for which
-    the sum over HELD has the variance that it has in the data; so it does not matter that a rate is known
-    once an interval, nor that rates remember longer than such a law. Correlations are of moves over MOVES;
-    where rates settle every 8 hours they come out low, by a quarter at a half-life of 10 hours.
+    step, if left out. `added` (T, K, A) is what bursts are expected to have added to returns in each regime,
+    of which rates know nothing; nothing, if left out.
+
+    Over moves of one settlement levels are by least squares, weighted by variance, deviations by the
+    likelihood of squared moves, had they a gamma law; both with PRIOR. Over all regimes the distance from
+    where the level would have the rate is as wide as it is in the data. The half-life is that for which the
+    sum over HELD has the variance that it has in the data; so it does not matter that a rate is known once an
+    interval, nor that rates remember longer than such a law. Correlations are of moves over MOVES with
+    returns less their bursts; where rates settle every 8 hours they come out low, by a quarter at a half-life
+    of 10 hours.
     """
     count = probabilities.sum(axis=-1)
     law = probabilities / count[:, None]
     anew = [_steps(span, step, len(rates)) for span in every] or [1] * rates.shape[1]
     own = [_fit_own(rates[:, a], law, count, step, n) for a, n in enumerate(anew)]
-    drive = _drives(own, returns, law, count)
+    drive = _drives(own, returns, np.zeros((1, 1, 1)) if added is None else added, law, count)
     correlation = np.array([_tie(each, drive[:, a], step) for a, each in enumerate(own)])
     return FundingFit(
         np.column_stack([each.level for each in own]),
@@ -169,18 +178,25 @@ def _steps(span: timedelta, step: timedelta, most: int) -> int:
     return max(1, min(round(span / step), most // 2))
 
 
-def _drives(own: list[_Own], returns: Floats, law: Floats, count: Floats) -> Floats:
+def _drives(own: list[_Own], returns: Floats, added: Floats, law: Floats, count: Floats) -> Floats:
     """(T, A): what returns would add to each rate in a step, were its correlation with them 1.
 
-    In regime k that is sqrt(1 - phi^2) deviation_k / volatility_k times the return: what both are multiplied
-    by, w and the level's scale, is in the return already. Averaged by how likely regimes are, given returns.
+    In regime k that is sqrt(1 - phi^2) deviation_k / volatility_k times the return less what bursts added,
+    (T, K, A): what both are multiplied by, w and the level's scale, is in the return already. Averaged by how
+    likely regimes are, given returns. Volatility is without bursts too: the mean product of a return and of
+    what is expected to be left of it is that of the latter's square, were it known.
     """
     seen = np.isfinite(returns)
     centred = np.where(seen, returns - np.nanmean(returns, axis=0), 0.0)
-    weight, of_all = law * count[:, None], (centred**2).sum(axis=0) / seen.sum(axis=0)
-    volatility = np.sqrt((weight.T @ centred**2 + of_all) / (weight.T @ seen + 1.0))
+    left = np.broadcast_to(centred[:, None] - added, (*law.shape, len(own)))
+    mean = np.einsum("tk,tka->a", law, left) / seen.sum(axis=0)
+    left = np.where(seen[:, None], left - mean, 0.0)
+    squares = np.einsum("tk,tka,ta->tka", law, left, centred)
+    of_all = squares.sum(axis=(0, 1)) / seen.sum(axis=0)
+    weighed = np.einsum("t,tka->ka", count, squares) + of_all
+    volatility = np.sqrt(weighed / ((law * count[:, None]).T @ seen + 1.0))
     ratio = np.column_stack([each.deviation * np.sqrt(1.0 - each.kept**2) for each in own]) / volatility
-    return np.asarray((law @ ratio) * centred)
+    return np.asarray(np.einsum("tk,ka,tka->ta", law, ratio, left))
 
 
 def _tie(own: _Own, drive: Floats, step: timedelta) -> float:

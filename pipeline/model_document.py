@@ -129,13 +129,15 @@ def add_state(
     document: dict[str, Any], key: str, history: SideHistory, fit: RegimeFit, prices: Prices
 ) -> None:
     """Write a state's law, fitted to its history, into the regimes of a model as plain data."""
-    probabilities = fit.smoothed.sum(axis=1)
+    probabilities, returns = fit.smoothed.sum(axis=1), prices.log_returns()
     columns = [prices.assets.index(asset) for asset in history.assets]
+    added = fit.added(returns)[:, :, columns]
     if key == "basis":
-        found = fit_basis(prices.close[:, columns], history.close, probabilities, prices.step)
+        found = fit_basis(prices.close[:, columns], history.close, probabilities, prices.step, added)
     else:
-        returns = prices.log_returns()[:, columns]
-        found = fit_implied_volatility(history.close[1:], probabilities, returns, prices.step)
+        found = fit_implied_volatility(
+            history.close[1:], probabilities, returns[:, columns], prices.step, added
+        )
 
     def by_asset(name: str, values: Floats) -> dict[str, float]:
         return {
@@ -231,7 +233,8 @@ def _funding(fit: RegimeFit, prices: Prices, funding: Funding) -> FundingFit:
         timedelta(milliseconds=int(np.max(funding.settlements[asset].intervals) / np.timedelta64(1, "ms")))
         for asset in prices.assets
     ]
-    return fit_funding(rates, fit.smoothed.sum(axis=1), prices.log_returns(), prices.step, every)
+    returns = prices.log_returns()
+    return fit_funding(rates, fit.smoothed.sum(axis=1), returns, prices.step, every, added=fit.added(returns))
 
 
 def _correlation(scatter: Floats) -> list[list[float]]:

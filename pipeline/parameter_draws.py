@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.errors import DataError, Problem
+from pipeline.extrapolation import Extrapolation
 from pipeline.figures import Figures, Shortest
 from pipeline.panel import Panel, read_panel
 from pipeline.regime_climb import NU_EVERY, drop_rare, expect, hold, maximise
@@ -75,7 +76,7 @@ def draw_weights(panel: Panel, block: int, rng: np.random.Generator) -> Floats:
 def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) -> RegimeFit | None:
     """The fixed point of ECM under weights next to the fit; None where a regime or a level is lost."""
     figures, assets = fit.figures, panel.returns.shape[1]
-    rounds = 0
+    ahead, found, rounds = Extrapolation(), fit.figures, 0
     try:
         while True:
             expected = expect(panel, figures, weights)
@@ -83,13 +84,20 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
             if min(steps.sum(axis=0).min(), steps.sum(axis=1).min()) < 2 * (assets + 1):
                 return None
             with_nu = rounds % NU_EVERY == 0
-            before = figures
-            figures = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
-            figures = drop_rare(figures, len(panel.observed))
-            figures = replace(figures, initial=figures.initial / figures.initial.sum())
+            before, leapt, last = figures, figures is not found, ahead.last
+            risen = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+            risen = drop_rare(risen, len(panel.observed))
+            risen = replace(risen, initial=risen.initial / risen.initial.sum())
+            further = None if risen.bursts is None else ahead.leap(before, risen)
             rounds += 1
-            if rounds == ROUNDS or (with_nu and _distance(before, figures) < STILL):
+            if leapt and ahead.last > last:  # nearer to no end: there is no likelihood of weighted steps
+                ahead.forget()
+                figures = found
+                continue
+            figures = found = risen
+            if rounds >= ROUNDS or (with_nu and _distance(before, figures) < STILL):
                 break
+            figures = found if further is None else further
         figures = _match(figures, expected.smoothed, fit)
         figures, shrinkage = settle(panel, figures)
     except np.linalg.LinAlgError:
@@ -107,8 +115,8 @@ def _refit(panel: Panel, fit: RegimeFit, weights: Floats, shortest: Shortest) ->
 
 
 def _distance(one: Figures, other: Figures) -> float:
-    """The largest change of a log volatility, tail or scale, or a tenth of one of bursts, which are known
-    less well; infinite where a burst was given up."""
+    """The largest change of a log volatility, tail, scale, or figure of bursts; infinite where a burst was
+    given up."""
     bursts = one.with_none(), other.with_none()
     if len(bursts[0].law) != len(bursts[1].law):
         return float("inf")
@@ -118,8 +126,8 @@ def _distance(one: Figures, other: Figures) -> float:
                 0.5 * np.log(np.diagonal(each.scatter, axis1=1, axis2=2)).ravel(),
                 np.log(each.nu),
                 np.log(each.scales),
-                0.1 * np.log(own.law),
-                0.1 * np.log(np.abs(own.moves[own.moves != 0.0])),
+                np.log(own.law),
+                np.log(np.abs(own.moves[own.moves != 0.0])),
             ]
         )
         for each, own in zip((one, other), bursts, strict=True)

@@ -15,6 +15,7 @@ from scipy.special import digamma
 from kernels.burst_inference import UNLIKELY, list_squares
 from pipeline.burst_densities import burst_densities, cut_parts
 from pipeline.burst_round import maximise_bursts
+from pipeline.extrapolation import Extrapolation
 from pipeline.figures import Figures, Shortest
 from pipeline.panel import Panel, Pattern, log_densities, squared_distances
 from pipeline.regimes import filter_densities, smooth_densities
@@ -63,13 +64,19 @@ def climb(
 ) -> Climb | None:
     """Run ECM until the likelihood stands still, or the rounds are used up; None where a state dies.
 
-    No round lowers the likelihood, but those in which a burst is given up.
+    No round lowers the likelihood, but those in which a burst is given up. With bursts rounds leap ahead
+    (`pipeline.extrapolation`), and go back where that lowers it.
     """
     observed, assets = panel.observed, panel.returns.shape[1]
     trace: list[float] = []
     since = 0  # the round in which a burst was last given up
+    ahead, found = Extrapolation(), figures
     while True:
         expected = expect(panel, figures)
+        if figures is not found and not expected.log_likelihood >= trace[-1]:
+            ahead.forget()
+            figures = found
+            expected = expect(panel, figures)
         trace.append(expected.log_likelihood)
         settled = len(trace) - since > NU_EVERY
         converged = settled and trace[-1] - trace[-1 - NU_EVERY] < NU_EVERY * tolerance
@@ -79,9 +86,11 @@ def climb(
         if steps.sum(axis=0).min() < 2 * (assets + 1) or steps.sum(axis=1).min() < 2 * (assets + 1):
             return None
         with_nu = len(trace) % NU_EVERY == 0
-        found = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
-        figures = drop_rare(found, len(observed))
-        since = since if figures is found else len(trace)
+        risen = hold(maximise(panel, figures, expected, with_nu), shortest, len(panel.returns))
+        found = drop_rare(risen, len(observed))
+        since = since if found is risen else len(trace)
+        further = None if found.bursts is None else ahead.leap(figures, found)
+        figures = found if further is None else further
 
 
 def drop_rare(figures: Figures, steps: int) -> Figures:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.burst_densities import expect_bursts
 from pipeline.burst_fit import climb_with_bursts
 from pipeline.chain import stationary_law
 from pipeline.errors import DataError, Problem
@@ -50,6 +51,10 @@ class RegimeFit:
     def next_state(self) -> Floats:
         """Law of the state of the step after the last, (M, K)."""
         return np.asarray(self.figures.level_transitions.T @ self.filtered[-1] @ self.figures.transitions)
+
+    def added(self, returns: Floats) -> Floats:
+        """What bursts are expected to have added to these returns (T, A), by regime, (T, K, A)."""
+        return expect_bursts(read_panel(returns), self.figures, self.smoothed)
 
 
 def fit_regimes(

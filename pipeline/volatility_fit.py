@@ -10,12 +10,12 @@ from pipeline.funding_fit import Floats, FundingFit, fit_funding
 
 
 def fit_implied_volatility(
-    quoted: Floats, probabilities: Floats, returns: Floats, step: timedelta
+    quoted: Floats, probabilities: Floats, returns: Floats, step: timedelta, added: Floats | None = None
 ) -> FundingFit:
     """Fit `implied_volatility` of a model's regimes to annualised quotes (T, A), NaN where missing.
 
     The law of `pipeline.funding_fit`, of logs: the level is annualised again, the deviation is of logs. See
     fit_funding for the other arguments.
     """
-    fit = fit_funding(np.log(quoted), probabilities, returns, step)
+    fit = fit_funding(np.log(quoted), probabilities, returns, step, added=added)
     return fit._replace(level=np.exp(fit.level))

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal, multivariate_t
 
-from pipeline.burst_densities import burst_densities, burst_shares
+from pipeline.burst_densities import burst_densities, burst_shares, expect_bursts
 from pipeline.figures import Figures
 from pipeline.panel import log_densities, read_panel
 from tests.pipeline.known_bursts import FIGURES, draw_returns
@@ -72,3 +72,39 @@ def test_burst_shares__find_the_bursts_that_were_drawn() -> None:
     for number, law in enumerate((0.02, 0.03), start=1):
         assert shares[kind == number, number].mean() > 0.5
         assert shares[:, number].mean() == pytest.approx(law, rel=0.25)
+
+
+def add_up(x: Floats, figures: Figures, likely: Floats, k: int) -> Floats:
+    """What bursts are expected to have added to one step in regime k, states of a level so likely: given the
+    burst, 1 + spread w n is a regression on the returns, whatever w."""
+    bursts, there, total = figures.with_none(), ~np.isnan(x), np.zeros(len(x))
+    scatter = figures.scatter[k][np.ix_(there, there)]
+    for m, scale in enumerate(figures.scales):
+        shares = weigh(x, figures, m, k)
+        for share, move, spread in zip(shares / shares.sum(), bursts.moves, bursts.spread, strict=True):
+            off = (x - figures.means[k])[there] / scale - move[there]
+            wider = scatter + spread**2 * np.outer(move[there], move[there])
+            size = 1.0 + spread**2 * move[there] @ np.linalg.solve(wider, off)
+            total += likely[m] / likely.sum() * share * scale * size * move
+    return total
+
+
+@pytest.mark.parametrize("nu", [FIGURES.nu, np.array([np.inf, 8.0])])
+def test_expect_bursts__by_regression_on_the_returns(returns: Floats, nu: Floats) -> None:
+    figures, rng = replace(FIGURES, nu=nu), np.random.default_rng(2)
+    smoothed = rng.dirichlet(np.ones(4), len(returns)).reshape(-1, 2, 2)
+    found = expect_bursts(read_panel(returns), figures, smoothed)
+    for t in (0, 3, 7, 30):
+        for k in range(2):
+            np.testing.assert_allclose(
+                found[t, k], add_up(returns[t], figures, smoothed[t, :, k], k), atol=1e-12
+            )
+    assert (found[11] == 0.0).all()
+    # draws count steps by weights, which say nothing of what came
+    np.testing.assert_allclose(expect_bursts(read_panel(returns), figures, 3.0 * smoothed), found)
+
+
+def test_expect_bursts__none_where_there_are_none(returns: Floats) -> None:
+    found = expect_bursts(read_panel(returns), replace(FIGURES, bursts=None), np.full((60, 2, 2), 0.25))
+    assert found.shape == (60, 2, 3)
+    assert (found == 0.0).all()

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from pipeline import burst_fit
 from pipeline.burst_fit import climb_with_bursts, find_worth, start_bursts
 from pipeline.burst_round import maximise_bursts
+from pipeline.extrapolation import Extrapolation
 from pipeline.figures import FREE, Bursts, Figures
 from pipeline.panel import read_panel
 from pipeline.regime_choice import bayesian_information
-from pipeline.regime_climb import FEWEST, Climb, climb, drop_rare, expect
+from pipeline.regime_climb import FEWEST, Climb, climb, drop_rare, expect, maximise
 from pipeline.regime_fit import fit_regimes
 from tests.pipeline.known_bursts import FIGURES, draw_returns
+from tests.pipeline.known_market import draw_history
 
 Floats = NDArray[np.float64]
 
@@ -55,12 +57,43 @@ def test_fit_regimes__bursts_leave_the_rest_as_it_is(fitted: Figures, returns: F
     np.testing.assert_allclose(volume, FIGURES.scatter, rtol=0.25, atol=2e-5)
 
 
-def test_climb__bursts_and_holes_never_lower_the_likelihood(returns: Floats) -> None:
-    panel = read_panel(returns[:2500])
-    found = climb(panel, FIGURES, FREE, 25, 0.0)
-    assert found is not None
-    assert len(found.trace) == 25
-    assert np.diff(found.trace).min() > -1e-7
+def test_maximise__bursts_and_holes_never_lower_the_likelihood(returns: Floats) -> None:
+    panel, figures = read_panel(returns[:2500]), FIGURES
+    trace = []
+    for n in range(25):
+        expected = expect(panel, figures)
+        trace.append(expected.log_likelihood)
+        figures = maximise(panel, figures, expected, with_nu=n % 3 == 0)
+    assert np.diff(trace).min() > -1e-7
+
+
+def test_climb__leaps_are_at_the_top_in_half_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bursts next to heavy tails, which they change places with."""
+    panel = read_panel(draw_history(3_000, 5, bursts=True).prices.log_returns())
+    plain = climb(panel, replace(FIGURES, scatter=0.3 * FIGURES.scatter, bursts=None), FREE)
+    assert plain is not None
+    start = replace(plain.figures, bursts=start_bursts(panel))
+    leaping = climb(panel, start, FREE, 400, 1e-3)
+    monkeypatch.setattr(Extrapolation, "leap", lambda *_: None)
+    walking = climb(panel, start, FREE, 400, 1e-3)
+    assert leaping is not None
+    assert walking is not None
+    assert np.diff(leaping.trace).min() >= 0.0
+    assert len(leaping.trace) < 0.5 * len(walking.trace)
+    assert leaping.trace[-1] > walking.trace[-1]
+
+
+def test_climb__goes_back_where_a_leap_leads_astray(returns: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = read_panel(returns[:1500])
+    monkeypatch.setattr(Extrapolation, "leap", lambda *_: None)
+    walking = climb(panel, FIGURES, FREE, 12, 0.0)
+    monkeypatch.setattr(
+        Extrapolation, "leap", lambda _, before, after: replace(after, means=after.means + 1.0)
+    )
+    astray = climb(panel, FIGURES, FREE, 12, 0.0)
+    assert walking is not None
+    assert astray is not None
+    assert astray.trace == walking.trace
 
 
 def test_maximise_bursts__is_still_where_the_likelihood_is_highest(returns: Floats) -> None:

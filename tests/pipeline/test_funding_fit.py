@@ -59,6 +59,34 @@ def test_fit_funding__settled_every_8_hours_says_nearly_the_same() -> None:
     assert np.all((ratio > 0.7) & (ratio < 1.0))
 
 
+def test_fit_funding__bursts_in_returns_are_no_part_of_the_tie() -> None:
+    rates, probabilities, returns = draw_rates(40_000, 3)
+    rng = np.random.default_rng(8)
+    moved = (rng.random((40_000, 1)) < 0.03) * np.array([0.08, -0.16, 0.1])
+    whole = fit_funding(rates, probabilities, returns, HOUR)
+    added = np.repeat(moved[:, None], 2, axis=1)
+    fit = fit_funding(rates, probabilities, returns + moved, HOUR, added=added)
+    np.testing.assert_allclose(fit.correlation, whole.correlation, atol=0.01)
+    np.testing.assert_allclose(fit.level, whole.level)
+    weak = fit_funding(rates, probabilities, returns + moved, HOUR)
+    assert (np.abs(weak.correlation[:2]) < 0.85 * np.abs(RHO[:2])).all()
+
+
+def test_fit_funding__bursts_that_are_half_known() -> None:
+    """What is expected of them varies less than they do: neither ties nor volatility may suffer."""
+    rates, probabilities, returns = draw_rates(40_000, 3)
+    rng = np.random.default_rng(9)
+    came = rng.random(returns.shape) < 0.05
+    burst = np.where(came, rng.normal(0.0, 0.05, returns.shape), 0.0)
+    deviation = returns[probabilities[:, 0] > 0.5].std(axis=0), returns[probabilities[:, 1] > 0.5].std(axis=0)
+    # given that one came, it is a normal in a sum of two
+    share = np.stack([0.05**2 / (0.05**2 + each**2) for each in deviation])
+    added = came[:, None] * share * (returns + burst)[:, None]
+    fit = fit_funding(rates, probabilities, returns + burst, HOUR, added=added)
+    whole = fit_funding(rates, probabilities, returns, HOUR)
+    np.testing.assert_allclose(fit.correlation, whole.correlation, atol=0.015)
+
+
 def test_fit_funding__missing_rates_and_returns_are_left_out() -> None:
     rates, probabilities, returns = draw_rates(40_000, 4)
     rates[:20_000, 1] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -51,6 +52,22 @@ def test_model_document__bursts_are_read_back_as_they_were_fitted(fitted: tuple[
     np.testing.assert_allclose(found.spread, bursts.spread, atol=1e-3)
 
 
+def test_add_state__ties_are_to_returns_less_their_bursts(fitted: tuple[RegimeFit, Prices]) -> None:
+    """A basis that goes with BTC's returns, falls of all left out."""
+    fit, prices = fitted
+    returns = prices.log_returns()
+    likely = fit.smoothed.sum(axis=1)
+    left = (likely[:, :, None] * (returns[:, None] - fit.added(returns))).sum(axis=1)[:, :1]
+    basis = np.vstack([[[0.0]], 0.1 * left])
+    spot = SideHistory(("BTC",), prices.close[:, :1] * np.exp(-basis), ())
+    tied = {}
+    for name, of in (("with", fit), ("without", replace(fit, figures=replace(fit.figures, bursts=None)))):
+        document = model_document(fit, prices, None, None)
+        add_state(document, "basis", spot, of, prices)
+        tied[name] = document["regimes"]["calm"]["basis"]["correlation"]["BTC"]
+    assert tied["with"] > tied["without"] + 0.05
+
+
 def test_model_document__drift_and_bursts_together_are_what_was_fitted(
     fitted: tuple[RegimeFit, Prices],
 ) -> None:
@@ -81,7 +98,9 @@ def test_add_state__basis_of_each_asset_whatever_their_order() -> None:
     history = draw_history(3_000, 1)
     prices = history.prices
     spot = prices.close * np.exp(0.001 * np.arange(1, len(prices.assets) + 1))
-    fit = SimpleNamespace(smoothed=np.eye(2)[history.regime][:, None])
+    fit = SimpleNamespace(
+        smoothed=np.eye(2)[history.regime][:, None], added=lambda returns: np.zeros((len(returns), 2, 3))
+    )
     found = []
     for order in (slice(None), slice(None, None, -1)):
         document = {"regimes": {"calm": {}, "crisis": {}}}

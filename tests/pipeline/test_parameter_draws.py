@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline import parameter_draws
 from pipeline.errors import DataError
+from pipeline.extrapolation import Extrapolation
 from pipeline.figures import Shortest
 from pipeline.panel import read_panel
 from pipeline.parameter_draws import LEAST_BLOCKS, draw_fits, draw_weights
 from pipeline.regime_climb import expect
 from pipeline.regime_fit import RegimeFit, fit_regimes, renumber
+from tests.pipeline.known_market import draw_history
 
 Floats = NDArray[np.float64]
 
@@ -140,6 +142,22 @@ def test_draw_fits__says_where_a_regime_is_lost(
     monkeypatch.setattr(parameter_draws, "draw_weights", lambda *_: weights)
     with pytest.raises(DataError, match="draw 1 lost a regime 5 times"):
         draws(returns, fit, 1)
+
+
+def test_draw_fits__with_bursts_go_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a draw ends at is where many rounds more would lead to; else draws huddle around the fit."""
+    bursty = draw_history(3_000, 5, bursts=True).prices.log_returns()
+    start = fit_regimes(bursty, 2, seed=1, starts=1, levels=2, bursts=True)
+    found = draws(bursty, start, 1)
+    monkeypatch.setattr(Extrapolation, "leap", lambda *_: None)
+    monkeypatch.setattr(parameter_draws, "ROUNDS", 600)
+    monkeypatch.setattr(parameter_draws, "STILL", 1e-5)
+    for one, end in zip(found, draws(bursty, start, 1), strict=True):
+        bursts, last = one.figures.bursts, end.figures.bursts
+        assert bursts is not None
+        assert last is not None
+        np.testing.assert_allclose(bursts.law, last.law, rtol=0.004)
+        np.testing.assert_allclose(bursts.moves, last.moves, rtol=0.004)
 
 
 def test_draw_weights__one_for_each_block_and_1_on_average(returns: Floats) -> None:

@@ -249,9 +249,6 @@ def test_monitoring_wick__finds_what_quarter_hours_show(found: Judgement) -> Non
 @pytest.mark.skipif(
     not (DATA / "perp_15m.parquet").exists(), reason=f"no market history in {DATA} (SEAWALL_DATA)"
 )
-@pytest.mark.xfail(
-    reason="15.1 % too low: storms of several days are rarer than they were; docs/calibration.md"
-)
 def test_monitoring_wick__the_long_book_at_10x_is_within_15_percent(found: Judgement) -> None:
     assert found.wick["long"][1] == pytest.approx(found.real_lows["long"][1], rel=0.15)
 
