@@ -63,7 +63,8 @@ class Story(NamedTuple):
     """What the journal's numbers mean. T steps.
 
     cell: scenario and account of the plan. legs: name and market by their place in the kernel. gas, changed
-    (T,): paid, and what the scenario made of cash. equity (T,) after each step.
+    (T,): paid, and what the scenario made of cash. equity (T,) and orders
+    (T, places) after each step.
     """
 
     plan: Plan
@@ -77,6 +78,7 @@ class Story(NamedTuple):
     gas: Floats
     changed: Floats
     equity: Floats
+    orders: Floats
 
     @property
     def account(self) -> Account:
@@ -167,7 +169,7 @@ def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
                 yield Event(step, when, "fund", words, money={"others": paid})
             case k if k == WENT_BANKRUPT:
                 below = story.equity[step] < 0
-                words = "equity is below zero" if below else "bankrupt: equity alone did not cover the losses"
+                words = "equity is below zero" if below else "counts as a bankruptcy: others have paid"
                 yield Event(step, when, "bankrupt", words)
             case k if k == SENT:
                 delay = policies[which].delay
@@ -200,7 +202,9 @@ def _tell_trade(
     costs = {"slippage": slippage}
     if kind == FILLED:
         fee = paid - slippage
-        words = f"the desk {traded}{slipped}, fee {cents(fee)}"
+        waits = abs(story.orders[step, which])
+        later = f"; {size(waits)} wait for the next close" if waits > 0 else ""
+        words = f"the desk {traded}{slipped}, fee {cents(fee)}{later}"
         return Event(step, when, "trade", words, subject, quantity, at, costs | {"fee": fee})
     words = f"the venue {traded}{slipped}"
     if paid >= SMALL:

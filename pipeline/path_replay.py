@@ -329,7 +329,7 @@ def _label(
     for step in np.flatnonzero(held.cash[cell.scenario] >= 0):
         changed[step] = held.cashes[held.cash[cell.scenario, step], rows].sum()
     start = np.datetime64(plan.as_of.replace(tzinfo=None), "s")
-    times = start + np.arange(clock.steps + 1) * np.timedelta64(plan.simulation.step)
+    times = start + np.arange(clock.steps + 1) * np.timedelta64(plan.simulation.step).astype("m8[s]")
     equity = np.vstack([began, journal.margin[:, : len(pools), 0]])
     written = journal.events[: journal.written[0]]
     story = Story(
@@ -344,6 +344,7 @@ def _label(
         gas=np.diff(money[:, GAS]),
         changed=changed,
         equity=equity[1:].sum(axis=1),
+        orders=journal.order,
     )
     passed = tally.hits[:MARKS, cell.scenario, 0, cell.leverage]
     met = [np.flatnonzero(row) for row in passed]

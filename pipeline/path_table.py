@@ -17,7 +17,8 @@ from pipeline.path_replay import PathReplay
 from pipeline.units import format_duration
 from pipeline.wording import book, cents, duration, money, price, ratio, size
 
-MOST_LEGS = 2  # whose mark and size have columns
+WIDTH, GAP = 100, 2
+MOST_LEGS = 2  # whose mark and size have columns, where they find room
 LEAST_FOLDED = 3  # quiet steps
 HALF_A_CENT = 5e-3
 INDENT = 4  # of what happened, under its step
@@ -74,15 +75,18 @@ def _header(replay: PathReplay) -> Iterator[Text]:
 
 def _steps(replay: PathReplay, whole: bool) -> Iterator[RenderableType]:
     """A line a step; under it, what happened in it. Tables have no cells that span columns: lines do."""
-    shown = _shown_legs(replay)
-    head = _headings(replay, shown)
-    rows = [_figures(replay, row, shown) for row in range(len(replay.times))]
-    kept = np.ones(len(rows), np.bool_) if whole else find_kept(replay)
-    seen = [*head, *(row for row, keep in zip(rows, kept, strict=True) if keep)]
-    widths = [max(len(row[column]) for row in seen) for column in range(len(head[0]))]
+    kept = np.ones(len(replay.times), np.bool_) if whole else find_kept(replay)
+    for most in range(MOST_LEGS, -1, -1):
+        shown = _shown_legs(replay, most)
+        head = _headings(replay, shown)
+        rows = [_figures(replay, row, shown) for row in range(len(replay.times))]
+        seen = [*head, *(row for row, keep in zip(rows, kept, strict=True) if keep)]
+        widths = [max(len(row[column]) for row in seen) for column in range(len(head[0]))]
+        if sum(widths) + GAP * (len(widths) - 1) <= WIDTH:
+            break
     for titles in head:
         yield Text(_line(titles, widths), "bold")
-    yield Text("─" * (sum(widths) + 2 * (len(widths) - 1)), "dim")
+    yield Text("─" * (sum(widths) + GAP * (len(widths) - 1)), "dim")
     happened = {step: list(events) for step, events in groupby(replay.events, lambda event: event.step)}
     for keep, stretch in groupby(range(len(rows)), lambda row: bool(kept[row])):
         numbers = list(stretch)
@@ -92,14 +96,15 @@ def _steps(replay: PathReplay, whole: bool) -> Iterator[RenderableType]:
         for row in numbers:
             yield Text(_line(rows[row], widths))
             for event in happened.get(row - 1, []):
-                yield Padding(_said(event), (0, 0, 0, INDENT))
+                yield Padding(_said(event), (0, 0, 0, INDENT), expand=False)
     yield Text()
 
 
-def _shown_legs(replay: PathReplay) -> list[int]:
-    """The legs that have columns: the largest, in the book's order."""
+def _shown_legs(replay: PathReplay, most: int) -> list[int]:
+    """The positions that have columns: the largest, in the book's order."""
     gross = np.abs(replay.sizes[0] * replay.marks[0])
-    return sorted(np.argsort(-gross, kind="stable")[:MOST_LEGS].tolist())
+    largest = [n for n in np.argsort(-gross, kind="stable").tolist() if replay.legs[n].is_position]
+    return sorted(largest[:most])
 
 
 def _headings(replay: PathReplay, shown: Sequence[int]) -> list[list[str]]:
@@ -107,7 +112,7 @@ def _headings(replay: PathReplay, shown: Sequence[int]) -> list[list[str]]:
     for number in shown:
         top += [replay.legs[number].name, ""]
         low += ["mark", "size"]
-    if len(shown) < len(replay.legs):
+    if len(shown) < _positions(replay):
         top.append("gross")
         low.append("notional")
     top += ["", "maint.", "free", "margin"]
@@ -120,7 +125,7 @@ def _figures(replay: PathReplay, row: int, shown: Sequence[int]) -> list[str]:
     cells = [moment(replay.times[row]), regime]
     for number in shown:
         cells += [price(float(replay.marks[row, number])), size(float(replay.sizes[row, number]))]
-    if len(shown) < len(replay.legs):
+    if len(shown) < _positions(replay):
         positions = [number for number, leg in enumerate(replay.legs) if leg.is_position]
         gross = np.abs(replay.sizes[row, positions] * replay.marks[row, positions]).sum()
         cells.append(money(float(gross)))
@@ -133,13 +138,17 @@ def _figures(replay: PathReplay, row: int, shown: Sequence[int]) -> list[str]:
     return cells
 
 
+def _positions(replay: PathReplay) -> int:
+    return sum(leg.is_position for leg in replay.legs)
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     """Words to the left, figures to the right."""
     padded = [
         f"{cell:<{width}}" if column < 2 else f"{cell:>{width}}"
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
-    return "  ".join(padded).rstrip()
+    return (" " * GAP).join(padded).rstrip()
 
 
 def _said(event: Event) -> Text:

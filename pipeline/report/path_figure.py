@@ -93,12 +93,14 @@ def _draw_marks(axes: Any, replay: PathReplay, at: NDArray[np.float64]) -> None:
         axes.axvspan(at[start], at[start + length], color=shades[regime], linewidth=0, zorder=0)
         start += length
     drawn: dict[str, int] = {}
-    for number in _largest(replay):
-        drawn.setdefault(replay.legs[number].market, number)
+    for number in sorted(_largest(replay), key=lambda number: not replay.legs[number].is_position):
+        known = (replay.marks[:, other] for other in drawn.values())  # a coin may have its perpetual's mark
+        if not any(np.array_equal(replay.marks[:, number], marks) for marks in known):
+            drawn[replay.legs[number].market] = number
     lines = []
-    for index, (market, number) in enumerate(drawn.items()):
+    for market, number in drawn.items():
         moved = 100.0 * (replay.marks[:, number] / replay.marks[0, number] - 1.0)
-        lines += axes.plot(at, moved, color=LINES[index % len(LINES)], label=market)
+        lines += axes.plot(at, moved, color=LINES[number % len(LINES)], label=market)
     axes.axhline(0.0, color=FAINT, linewidth=0.6)
     axes.set_ylabel("mark since as_of, %")
     seen = [name for name in regimes if name in replay.regimes]
@@ -124,9 +126,9 @@ def _draw_equity(axes: Any, replay: PathReplay, at: NDArray[np.float64]) -> None
 def _draw_sizes(axes: Any, replay: PathReplay, at: NDArray[np.float64]) -> None:
     """Of positions, in percent of what they were: those of several assets have no unit in common."""
     lines = []
-    for index, number in enumerate(n for n in _largest(replay) if replay.legs[n].is_position):
+    for number in (n for n in _largest(replay) if replay.legs[n].is_position):
         share = 100.0 * replay.sizes[:, number] / replay.sizes[0, number]
-        colour = LINES[index % len(LINES)]
+        colour = LINES[number % len(LINES)]
         style = "solid" if replay.sizes[0, number] > 0 else "dashed"
         side = "long" if replay.sizes[0, number] > 0 else "short"
         name = replay.legs[number].name
@@ -188,19 +190,22 @@ def _note(replay: PathReplay) -> dict[int, str]:
     ranks = {}
     for step, events in _steps(replay).items():
         kinds = {event.kind for event in events}
-        ranks[step] = min(
-            (met[kind], WORTH.index(kind) if kind in WORTH else len(WORTH)) for kind in sorted(kinds)
-        )
+        ranks[step] = min((met[kind], _worth(kind)) for kind in kinds)
         met.update(kinds)
     told = sorted(sorted(ranks, key=lambda step: (ranks[step], step))[:MOST_NUMBERS])
     steps = _steps(replay)
     return {step: f"{moment(replay.times[step + 1])}  {_words(steps[step])}" for step in told}
 
 
+def _worth(kind: str) -> int:
+    return WORTH.index(kind) if kind in WORTH else len(WORTH)
+
+
 def _words(events: Sequence[Event]) -> str:
-    """A step's events on one line: each kind once, counted where it comes again."""
+    """A step's events on one line, what is worth most first: each kind once, counted where it comes again."""
     said = []
-    for kind, count in Counter(event.kind for event in events).items():
+    counts = Counter(event.kind for event in events)
+    for kind, count in sorted(counts.items(), key=lambda item: _worth(item[0])):
         first = next(event.words for event in events if event.kind == kind)
         short = SHORT.get(kind, first) if count > 1 or kind in SHORT else first
         said.append(short if count == 1 else f"{short}, {count} times")
