@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +10,16 @@ import numpy as np
 from kernels.estate import DELEVERAGED, LIQUIDATED, OTHERS
 from pipeline.blocks import draw_of
 from pipeline.errors import InputError, Problem
-from pipeline.path_replay import Cell, choose_cell, lower_walk, resolving
+from pipeline.lower_market import count_steps
+from pipeline.path_replay import Cell, choose_cell, has_legs, lower_walk, resolving
 from pipeline.plan import Plan
+from pipeline.summary import BASELINE
 from pipeline.units import format_duration
 from pipeline.wording import money, ratio
 
 FINDS = ("worst", "median", "nearest")
 LOOKED_AT = 256  # paths, each walked by itself: a second or so
+AT_ONCE = 64_512  # steps of paths that may be walked after a run, for all accounts named together
 ROOM = 64  # events: the first forced close is among them, or none is
 
 
@@ -54,11 +57,21 @@ def find_path(plan: Plan, scenario: str, account: str, leverage: float, what: st
     return found[what]
 
 
-def find_paths(plan: Plan, scenario: str, account: str, leverage: float) -> dict[str, Found]:
-    """By what they are, the paths worth a look among a plan's first; those that there are."""
+def find_paths(
+    plan: Plan, scenario: str, account: str, leverage: float, most: int = LOOKED_AT
+) -> dict[str, Found]:
+    """By what they are, the paths worth a look among a plan's first `most`; those that there are."""
     cell = choose_cell(plan, scenario, account, leverage)
-    outcomes = list(follow_paths(plan, cell, min(LOOKED_AT, plan.simulation.paths)))
+    outcomes = list(follow_paths(plan, cell, min(most, plan.simulation.paths)))
     return choose_paths(outcomes, plan)
+
+
+def name_paths(plan: Plan, accounts: Sequence[str]) -> dict[str, dict[str, Found]]:
+    """Of accounts as they stand, in the baseline, the paths worth a look among as many as take a second."""
+    moved = [account.name for account in plan.accounts if has_legs(plan, account)]
+    asked = [name for name in accounts if name in moved]
+    each = max(AT_ONCE // (count_steps(plan) * max(len(asked), 1)), 1)
+    return {name: find_paths(plan, BASELINE, name, 1.0, min(each, LOOKED_AT)) for name in asked}
 
 
 def follow_paths(plan: Plan, cell: Cell, paths: int) -> Iterable[Outcome]:

@@ -251,12 +251,21 @@ def choose_cell(plan: Plan, scenario: str, account: str, leverage: float, path: 
     if account not in accounts:
         fix = nearest(account, accounts)
         problems.append(Problem("--account", "an account of the plan", f"`{account}`", fix))
+    elif not has_legs(plan, plan.accounts[accounts.index(account)]):
+        expected, fix = "an account with a position, or a coin as collateral", "nothing can happen to this one"
+        problems.append(Problem("--account", expected, f"`{account}`, which has neither", fix))
     if leverage not in leverages:
         fix = "use one of: " + ", ".join(f"{value:g}" for value in leverages)
         problems.append(Problem("--leverage", "a leverage of the plan", f"{leverage:g}", fix))
     if problems:
         raise InputError(problems)
     return Cell(scenarios.index(scenario), accounts.index(account), leverages.index(leverage))
+
+
+def has_legs(plan: Plan, account: Account) -> bool:
+    """Whether an account has anything that prices move."""
+    quote = plan.venue_of(account).quote
+    return any(position.size for position in account.positions) or not account.collateral.keys() <= {quote}
 
 
 def resolving(plan: Plan) -> Plan:

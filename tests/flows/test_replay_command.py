@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from flows import cli
+from flows.run_command import find_worth
 from pipeline.path_finder import find_path
 from pipeline.path_replay import replay_path
 from pipeline.plan import plan_from_document
@@ -109,3 +112,25 @@ def test_replay__refusals(
     assert "name.svg or name.png" in wrong
     assert "the id of a run in it" in refused("nothing", "--path", 0)
     assert "the id of a run in it" in refused("", "--path", 0)
+
+
+def test_find_worth__names_paths_of_the_accounts_most_at_risk() -> None:
+    plan = plan_from_document(busy_document())
+    names = ["basis", "directional", "left-alone", "never-asked"]
+    chances = np.zeros((2, 4, 2, 3))
+    chances[0, :, 0, -1] = [0.1, 0.3, 0.2, 0.0]
+    cube = xr.Dataset(
+        {"p_liquidation": (("scenario", "account", "leverage", "horizon"), chances)},
+        {"scenario": ["baseline", "storm"], "account": names, "leverage": [1.0, 2.0]},
+    )
+    head, *lines = find_worth(plan, cube, "f00d --store runs")
+    assert head == "Paths worth a look, in the baseline:"
+    sentences, commands = lines[::2], lines[1::2]
+    assert [line.split(":")[0].strip() for line in sentences if "worst" in line] == [
+        "directional",
+        "left-alone",
+        "basis",
+    ]
+    found = find_path(plan, "baseline", "directional", 1.0, "worst")
+    assert sentences[0] == f"  directional: {found.sentence}"
+    assert commands[0] == f"    seawall replay f00d --store runs --path {found.path} --account directional"
