@@ -131,17 +131,15 @@ def _tell_scenario(story: Story) -> Iterator[Event]:
             words = f"the scenario changes cash by {cents(change)}"
             yield Event(step, "start", "cash", words, money={"cash": change})
         behind = -1 if sees[step] == HALTED else step - int(sees[step])
-        if behind == before:
-            continue
-        if behind < 0:
+        if behind < 0 <= before:
             yield Event(step, "start", "halt", "trading is halted: nobody acts, nobody is liquidated")
-        elif behind > 0:
-            seen = str(story.times[sees[step] + 1]).replace("T", " ")[:16]
-            yield Event(step, "start", "oracle", f"the venue judges by prices of {seen}")
-        elif before < 0:
+        elif before < 0 <= behind:
             yield Event(step, "close", "halt", "the halt is over")
-        else:
-            yield Event(step, "close", "oracle", "the venue judges by prices of the moment again")
+        if behind > 0 >= before:
+            seen = str(story.times[sees[step] + 1]).replace("T", " ")[:16]
+            yield Event(step, "start", "oracle", f"the venue judges by earlier prices, now those of {seen}")
+        elif before > 0 >= behind:
+            yield Event(step, "close", "oracle", "the venue has the prices of the moment again")
         before = behind
 
 
@@ -198,21 +196,24 @@ def _tell_trade(
     subject = story.legs[which][0]
     verb = "buys" if quantity > 0 else "sells"
     traded = f"{verb} {size(abs(quantity))} {subject} at {price(at)}"
-    slipped = f", slippage {cents(slippage)}" if slippage >= SMALL else ""
     costs = {"slippage": slippage}
     if kind == FILLED:
         fee = paid - slippage
         waits = abs(story.orders[step, which])
         later = f"; {size(waits)} wait for the next close" if waits > 0 else ""
+        slipped = f", slippage {cents(slippage)}" if slippage >= SMALL else ""
         words = f"the desk {traded}{slipped}, fee {cents(fee)}{later}"
         return Event(step, when, "trade", words, subject, quantity, at, costs | {"fee": fee})
-    words = f"the venue {traded}{slipped}"
-    if paid >= SMALL:
-        words += f"; fee to the insurance fund {cents(paid)}"
-    elif paid <= -SMALL:
-        words += f"; the insurance fund pays {cents(-paid)}"
+    words = f"the venue {traded}" + tell_costs(slippage, max(paid, 0.0), max(-paid, 0.0))
     costs |= {"liquidation_fee": paid} if paid >= 0 else {"others": -paid}
     return Event(step, when, "liquidated", words, subject, quantity, at, costs)
+
+
+def tell_costs(slippage: float, fee: float, others: float) -> str:
+    """What a forced close has cost, as the end of its sentence; nothing of what is below half a cent."""
+    parts = ((", slippage", slippage), ("; fee to the insurance fund", fee))
+    text = "".join(f"{name} {cents(value)}" for name, value in parts if value >= SMALL)
+    return text + (f"; the insurance fund pays {cents(others)}" if others >= SMALL else "")
 
 
 def _slip(story: Story, taken: dict[tuple[int, int], float], step: int, which: int, notional: float) -> float:

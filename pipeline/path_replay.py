@@ -252,7 +252,10 @@ def choose_cell(plan: Plan, scenario: str, account: str, leverage: float, path: 
         fix = nearest(account, accounts)
         problems.append(Problem("--account", "an account of the plan", f"`{account}`", fix))
     elif not has_legs(plan, plan.accounts[accounts.index(account)]):
-        expected, fix = "an account with a position, or a coin as collateral", "nothing can happen to this one"
+        expected, fix = (
+            "an account with a position, or a coin as collateral",
+            "nothing can happen to this one",
+        )
         problems.append(Problem("--account", expected, f"`{account}`, which has neither", fix))
     if leverage not in leverages:
         fix = "use one of: " + ", ".join(f"{value:g}" for value in leverages)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -12,13 +14,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.path_events import Event
+from pipeline.path_events import Event, tell_costs
 from pipeline.path_replay import PathReplay
 from pipeline.units import format_duration
 from pipeline.wording import book, cents, duration, money, price, ratio, size
 
 WIDTH, GAP = 100, 2
 MOST_LEGS = 2  # whose mark and size have columns, where they find room
+MOST_PIECES = 3  # of what the venue closes in a step, told one by one
 LEAST_FOLDED = 3  # quiet steps
 HALF_A_CENT = 5e-3
 INDENT = 4  # of what happened, under its step
@@ -95,7 +98,8 @@ def _steps(replay: PathReplay, whole: bool) -> Iterator[RenderableType]:
             continue
         for row in numbers:
             yield Text(_line(rows[row], widths))
-            for event in happened.get(row - 1, []):
+            events = happened.get(row - 1, [])
+            for event in events if whole else gather_pieces(events):
                 yield Padding(_said(event), (0, 0, 0, INDENT), expand=False)
     yield Text()
 
@@ -153,6 +157,36 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _said(event: Event) -> Text:
     return Text(MOMENTS[event.when] + event.words, COLOURS.get(event.kind, "magenta"))
+
+
+def gather_pieces(events: Sequence[Event]) -> list[Event]:
+    """A step's events, those with which the venue closes a position piece by piece made one a position."""
+    pieces = [event for event in events if event.kind == "liquidated"]
+    if len(pieces) <= MOST_PIECES:
+        return list(events)
+    gathered: list[Event] = []
+    for event in events:
+        same = [piece for piece in pieces if (piece.when, piece.subject) == (event.when, event.subject)]
+        if event.kind != "liquidated":
+            gathered.append(event)
+        elif event is same[0]:
+            gathered.append(event if len(same) == 1 else _sum_pieces(same))
+    return gathered
+
+
+def _sum_pieces(pieces: Sequence[Event]) -> Event:
+    first, last = pieces[0], pieces[-1]
+    assert first.price is not None
+    assert last.price is not None
+    quantity = sum(piece.quantity or 0.0 for piece in pieces)
+    costs: Counter[str] = Counter()
+    for piece in pieces:
+        costs.update(piece.money)
+    verb = "buys" if quantity > 0 else "sells"
+    at = price(first.price) + ("" if first.price == last.price else f" to {price(last.price)}")
+    words = f"the venue {verb} {size(abs(quantity))} {first.subject} in {len(pieces)} pieces at {at}"
+    words += tell_costs(costs["slippage"], costs["liquidation_fee"], costs["others"])
+    return replace(first, words=words, quantity=quantity, price=None, money=dict(costs))
 
 
 def _quiet(replay: PathReplay, count: int) -> str:

@@ -178,9 +178,9 @@ def test_tell_events__views_that_are_late_cash_and_gas() -> None:
     assert words(by=about) == [
         "the scenario changes cash by −1,500.00",
         "gas for what the desk does: 3.50",
-        "the venue judges by prices of 2026-05-15 04:00",
-        "the venue judges by prices of 2026-05-15 04:00",
+        "the venue judges by earlier prices, now those of 2026-05-15 04:00",
         "trading is halted: nobody acts, nobody is liquidated",
+        "the venue has the prices of the moment again",
         "the halt is over",
     ]
 
