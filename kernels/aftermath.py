@@ -20,10 +20,10 @@ from kernels.estate import (
     Desks,
     Estate,
     Journal,
+    count_open,
     note,
     value_estate,
 )
-from kernels.forced import count_open
 from kernels.jit import hot
 from kernels.quanta import add_money
 from kernels.structs import (
@@ -49,13 +49,13 @@ def count_estate(
     """Count what has become of an estate by a horizon, at closing prices `estate.at`."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
-    shortfall, stands, still_open, told = estate.money[c, OTHERS], True, 0, False
+    shortfall, stands, still_open, told = max(estate.money[c, OTHERS], 0.0), True, 0, False
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
         if equity < -holdings.tie[pool, leverage]:
             shortfall -= equity
             stands = False
-        still_open += count_open(desks, estate, c, pool)
+        still_open += count_open(desks.holdings, estate, c, pool)
         told |= estate.told[c, pool - holdings.first[account]] != NEVER
     cell = tally.aftermath[:, scenario, account, leverage, horizon : horizon + 1]
     state, money = estate.state[c], estate.money[c]
@@ -134,6 +134,8 @@ def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate
         sent=np.zeros((slots, policies.most)),
         pool_of=pool_of,
         **{name: np.zeros(assets) for name in ("at", "seen", "low", "first", "middle", "risk", "way")},
+        total=np.zeros(lanes),
+        near=np.zeros(lanes),
         past=np.zeros((scenarios, desks.timeline.memory, assets, lanes)),
     )
 

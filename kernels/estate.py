@@ -35,7 +35,9 @@ IS_OPEN = 0  # 1 once it has a state of its own
 HAS_ACTED = 1  # 1 once a policy has acted
 WAS_FORCED = 2  # 1 once the venue has closed something
 WAS_BANKRUPT = 3
-STATES = 4
+IS_STILL = 4  # 1 where nothing is open, ordered or under way: only prices of coins move it
+DRAWS = 5  # positions that the venue has drawn in this step
+STATES = 6
 NEVER = -1  # of Estate.told and Estate.due
 
 # Instants of a step, in Journal: its start, POINTS within it, its close.
@@ -72,6 +74,7 @@ class Holdings(NamedTuple):
     width: int  # W
     closes: Integers  # (N,) 1 what a venue or a desk can close; 0 collateral in coins, and fillers
     market: Integers  # (N,) which market of Execution, 0 where it can't be traded
+    lead: Integers  # (N,) place of the account's first position in the same market, which share its book
     entry: Floats  # (N,)
     gross: Floats  # (P, L) notional at `as_of`
     equity: Floats  # (P,) at `as_of`, without haircuts
@@ -171,6 +174,7 @@ def nobody() -> Desks:
             width=0,
             closes=none,
             market=none,
+            lead=none,
             entry=nothing,
             gross=table,
             equity=nothing,
@@ -213,6 +217,8 @@ class Estate(NamedTuple):
     middle: Floats  # (A,) in the middle of the step
     risk: Floats  # (A,) money a pool makes by one asset's return
     way: Floats  # (A,) how prices go together with what the pool makes
+    total: Floats  # (LANES,) an account's equity
+    near: Floats  # (LANES,) how many of its pools are near a policy's level
     past: Floats  # (S, D, A, LANES) closes that the venue may still judge by
 
 
@@ -281,7 +287,7 @@ def require(holdings: Holdings, row: int, n: int, size: float, price: float) -> 
     return float(required)
 
 
-@hot
+@inlined
 def value_estate(
     holdings: Holdings, estate: Estate, c: int, pool: int, at: Floats
 ) -> tuple[float, float, float]:
@@ -302,7 +308,18 @@ def value_estate(
     return equity, maintenance, haircuts
 
 
-@hot
+@inlined
+def count_open(holdings: Holdings, estate: Estate, c: int, pool: int) -> int:
+    """How many positions of a pool are open that a venue can close."""
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - holdings.start[row]
+    found = 0
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        found += int(holdings.closes[n] and estate.size[c, place + n] != 0.0)
+    return found
+
+
+@inlined
 def is_liquidatable(holdings: Holdings, estate: Estate, c: int, pool: int, seen: Floats) -> bool:
     """Whether a pool meets the venue's liquidation condition at the prices that the venue has."""
     equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, seen)

@@ -8,9 +8,9 @@ from kernels.estate import (
     AT_END,
     AT_START,
     DELEVERAGED,
+    DRAWS,
     DYDX,
     FORCED,
-    FULL,
     FUND,
     LIQUIDATED,
     LIQUIDATION_FEES,
@@ -19,10 +19,12 @@ from kernels.estate import (
     PARTIAL,
     POINTS,
     SLIPPAGE,
+    WAS_BANKRUPT,
     WAS_FORCED,
     Desks,
     Estate,
     Journal,
+    count_open,
     is_liquidatable,
     note,
     require,
@@ -31,19 +33,7 @@ from kernels.estate import (
 from kernels.jit import hot, inlined
 from kernels.random import SLOT_PICK, draw_uniform
 from kernels.structs import Floats, Integers, Key
-from kernels.trading import SMALLEST, cost_of, find_book, take_until
-
-
-@hot
-def count_open(desks: Desks, estate: Estate, c: int, pool: int) -> int:
-    """How many positions of a pool are open that a venue can close."""
-    holdings = desks.holdings
-    row = holdings.row[pool, estate.owner[c, 1]]
-    place = holdings.place[pool] - holdings.start[row]
-    found = 0
-    for n in range(holdings.start[row], holdings.start[row + 1]):
-        found += int(holdings.closes[n] and estate.size[c, place + n] != 0.0)
-    return found
+from kernels.trading import SMALLEST, cost_of, find_depth_of, find_room, take_until
 
 
 @hot
@@ -62,8 +52,9 @@ def pick_open(desks: Desks, estate: Estate, c: int, pool: int, which: int) -> in
 
 
 @hot
-def pick_worst(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> int:
-    """The open position of a pool that stands at the largest loss since its entry, in money."""
+def pick_worst(desks: Desks, scenario: int, step: int, regime: int, estate: Estate, c: int, pool: int) -> int:
+    """The open position of a pool that stands at the largest loss since its entry, in money, at the prices
+    that the venue has, among those whose market takes anything; -1 without any."""
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
     place = holdings.place[pool] - holdings.start[row]
@@ -71,25 +62,25 @@ def pick_worst(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> i
     for n in range(holdings.start[row], holdings.start[row + 1]):
         size = estate.size[c, place + n]
         if holdings.closes[n] and size != 0.0:
-            loss = size * (holdings.entry[n] - at[holdings.asset[n]])
-            if loss > worst:
+            loss = size * (holdings.entry[n] - estate.seen[holdings.asset[n]])
+            depth = find_depth_of(desks, scenario, step, regime, n)
+            if loss > worst and find_room(depth, np.inf, estate.traded[c, holdings.lead[n]]) > 0.0:
                 worst, found = loss, n
     return int(found)
 
 
 @hot
-def find_culprit(desks: Desks, estate: Estate, c: int, at: Floats) -> int:
-    """The position, by its place, whose price has cost its account most since `as_of`; -1 without any."""
+def find_culprit(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) -> int:
+    """The open position of a pool, by its place, whose price has cost it most since `as_of`."""
     holdings = desks.holdings
-    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - holdings.start[row]
     worst, found = -np.inf, -1
-    for pool in range(holdings.first[account], holdings.first[account + 1]):
-        row = holdings.row[pool, leverage]
-        for n in range(holdings.start[row], holdings.start[row + 1]):
-            asset = holdings.asset[n]
-            loss = holdings.size[n] * (holdings.spot[asset] - at[asset])
-            if holdings.closes[n] and loss > worst:
-                worst, found = loss, holdings.place[pool] + n - holdings.start[row]
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        asset = holdings.asset[n]
+        loss = holdings.size[n] * (holdings.spot[asset] - at[asset])
+        if holdings.closes[n] and estate.size[c, place + n] != 0.0 and loss > worst:
+            worst, found = loss, place + n
     return int(found)
 
 
@@ -147,13 +138,13 @@ def liquidate_dydx(
     bankruptcy = oracle - equity * (own / maintenance) / size
     shortage = min(max(rules.adjustment[account] * (1.0 - equity / maintenance), 0.0), 1.0)
     worst = oracle * (1.0 - side * shortage * rules.spread[account] * own / notional)
-    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
+    depth, place = find_depth_of(desks, scenario, when[0], regime, n), holdings.lead[n]
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
     taken = estate.traded[c, place]
-    until = min(take_until(side * (mark - worst) / mark, depth, impact, power), depth)
-    taking = min(wanted * mark, max(until - taken, 0.0))
-    if taking > SMALLEST:
+    until = take_until(side * (mark - worst) / mark, depth, impact, power)
+    taking = min(wanted * mark, find_room(depth, until, taken))
+    if taking > 0.0:
         quantity = side * (wanted if taking == wanted * mark else taking / mark)
         slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
         proceeds = quantity * mark - slippage
@@ -168,10 +159,12 @@ def liquidate_dydx(
                 estate.money[c, LIQUIDATION_FEES] += paid
             else:
                 estate.money[c, OTHERS] -= paid
+                estate.state[c, WAS_BANKRUPT] |= int(paid < 0.0)
             note(journal, when, LIQUIDATED, i, -quantity, mark, paid)
             return True
-    if equity < 0.0:
+    if equity < -holdings.tie[pool, leverage]:
         cash = size * bankruptcy
+        estate.state[c, WAS_BANKRUPT] = 1
         estate.money[c, OTHERS] += cash - size * mark
         close_part(desks, estate, c, pool, i, size, mark, cash)
         note(journal, when, DELEVERAGED, i, -size, bankruptcy, cash - size * mark)
@@ -198,13 +191,13 @@ def liquidate_whole(
     row = holdings.row[pool, leverage]
     i = holdings.place[pool] + n - holdings.start[row]
     size, mark = estate.size[c, i], at[holdings.asset[n]]
-    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
+    depth, place = find_depth_of(desks, scenario, when[0], regime, n), holdings.lead[n]
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
     taken = estate.traded[c, place]
     wanted = abs(size) * mark
-    taking = min(wanted, max(depth - taken, 0.0))
-    if taking <= SMALLEST:
+    taking = min(wanted, find_room(depth, np.inf, taken))
+    if taking <= 0.0:
         return False
     quantity = size if taking == wanted else size * (taking / wanted)
     slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
@@ -220,23 +213,19 @@ def liquidate_whole(
 
 @hot
 def settle_by_fund(
-    desks: Desks,
-    scenario: int,
-    when: tuple[int, int],
-    estate: Estate,
-    c: int,
-    pool: int,
-    at: Floats,
-    journal: Journal,
+    desks: Desks, when: tuple[int, int], estate: Estate, c: int, pool: int, journal: Journal
 ) -> None:
     """Where nothing is left open and equity is negative, the fund pays what it has."""
     holdings = desks.holdings
-    equity, _, _ = value_estate(holdings, estate, c, pool, at)
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
     pays = min(-equity, estate.money[c, FUND])
-    if pays > 0.0 and count_open(desks, estate, c, pool) == 0:
-        estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += pays
+    bankrupt = equity < -holdings.tie[pool, leverage]
+    if bankrupt and pays > 0.0 and count_open(holdings, estate, c, pool) == 0:
+        estate.cash[c, pool - holdings.first[account]] += pays
         estate.money[c, FUND] -= pays
         estate.money[c, OTHERS] += pays
+        estate.state[c, WAS_BANKRUPT] = 1
         note(journal, when, PAID_BY_FUND, pool, 0.0, 0.0, pays)
 
 
@@ -265,29 +254,34 @@ def look(
     looks = desks.rules.looks[account]
     if AT_START < when[1] < AT_END:
         looks = max(looks // POINTS, 1)
-    for number in range(looks):
-        held = count_open(desks, estate, c, pool)
-        if held == 0 or not (sure or is_liquidatable(desks.holdings, estate, c, pool, estate.seen)):
+    closed = False
+    for _ in range(looks):
+        held = count_open(holdings, estate, c, pool)
+        if held == 0 or not (sure or is_liquidatable(holdings, estate, c, pool, estate.seen)):
             break
         sure = False
         first = estate.state[c, WAS_FORCED] == 0
-        culprit = find_culprit(desks, estate, c, at) if first else -1
+        culprit = find_culprit(desks, estate, c, pool, at) if first else -1
+        filled = False
         if family == DYDX:
-            which = int(draw_uniform(key, SLOT_PICK + number) * held)
+            which = int(draw_uniform(key, SLOT_PICK + estate.state[c, DRAWS]) * held)
+            estate.state[c, DRAWS] += 1
             n = pick_open(desks, estate, c, pool, which)
             filled = liquidate_dydx(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         elif family == PARTIAL:
-            n = pick_worst(desks, estate, c, pool, at)
-            filled = liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
+            n = pick_worst(desks, scenario, when[0], regime, estate, c, pool)
+            if n >= 0:
+                filled = liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         else:
-            filled = False
             row = holdings.row[pool, estate.owner[c, 1]]
+            place = holdings.place[pool] - holdings.start[row]
             for n in range(holdings.start[row], holdings.start[row + 1]):
-                if holdings.closes[n]:
+                if holdings.closes[n] and estate.size[c, place + n] != 0.0:
                     filled |= liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
-        if filled and culprit >= 0:
-            breach[culprit] += 1
-        if not filled or family == FULL:
+        if not filled:
             break
-    if family != DYDX and estate.state[c, WAS_FORCED]:
-        settle_by_fund(desks, scenario, when, estate, c, pool, at, journal)
+        closed = True
+        if culprit >= 0:
+            breach[culprit] += 1
+    if closed and family != DYDX:
+        settle_by_fund(desks, when, estate, c, pool, journal)

@@ -25,42 +25,33 @@ from kernels.estate import (
     note,
     value_estate,
 )
-from kernels.jit import hot
+from kernels.jit import hot, inlined
 from kernels.random import SLOT_ATTENDANCE, draw_uniform
 from kernels.structs import Floats, Key
 from kernels.trading import fill_orders, order_close
 
 
-@hot
-def find_ratio(desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, int]:
-    """The lowest margin ratio of an account's pools, and which pool's it is; infinite without maintenance."""
-    holdings = desks.holdings
-    account = estate.owner[c, 0]
-    lowest, where = np.inf, holdings.first[account]
-    for pool in range(holdings.first[account], holdings.first[account + 1]):
-        equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, at)
-        if maintenance > 0.0 and (equity - haircuts) / maintenance < lowest:
-            lowest, where = (equity - haircuts) / maintenance, pool
-    return lowest, int(where)
-
-
-@hot
-def hold_all(desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, float]:
-    """Equity of all pools, and the notional of what can be closed, at prices (A,)."""
+@inlined
+def survey(desks: Desks, estate: Estate, c: int, at: Floats) -> tuple[float, int, float, float]:
+    """An account at prices (A,): the lowest margin ratio of its pools (infinite without maintenance), which
+    pool's that is, equity of all pools, and the notional of what can be closed."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
-    equity, gross = 0.0, 0.0
+    lowest, where, total, gross = np.inf, holdings.first[account], 0.0, 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        equity += value_estate(holdings, estate, c, pool, at)[0]
+        equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, at)
+        total += equity
+        if maintenance > 0.0 and (equity - haircuts) / maintenance < lowest:
+            lowest, where = (equity - haircuts) / maintenance, pool
         row = holdings.row[pool, leverage]
         for n in range(holdings.start[row], holdings.start[row + 1]):
             if holdings.closes[n]:
                 i = holdings.place[pool] + n - holdings.start[row]
                 gross += abs(estate.size[c, i]) * at[holdings.asset[n]]
-    return equity, gross
+    return lowest, int(where), total, gross
 
 
-@hot
+@inlined
 def is_stopped(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
     """Whether the mark of an open position that a stop is about is at its price, or worse for it."""
     holdings, policies = desks.holdings, desks.policies
@@ -76,7 +67,7 @@ def is_stopped(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool
     return False
 
 
-@hot
+@inlined
 def add_losses(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> float:
     """What the positions that a policy is about have lost since `as_of`."""
     holdings, policies = desks.holdings, desks.policies
@@ -91,25 +82,25 @@ def add_losses(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> floa
     return loss
 
 
-@hot
-def triggers(desks: Desks, estate: Estate, c: int, q: int, at: Floats) -> bool:
-    """Whether what a policy waits for is there, at prices (A,)."""
+@inlined
+def triggers(
+    desks: Desks, estate: Estate, c: int, q: int, ratio: float, equity: float, gross: float, at: Floats
+) -> bool:
+    """Whether what a policy waits for is there, at prices (A,); ratio, equity, gross as `survey` has them."""
     policies = desks.policies
     account = estate.owner[c, 0]
     kind, below = policies.kind[q], policies.below[q]
     if kind in (TOP_UP, CLOSE):
-        return bool(find_ratio(desks, estate, c, at)[0] < below)
+        return bool(ratio < below)
     if kind == STOP_PRICE:
         return is_stopped(desks, estate, c, q, at)
     if kind == STRATEGY_CAP:
         return bool(add_losses(desks, estate, c, q, at) > below)
-    equity, gross = hold_all(desks, estate, c, at)
     if kind == STOP_DRAWDOWN:
-        return (
-            gross > 0.0 and equity - estate.money[c, PUT_IN] <= (1.0 - below) * desks.holdings.equity[account]
-        )
+        began = desks.holdings.equity[account]
+        return bool(began > 0.0 and equity <= (1.0 - below) * began)
     outside = gross > below * equity or gross < policies.low[q] * equity
-    return kind == REBALANCE and equity > 0.0 and gross > 0.0 and outside
+    return bool(kind == REBALANCE and equity > 0.0 and gross > 0.0 and outside)
 
 
 @hot
@@ -129,31 +120,48 @@ def act(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     k = q - policies.first[account]
     if policies.kind[q] == TOP_UP:
-        pool = find_ratio(desks, estate, c, at)[1]
+        pool = survey(desks, estate, c, at)[1]
         estate.cash[c, pool - holdings.first[account]] += estate.sent[c, k]
         estate.money[c, PUT_IN] += estate.sent[c, k]
         estate.touched[c, pool - holdings.first[account]] = 1
         note(journal, when, TOPPED_UP, q, 0.0, 0.0, estate.sent[c, k])
         estate.sent[c, k] = 0.0
+        pay_gas(desks, scenario, when, estate, c)
         return
-    note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
     factor = 0.0
     if policies.kind[q] == REBALANCE:
-        equity, gross = hold_all(desks, estate, c, at)
-        factor = policies.amount[q] * max(equity, 0.0) / gross - 1.0 if gross > 0.0 else 0.0
+        _, _, equity, gross = survey(desks, estate, c, at)
+        if equity <= 0.0 or gross == 0.0:
+            return
+        factor = policies.amount[q] * equity / gross - 1.0
+    about = False
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
         for n in range(holdings.start[row], holdings.start[row + 1]):
             i = holdings.place[pool] + n - holdings.start[row]
-            if holdings.closes[n] and policies.touches[q, i]:
+            if holdings.closes[n] and policies.touches[q, i] and estate.size[c, i] != 0.0:
+                about = True
                 if policies.kind[q] == REBALANCE:
                     estate.order[c, i] = factor * estate.size[c, i]
                 else:
                     order_close(estate, c, i, policies.amount[q])
-    fill_orders(desks, scenario, when, regime, estate, c, at, journal)
+    if about:
+        note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
+        pay_gas(desks, scenario, when, estate, c)
+        fill_orders(desks, scenario, when, regime, estate, c, at, journal)
 
 
-@hot
+@inlined
+def pay_gas(desks: Desks, scenario: int, when: tuple[int, int], estate: Estate, c: int) -> None:
+    """What an action costs its account, from its first pool."""
+    cost = desks.rules.gas_cost[estate.owner[c, 0]] * desks.timeline.gas[scenario, when[0]]
+    estate.cash[c, 0] -= cost
+    estate.money[c, GAS] += cost
+    estate.touched[c, 0] |= int(cost > 0.0)
+    estate.state[c, HAS_ACTED] = 1
+
+
+@inlined
 def run_policies(
     desks: Desks,
     scenario: int,
@@ -173,15 +181,22 @@ def run_policies(
         if policies.kind[q] == TOP_UP and NEVER < estate.due[c, q - first] <= step:
             estate.due[c, q - first] = NEVER
             act(desks, scenario, when, regime, estate, c, q, at, journal)
-    fill_orders(desks, scenario, when, regime, estate, c, at, journal)
+    ordered = False
+    for i in range(desks.holdings.width):
+        ordered |= estate.order[c, i] != 0.0
+    if ordered:
+        fill_orders(desks, scenario, when, regime, estate, c, at, journal)
+    ratio, _, equity, gross = survey(desks, estate, c, at)
     for q in range(first, last):
         k = q - first
         waits = estate.due[c, k] == NEVER and not estate.done[c, k]
-        if waits and triggers(desks, estate, c, q, at):
+        if waits and triggers(desks, estate, c, q, ratio, equity, gross, at):
             decide(desks, scenario, key, when, estate, c, q, journal)
+            ratio, _, equity, gross = survey(desks, estate, c, at)
         if NEVER < estate.due[c, k] <= step:
             estate.due[c, k] = NEVER
             act(desks, scenario, when, regime, estate, c, q, at, journal)
+            ratio, _, equity, gross = survey(desks, estate, c, at)
 
 
 @hot
@@ -213,9 +228,3 @@ def decide(
     elif policies.kind[q] != REBALANCE:
         estate.done[c, k] = 1
     estate.due[c, k] = step + policies.delay[q] + timeline.gas_delay[scenario, step]
-    cost = desks.rules.gas_cost[account] * timeline.gas[scenario, step]
-    if cost > 0.0:
-        estate.cash[c, 0] -= cost
-        estate.money[c, GAS] += cost
-        estate.touched[c, 0] = 1
-    estate.state[c, HAS_ACTED] = 1

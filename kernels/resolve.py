@@ -13,23 +13,27 @@ from kernels.aftermath import count_estate, write_row
 from kernels.estate import (
     AT_END,
     AT_START,
+    DRAWS,
     FUNDING_PAID,
     HALTED,
     IS_OPEN,
-    OTHERS,
+    IS_STILL,
+    NEVER,
     WAS_BANKRUPT,
     WENT_BANKRUPT,
     Desks,
     Estate,
     Journal,
     claim,
+    count_open,
+    is_liquidatable,
     is_read_about,
     note,
     open_estate,
     value_estate,
 )
 from kernels.forced import look
-from kernels.jit import hot
+from kernels.jit import hot, inlined
 from kernels.policies import run_policies
 from kernels.structs import (
     LANES,
@@ -43,7 +47,8 @@ from kernels.structs import (
     Step,
     Tally,
 )
-from kernels.within import look_within
+from kernels.wake import is_followed, wake
+from kernels.within import look_within, may_fall
 
 
 @hot
@@ -52,10 +57,9 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
     estate.used[0] = 0
     estate.many[:] = 0
     estate.slot[:] = -1
-    policies = desks.policies
     for s in range(scenarios):
         for account in range(estate.slot.shape[1]):
-            if policies.first[account] < policies.first[account + 1]:
+            if is_followed(desks, account):
                 for leverage in range(estate.slot.shape[2]):
                     for v in range(paths):
                         claim(estate, s, account, leverage, v)
@@ -63,7 +67,7 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
         claim(estate, journal.of[0], journal.of[1], journal.of[2], journal.of[3])
 
 
-@hot
+@inlined
 def pay_funding(
     market: Market,
     desks: Desks,
@@ -88,6 +92,33 @@ def pay_funding(
                 estate.cash[c, pool - holdings.first[account]] -= paid
                 estate.gain[c, i] -= paid
                 estate.money[c, FUNDING_PAID] += paid
+
+
+@inlined
+def look_at_all(
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    journal: Journal,
+    breach: Integers,
+) -> None:
+    """Let the venue look at every pool, at prices `estate.at`, by those that it has, `estate.seen`."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        if is_liquidatable(holdings, estate, c, pool, estate.seen):
+            look(desks, scenario, key, when, regime, estate, c, pool, estate.at, False, journal, breach)
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
+            equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
+            if equity < -holdings.tie[pool, leverage]:
+                estate.state[c, WAS_BANKRUPT] = 1
+                note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)
 
 
 @hot
@@ -127,46 +158,38 @@ def move_estate(
             estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
+    estate.state[c, DRAWS] = 0
     jumped = change >= 0 or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
-    if throughout and jumped and (clock.bridge or step == 0):
+    if throughout and (step == 0 or (jumped and clock.bridge)):
         for a in range(price.shape[0]):
             estate.at[a] = now.before[a, lane]
             estate.seen[a] = estate.at[a]
-        for pool in range(first, last):
-            when = (step, AT_START)
-            look(
-                desks,
-                scenario,
-                key,
-                when,
-                regime,
-                estate,
-                c,
-                pool,
-                estate.at,
-                False,
-                journal,
-                breach,
-            )
+        look_at_all(desks, scenario, key, (step, AT_START), regime, estate, c, journal, breach)
     if throughout and clock.bridge:
         parameters = market.parameters[scenario, step]
         for pool in range(first, last):
-            look_within(
-                market,
-                desks,
-                scenario,
-                key,
-                parameters,
-                regime,
-                now,
-                price,
-                lane,
-                estate,
-                c,
-                pool,
-                journal,
-                breach,
-            )
+            k = pool - first
+            if estate.touched[c, k] == 0:
+                falls = estate.told[c, k] == step
+            else:
+                falls = may_fall(market, desks, now, price, lane, estate, c, pool)
+            if falls and count_open(holdings, estate, c, pool) > 0:
+                look_within(
+                    market,
+                    desks,
+                    scenario,
+                    key,
+                    parameters,
+                    regime,
+                    now,
+                    price,
+                    lane,
+                    estate,
+                    c,
+                    pool,
+                    journal,
+                    breach,
+                )
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
     pay_funding(market, desks, step, now, lane, estate, c, 1.0)
@@ -180,28 +203,13 @@ def move_estate(
                 estate.seen[a] = market.spot[a]
             else:
                 estate.seen[a] = estate.past[scenario, sees % timeline.memory, a, lane]
-        for pool in range(first, last):
-            look(
-                desks,
-                scenario,
-                key,
-                when,
-                regime,
-                estate,
-                c,
-                pool,
-                estate.at,
-                False,
-                journal,
-                breach,
-            )
-    bankrupt = estate.money[c, OTHERS] > 0.0
+        look_at_all(desks, scenario, key, when, regime, estate, c, journal, breach)
+    is_still = 1
+    for k in range(desks.policies.first[account + 1] - desks.policies.first[account]):
+        is_still &= int(estate.due[c, k] == NEVER)
     for pool in range(first, last):
-        equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
-        bankrupt |= equity < -holdings.tie[pool, leverage]
-    if bankrupt and estate.state[c, WAS_BANKRUPT] == 0:
-        estate.state[c, WAS_BANKRUPT] = 1
-        note(journal, (step, AT_END), WENT_BANKRUPT, 0, 0.0, 0.0, 0.0)
+        is_still &= int(count_open(holdings, estate, c, pool) == 0)
+    estate.state[c, IS_STILL] = is_still
 
 
 @hot
@@ -217,6 +225,7 @@ def move_estates(
     standing: Standing,
     estate: Estate,
     journal: Journal,
+    paths: int,
     tally: Tally,
 ) -> None:
     """Move all estates of a scenario by one step; count them at a horizon. key: of the tile's first path."""
@@ -230,28 +239,35 @@ def move_estates(
         c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
         estate.told[c, estate.pool_of[row]] = step
     standing.fresh[scenario] = 0
+    wake(desks, scenario, paths, price, standing, estate)
+    cash_changes = desks.holdings.cash[scenario, step] >= 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
         own = Key(key.seed, key.path + np.uint64(lane), key.step)
         breach = tally.breach[scenario, account, leverage]
         journal.open[0] = int(is_read_about(journal, estate, c, scenario))
-        move_estate(
-            market,
-            clock,
-            desks,
-            scenario,
-            own,
-            regime[lane],
-            now,
-            price,
-            lane,
-            standing,
-            estate,
-            c,
-            journal,
-            breach,
-        )
+        still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL] and not cash_changes
+        if still:
+            for a in range(price.shape[0]):
+                estate.at[a] = price[a, lane]
+        else:
+            move_estate(
+                market,
+                clock,
+                desks,
+                scenario,
+                own,
+                regime[lane],
+                now,
+                price,
+                lane,
+                standing,
+                estate,
+                c,
+                journal,
+                breach,
+            )
         if journal.open[0]:
             write_row(desks, step, regime[lane], estate, c, journal)
         if clock.ends[step]:

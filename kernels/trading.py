@@ -10,34 +10,25 @@ from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
 from kernels.jit import hot, inlined
 from kernels.structs import Floats
 
-SMALLEST = 1e-9  # quote currency: less is not an order
+SMALLEST = 1e-9  # quote currency: a position of less is closed
+DUST = 1e-9  # of a market's depth: as much room is none
 
 
 @inlined
-def find_book(
-    desks: Desks,
-    scenario: int,
-    step: int,
-    regime: int,
-    estate: Estate,
-    c: int,
-    row: int,
-    i: int,
-    n: int,
-) -> tuple[float, int]:
-    """How much notional a position's market takes in this step, and the place where what it took is kept.
+def find_depth_of(desks: Desks, scenario: int, step: int, regime: int, n: int) -> float:
+    """How much notional a position's market takes in a step."""
+    execution, market = desks.execution, desks.holdings.market[n]
+    usual = execution.depth[market] * execution.regime_depth[regime, market]
+    return float(usual * execution.depth_factor[scenario, step, market])
 
-    Positions of one market, as in hedge mode, share its book: the place is that of the first of them.
-    """
-    execution, holdings = desks.execution, desks.holdings
-    market = holdings.market[n]
-    depth = execution.depth[market] * execution.regime_depth[regime, market]
-    depth *= execution.depth_factor[scenario, step, market]
-    place = i
-    for m in range(holdings.start[row], n):
-        if holdings.closes[m] and holdings.market[m] == market:
-            place = min(place, i - (n - m))
-    return float(depth), place
+
+@inlined
+def find_room(depth: float, until: float, taken: float) -> float:
+    """The notional that a book still takes until so much has been taken in all; what is dust is nothing."""
+    if not depth < np.inf:
+        return until
+    room = min(until, depth) - taken
+    return room if room > DUST * depth else 0.0
 
 
 @inlined
@@ -81,11 +72,12 @@ def fill_order(
     quantity = estate.order[c, i]
     if quantity == 0.0:
         return
-    depth, place = find_book(desks, scenario, when[0], regime, estate, c, row, i, n)
+    depth = find_depth_of(desks, scenario, when[0], regime, n)
+    place = holdings.lead[n]
     taken = estate.traded[c, place]
     wanted = abs(quantity) * price
-    notional = min(wanted, max(depth - taken, 0.0))
-    if notional <= SMALLEST:
+    notional = min(wanted, find_room(depth, np.inf, taken))
+    if notional <= 0.0:
         return
     filled = quantity if notional == wanted else quantity * (notional / wanted)
     market = holdings.market[n]

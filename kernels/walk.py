@@ -306,6 +306,7 @@ def walk_paths(
                         standing,
                         estate,
                         journal,
+                        lanes,
                         tally,
                     )
         count_joint(lanes, standing, tally)

@@ -6,11 +6,12 @@ import math
 
 from kernels.estate import POINTS, Desks, Estate, Journal, value_estate
 from kernels.extremes import find_depth
-from kernels.forced import count_open, look
+from kernels.forced import look
 from kernels.jit import hot, inlined
 from kernels.kinks import turn_at
 from kernels.structs import LIQUIDATION, WAYS, Floats, Integers, Key, Market, Step
 
+FARTHEST = 8.0
 LEAST_PRICE = 0.01  # of the step's middle: a straight line may not go below
 
 
@@ -122,6 +123,39 @@ def find_wick(
     return lowest
 
 
+@inlined
+def may_fall(
+    market: Market,
+    desks: Desks,
+    now: Step,
+    price: Floats,
+    lane: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+) -> bool:
+    """Whether a pool may get to its requirement within a step at all: sure of none farther than FARTHEST
+    standard deviations, as if nothing were diversified."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    place = holdings.place[pool] - holdings.start[row]
+    for a in range(price.shape[0]):
+        estate.at[a] = now.before[a, lane]
+    begins = margin_at(desks, estate, c, pool, estate.at)
+    for a in range(price.shape[0]):
+        estate.at[a] = price[a, lane]
+    ends = margin_at(desks, estate, c, pool, estate.at)
+    spread, wick = 0.0, 0.0
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        a = holdings.asset[n]
+        highest = max(now.before[a, lane], price[a, lane], market.spot[a] if market.additive else 0.0)
+        notional = 2.0 * abs(estate.size[c, place + n]) * highest  # requirements move with prices as well
+        spread += notional * now.spread[a, lane]
+        for way in range(WAYS):
+            wick += notional * abs(now.wick[way, a, lane])
+    return min(begins, ends) - wick < FARTHEST * spread
+
+
 @hot
 def look_within(
     market: Market,
@@ -140,14 +174,8 @@ def look_within(
     breach: Integers,
 ) -> None:
     """The venue looks at a pool between the ends of a step: from its first hit, by its low, to the close."""
-    account = estate.owner[c, 0]
-    k = pool - desks.holdings.first[account]
-    if count_open(desks, estate, c, pool) == 0:
-        return
     step = int(key.step)
-    untouched = estate.touched[c, k] == 0
-    if untouched and estate.told[c, k] != step:
-        return
+    untouched = estate.touched[c, pool - desks.holdings.first[estate.owner[c, 0]]] == 0
     lowest = find_low(market, desks, parameters, regime, now, price, lane, estate, c, pool)
     if not untouched and lowest >= -desks.holdings.tie[pool, estate.owner[c, 1]]:
         return

@@ -40,6 +40,8 @@ NUMERIC_SOURCES = (
     "engine.py",
     "lower_book.py",
     "lower_desks.py",
+    "lower_policies.py",
+    "holders.py",
     "lower_market.py",
     "lower_parameters.py",
     "lower_state.py",

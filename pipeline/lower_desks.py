@@ -2,79 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import accumulate
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
 from kernels.estate import (
-    CLOSE,
     DYDX,
     FULL,
     HALTED,
     PARTIAL,
-    REBALANCE,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
     Desks,
     Execution,
     Holdings,
-    Policies,
     Rules,
     Timeline,
     nobody,
 )
 from kernels.structs import LIQUIDATION, Book, Floats, Integers, Market, checked, checked_index
 from pipeline.effects import Depth, Effect, Gas, Halt, Oracle
-from pipeline.lower_book import TIE, find_quanta, pools_that_matter
+from pipeline.holders import Holder, find_holder
+from pipeline.lower_book import TIE, find_quanta
 from pipeline.lower_market import count_steps
+from pipeline.lower_policies import count_whole_steps, lower_policies
 from pipeline.lower_timeline import find_overlay, find_window
-from pipeline.plan import Account, Plan, Position, Venue
-from pipeline.policies import Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
-from pipeline.pools import Pool
+from pipeline.plan import Plan, Venue
 from pipeline.venue_faults import POWERS
 from pipeline.venues import TieredLiquidation
-
-MOST_LOOKS = 3600  # of a venue in one instant, whatever the step
-ALL = 1.0  # the share that a stop closes
-
-
-class Place(NamedTuple):
-    """A position that can be closed: its number among the account's legs, and itself."""
-
-    number: int
-    position: Position
-
-
-class Holder(NamedTuple):
-    """An account of the slab: its pools' rows of Book (Y, L), where each pool's legs begin, how many legs all
-    have, and what of them can be closed."""
-
-    account: Account
-    venue: Venue
-    rows: list[list[int]]
-    places: list[int]
-    width: int
-    closable: list[Place]
-
-
-class Action(NamedTuple):
-    """A row of `kernels.estate.Policies`, but for its account."""
-
-    kind: int
-    number: int
-    below: float
-    low: float
-    amount: float
-    reserve: float
-    delay: int
-    probability: float
-    touches: list[int]
 
 
 def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> Desks:
@@ -85,7 +41,7 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
     if not plan.simulation.resolve:
         return nobody()
     accounts = [plan.accounts[i] for i in slab]
-    holders = [_holder(plan, book, p, account) for p, account in enumerate(accounts)]
+    holders = [find_holder(plan, book, p, account) for p, account in enumerate(accounts)]
     venues = [holder.venue for holder in holders]
     markets = _markets_of(holders)
     holdings = _lower_holdings(plan, market, book, holders, markets)
@@ -95,28 +51,8 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
         execution=_lower_execution(plan, holders, markets),
         timeline=_lower_timeline(plan),
         rules=_lower_rules(venues, plan.simulation.step, quanta),
-        policies=_lower_policies(plan, holders),
+        policies=lower_policies(plan, holders),
     )
-
-
-def _holder(plan: Plan, book: Book, number: int, account: Account) -> Holder:
-    """An account beside its rows of a book: a pool has one for all leverages, or one for each."""
-    leverages = len(plan.simulation.leverage)
-    rows: list[list[int]] = []
-    for r in np.flatnonzero(book.account == number).tolist():
-        if book.alone[r] < 0:
-            rows.append([r] * leverages)
-        elif book.alone[r] == 0:
-            rows.append(list(range(r, r + leverages)))
-    legs = [int(book.start[row[0] + 1] - book.start[row[0]]) for row in rows]
-    *places, width = accumulate(legs, initial=0)
-    pools: list[Pool] = list(pools_that_matter(plan, account).values())
-    closable = [
-        Place(place + i, holding.position)
-        for place, pool in zip(places, pools, strict=True)
-        for i, holding in enumerate(h for h in pool.holdings if h.size != 0)
-    ]
-    return Holder(account, plan.venue_of(account), rows, places, width, closable)
 
 
 def _markets_of(holders: list[Holder]) -> dict[tuple[str | None, str], int]:
@@ -135,13 +71,15 @@ def _lower_holdings(
     rows = np.array([row for h in holders for row in h.rows], np.int64).reshape(-1, len(book.multiple))
     count, pools = len(book.asset), len(rows)
     closes, traded = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    entry = np.zeros(count)
+    lead, entry = np.zeros(count, np.int64), np.zeros(count)
     for holder in holders:
+        leads: dict[str, int] = {}
         for number, position in holder.closable:
             y = max(i for i, place in enumerate(holder.places) if place <= number)
             legs = [book.start[row] + number - holder.places[y] for row in set(holder.rows[y])]
             closes[legs] = 1
             traded[legs] = markets[holder.account.venue, position.market]
+            lead[legs] = leads.setdefault(position.market, number)
             entry[legs] = position.entry
     notional = np.abs(book.size) * market.spot[book.asset]
     multiple = np.where(book.alone[rows] < 0, book.multiple, 1.0)  # rows of one leverage have its sizes
@@ -177,6 +115,7 @@ def _lower_holdings(
         width=max(h.width for h in holders),
         closes=closes,
         market=checked_index(traded, (count,), 0, max(len(markets), 1), "market"),
+        lead=lead,
         entry=checked(entry, np.float64, (count,), "entry"),
         gross=checked(gross, np.float64, gross.shape, "gross"),
         equity=checked(equity, np.float64, equity.shape, "equity"),
@@ -266,13 +205,8 @@ def find_gas(effects: Sequence[Effect], step: timedelta, steps: int) -> tuple[Fl
     return factor, delay
 
 
-def count_whole_steps(delay: timedelta, step: timedelta) -> int:
-    """A delay in steps, rounded up."""
-    return -(-delay // step)
-
-
 def _lower_rules(venues: list[Venue], step: timedelta, quanta: Floats) -> Rules:
-    looks = int(min(max(step.total_seconds(), 1), MOST_LOOKS))
+    looks = max(1, int(step.total_seconds()))
     rows = [_rules_of(venue) for venue in venues]
     families = [family for family, _ in rows]
     figures = np.array([row for _, row in rows], np.float64).reshape(len(rows), -1)
@@ -316,81 +250,3 @@ def _rules_of(venue: Venue) -> tuple[int, tuple[float, ...]]:
     assert isinstance(found, TieredLiquidation)
     family = FULL if found.style == "full" else PARTIAL
     return family, (found.fee, 1.0, 0.0, 0.0, 1.0, inf, inf, fund, venue.gas_cost)
-
-
-def _lower_policies(plan: Plan, holders: list[Holder]) -> Policies:
-    desks = [list(_actions_of(plan, holder)) for holder in holders]
-    rows = [action for desk in desks for action in desk]
-    count, width = len(rows), max(h.width for h in holders)
-    touches = np.zeros((count, width), np.int64)
-    for q, action in enumerate(rows):
-        touches[q, action.touches] = 1
-    return Policies(
-        first=checked(list(accumulate(map(len, desks), initial=0)), np.int64, (len(holders) + 1,), "first"),
-        kind=checked_index([a.kind for a in rows], (count,), TOP_UP, REBALANCE + 1, "kind"),
-        number=checked([a.number for a in rows], np.int64, (count,), "number"),
-        below=checked([a.below for a in rows], np.float64, (count,), "below"),
-        low=checked([a.low for a in rows], np.float64, (count,), "low"),
-        amount=checked([a.amount for a in rows], np.float64, (count,), "amount"),
-        reserve=checked([a.reserve for a in rows], np.float64, (count,), "reserve"),
-        delay=checked([a.delay for a in rows], np.int64, (count,), "delay"),
-        probability=checked([a.probability for a in rows], np.float64, (count,), "probability"),
-        touches=touches,
-        most=max(map(len, desks)),
-    )
-
-
-def _actions_of(plan: Plan, holder: Holder) -> Iterator[Action]:
-    """The rows of an account's policies, in their order."""
-    for number, policy in enumerate(holder.account.policies):
-        blank = Action(
-            kind=CLOSE,
-            number=number,
-            below=0.0,
-            low=0.0,
-            amount=ALL,
-            reserve=0.0,
-            delay=count_whole_steps(policy.delay, plan.simulation.step),
-            probability=policy.probability,
-            touches=_touched(plan, holder, policy),
-        )
-        match policy:
-            case TopUp():
-                yield blank._replace(
-                    kind=TOP_UP, below=policy.below, amount=policy.amount, reserve=policy.reserve
-                )
-            case Ladder():
-                for rung in policy.rungs:
-                    yield blank._replace(below=rung.below, amount=rung.close)
-            case Stop() if policy.drawdown is not None:
-                yield blank._replace(kind=STOP_DRAWDOWN, below=policy.drawdown)
-            case Stop():
-                assert policy.price is not None
-                yield blank._replace(kind=STOP_PRICE, below=policy.price)
-            case StrategyCap():
-                yield blank._replace(kind=STRATEGY_CAP, below=policy.loss)
-            case Rebalance():
-                yield blank._replace(kind=REBALANCE, below=policy.high, low=policy.low, amount=policy.target)
-            case Override():
-                yield blank._replace(below=policy.below, amount=policy.close)
-
-
-def _touched(plan: Plan, holder: Holder, policy: Policy) -> list[int]:
-    """The positions that a policy is about, by their number among the account's legs."""
-    if isinstance(policy, TopUp):
-        return []
-    return [number for number, position in holder.closable if _touches(plan, holder.venue, policy, position)]
-
-
-def _touches(plan: Plan, venue: Venue, policy: Policy, position: Position) -> bool:
-    match policy:
-        case Ladder():
-            return policy.markets is None or position.market in policy.markets
-        case Stop() if policy.price is not None:
-            # a price below the mark is a long's: of a market held both ways it stops that side alone
-            away = plan.prices[venue.markets[position.market].asset] - policy.price
-            return position.market == policy.market and position.size * away > 0
-        case StrategyCap():
-            return position.strategy == policy.strategy
-        case _:
-            return True

@@ -224,9 +224,8 @@ def _slip(story: Story, taken: dict[tuple[int, int], float], step: int, which: i
     market = int(held.market[n])
     depth = execution.depth[market] * execution.regime_depth[story.regimes[step], market]
     depth *= execution.depth_factor[story.cell[0], step, market]
-    key = (step, pool * len(execution.depth) + market)
-    so_far = taken.get(key, 0.0)
-    taken[key] = so_far + notional
+    so_far = taken.get((step, market), 0.0)
+    taken[step, market] = so_far + notional
     law = (float(depth), float(execution.impact[market]), float(execution.power[market]))
     return float(cost_of(so_far + notional, *law) - cost_of(so_far, *law))
 

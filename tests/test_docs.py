@@ -12,8 +12,10 @@ import yaml
 
 from pipeline.effects import Effect
 from pipeline.plan import load_plan
+from pipeline.policies import Policy
 from pipeline.scenarios import SCENARIOS
 from pipeline.schema import ATTRIBUTES, CELL, COORDINATES, QUANTITIES, VARIABLES, Variable
+from pipeline.venues import Execution, TieredLiquidation
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -150,6 +152,19 @@ def test_scenarios_page__effects_and_their_keys_are_the_schemas() -> None:
     for name, keys in rows:
         fields = {field.alias or key for key, field in kinds[name].model_fields.items()}
         assert set(re.findall(r"`(\w+)", keys)) - internal - written == fields - internal, name
+
+
+def test_breach_page__policies_and_their_keys_are_the_schemas() -> None:
+    kinds = {kind.model_fields["kind"].annotation.__args__[0]: kind for kind in get_args(get_args(Policy)[0])}
+    page = (ROOT / "docs" / "after-the-breach.md").read_text()
+    for table in (page.partition("## What the desk does\n")[2], page.partition("<!-- policies -->\n")[2]):
+        rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table.partition("\n\n`delay`")[0], flags=re.MULTILINE)
+        assert [name for name, _ in rows][: len(kinds)] == list(kinds)
+    for name, keys in rows[: len(kinds)]:
+        own = kinds[name].model_fields.keys() - {"kind", "delay", "probability"}
+        assert set(re.findall(r"`(\w+)", keys)) == own, name
+    for key in [*Execution.model_fields, *TieredLiquidation.model_fields, "gas_cost", "insurance_fund"]:
+        assert key in page.partition("**Venues** say")[2], key
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)

@@ -23,12 +23,14 @@ from kernels.estate import (
     STRATEGY_CAP,
     TOP_UP,
     Desks,
+    nobody,
 )
-from kernels.structs import Book
+from kernels.structs import UNSEEN, Book
 from pipeline.effects import Effect
 from pipeline.lower_book import TIE, lower_book
-from pipeline.lower_desks import find_gas, find_views, lower_desks, no_desks
+from pipeline.lower_desks import find_gas, find_views, lower_desks
 from pipeline.lower_market import lower_market
+from pipeline.lower_timeline import find_sight
 from pipeline.margin_now import margin_now
 from pipeline.plan import Plan, plan_from_document
 from pipeline.slabs import plan_slabs
@@ -124,6 +126,17 @@ def test_lower_desks__policies_look_at_cash_that_stands_apart() -> None:
     assert held.equity[1] == pytest.approx(margin_now(plan)["alone"].equity)
     assert desks.policies.touches.tolist() == [[1, 0, 1, 0, 0, 0]]
     assert held.entry[held.closes > 0][2:4].tolist() == [60_000, 3_000]
+
+
+def test_lower_desks__a_position_of_size_zero_has_no_leg() -> None:
+    document = desk_document()
+    document["accounts"] = document["accounts"][:1]
+    document["accounts"][0]["positions"][0]["size"] = 0
+    document["accounts"][0]["policies"] = [{"kind": "stop", "drawdown": 0.5}]
+    _, _, desks = lowered(document)
+    assert desks.holdings.closes.tolist() == [1, 0]  # ETH, and a filler
+    assert desks.holdings.entry.tolist() == [3_105, 0]
+    assert desks.policies.touches.tolist() == [[1, 0]]
 
 
 def test_lower_desks__ties_are_the_thresholds() -> None:
@@ -257,7 +270,7 @@ def test_lower_desks__nothing_to_follow() -> None:
     document = desk_document()
     document["simulation"]["resolve"] = False
     _, _, desks = lowered(document)
-    none = no_desks()
+    none = nobody()
     for part, other in zip(desks, none, strict=True):
         for name, value in part._asdict().items():
             assert type(value) is type(getattr(other, name))
@@ -267,7 +280,7 @@ def test_lower_desks__nothing_to_follow() -> None:
 
 def test_lower_desks__what_is_not_followed_has_the_same_types() -> None:
     _, _, desks = lowered(desk_document())
-    for part, other in zip(desks, no_desks(), strict=True):
+    for part, other in zip(desks, nobody(), strict=True):
         for name, value in part._asdict().items():
             empty = getattr(other, name)
             if isinstance(value, int):
@@ -335,7 +348,12 @@ DELAY = {"effect": "oracle", "delay": "2h", "at": "2h"}
     ],
 )
 def test_find_views__by_hand(given: list[dict[str, Any]], sees: list[int]) -> None:
-    assert find_views(effects(*given), HOUR, 7).tolist() == sees
+    found = find_views(effects(*given), HOUR, 7)
+    assert found.tolist() == sees
+    # what the screen sees as it happens is what the venue sees at its close
+    now = np.arange(7)
+    watch, seen = find_sight(effects(*given), now, HOUR)
+    np.testing.assert_array_equal(found == now, (watch != UNSEEN) & (seen == now))
 
 
 def test_lower_desks__memory_reaches_back_as_far_as_the_venue_sees() -> None:

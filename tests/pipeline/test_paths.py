@@ -192,11 +192,12 @@ def test_simulate_paths__names_what_is_wrong(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("name", ["liquidity-blackout", "gas-spike"])
-def test_warnings__what_nothing_reads_yet(name: str) -> None:
+def test_warnings__what_no_first_passage_reads(name: str) -> None:
     document = small_document()
     document["scenarios"] = ["baseline", name]
     plan = plan_from_document(document)
-    assert sum("here" in text and text.startswith(f"scenario {name}: ") for text in plan.warnings()) == 1
+    told = [text for text in plan.warnings() if text.startswith(f"scenario {name}: ")]
+    assert sum("resolve: true" in text for text in told) == 1
     hits = simulate_block(json.dumps(plan.document()), Block(0, 0, 512, 0)).hits
     np.testing.assert_array_equal(hits[:, 0], hits[:, 1])
 

@@ -715,6 +715,11 @@ keys = st.sampled_from(
         "tiers",
         "brackets",
         "collateral",
+        "policies",
+        "kind",
+        "rungs",
+        "liquidation",
+        "style",
     ]
 ) | st.text(max_size=5)
 garbage = st.recursive(
@@ -740,6 +745,15 @@ def full_document() -> dict[str, Any]:
     document["venue"]["markets"]["BTC-USD"]["tier"] = "large"
     document["accounts"][0]["venue"] = tiered_venue() | {"name": "second"}
     document["accounts"][0] |= {"collateral": {"USDT": 1}, "positions": [], "margin": "isolated"}
+    document["venue"]["markets"]["BTC-USD"]["execution"] = {"depth": 1e6, "impact": 0.01, "law": "linear"}
+    document["venues"]["bracketed"]["liquidation"] = {"style": "partial", "fee": 0.01}
+    document["accounts"][1]["policies"] = [
+        {"kind": "top_up", "below": 2, "amount": 1, "reserve": 2, "delay": "1h"},
+        {"kind": "ladder", "rungs": [{"below": 2, "close": 0.5}], "markets": ["BTCUSDT"]},
+        {"kind": "stop", "drawdown": 0.5, "probability": 0.5},
+        {"kind": "stop", "market": "ETHUSDT", "price": 2_000},
+        {"kind": "rebalance", "target": 2, "low": 1, "high": 3},
+    ]
     return document
 
 
