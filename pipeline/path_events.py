@@ -27,8 +27,8 @@ from kernels.estate import (
 )
 from kernels.structs import Floats, Integers, Market
 from kernels.trading import cost_of
-from pipeline.lower_desks import count_whole_steps
 from pipeline.lower_market import marked_assets, simulated_assets
+from pipeline.lower_policies import count_whole_steps
 from pipeline.plan import Account, Plan
 from pipeline.policies import Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
 from pipeline.units import format_duration
@@ -63,8 +63,8 @@ class Story(NamedTuple):
     """What the journal's numbers mean. T steps.
 
     cell: scenario and account of the plan. legs: name and market by their place in the kernel. gas, changed
-    (T,): paid, and what the scenario made of cash. equity (T,) and orders
-    (T, places) after each step.
+    (T,): paid, and what the scenario made of cash. orders (T, places)
+    after each step.
     """
 
     plan: Plan
@@ -77,7 +77,6 @@ class Story(NamedTuple):
     regimes: Integers
     gas: Floats
     changed: Floats
-    equity: Floats
     orders: Floats
 
     @property
@@ -166,11 +165,12 @@ def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
                 words = f"nothing is left: the insurance fund pays {cents(paid)}"
                 yield Event(step, when, "fund", words, money={"others": paid})
             case k if k == WENT_BANKRUPT:
-                below = story.equity[step] < 0
-                words = "equity is below zero" if below else "counts as a bankruptcy: others have paid"
-                yield Event(step, when, "bankrupt", words)
+                where = f" in {story.pools[which]}" if len(story.pools) > 1 else ""
+                words = f"equity{where} is below zero: {cents(paid)}"
+                yield Event(step, when, "bankrupt", words, story.pools[which], money={"equity": paid})
             case k if k == SENT:
-                delay = policies[which].delay
+                slow = int(story.desks.timeline.gas_delay[story.cell[0], step])
+                delay = policies[which].delay + slow * story.plan.simulation.step
                 ends = "arrives at once" if not delay else f"arrives after {format_duration(delay)}"
                 words = f"{policies[which].words}: {cents(paid)} sent, {ends}"
                 yield Event(step, when, "sent", words, money={"sent": paid})

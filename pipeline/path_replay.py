@@ -355,7 +355,6 @@ def _label(
         regimes=journal.regime,
         gas=np.diff(money[:, GAS]),
         changed=changed,
-        equity=equity[1:].sum(axis=1),
         orders=journal.order,
     )
     passed = tally.hits[:MARKS, cell.scenario, 0, cell.leverage]

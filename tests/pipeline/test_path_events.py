@@ -40,7 +40,7 @@ POLICIES = [
 ]
 
 
-def story(scenario: int = 0, equity: float = 1_000.0) -> Story:
+def story(scenario: int = 0) -> Story:
     """The first account of the busy plan with every kind of policy; nothing happens by itself."""
     document = busy_document()
     document["accounts"][0]["policies"] = POLICIES
@@ -58,7 +58,6 @@ def story(scenario: int = 0, equity: float = 1_000.0) -> Story:
         regimes=np.zeros(STEPS, np.int64),
         gas=np.zeros(STEPS),
         changed=np.zeros(STEPS),
-        equity=np.full(STEPS, equity),
         orders=np.zeros((STEPS, 2)),
     )
 
@@ -80,10 +79,13 @@ def test_describe_policies__are_the_rows_of_the_kernel() -> None:
 
 
 def test_tell_events__policies() -> None:
+    about = story()
+    about.desks.timeline.gas_delay[0, 4] = 1
     sent = (3, AT_END, SENT, 0, 0.0, 0.0, 20_000.0)
     acted = [(3, AT_END, ACTED, q, 0.0, 0.0, 0.0) for q in range(1, 9)]
+    sent_late = (4, AT_END, SENT, 0, 0.0, 0.0, 10_000.0)
     arrived = (5, AT_END, TOPPED_UP, 0, 0.0, 0.0, 20_000.0)
-    assert words(sent, *acted, arrived) == [
+    assert words(sent, *acted, sent_late, arrived, by=about) == [
         "top-up, margin ratio below 2: 20,000.00 sent, arrives after 2h",
         "ladder, rung below 1.5: closes 25 % of every position",
         "ladder, rung below 1.2: closes 50 % of every position",
@@ -93,6 +95,7 @@ def test_tell_events__policies() -> None:
         "cap of carry, more than 30,000 lost: closes its positions",
         "rebalance, leverage outside 1 to 3: trades every position to 2.5",
         "override, margin ratio below 1.05: closes 50 % of all",
+        "top-up, margin ratio below 2: 10,000.00 sent, arrives after 3h",
         "top-up of 20,000.00 arrives",
     ]
 
@@ -128,7 +131,7 @@ def test_tell_events__what_the_venue_does() -> None:
         (4, AT_END, DELEVERAGED, 0, -0.5, 56_800.0, 1_204.0),
         (4, AT_END, DELEVERAGED, 1, 2.0, 3_000.0, -5.0),
         (5, AT_END, PAID_BY_FUND, 0, 0.0, 0.0, 99.5),
-        (5, AT_END, WENT_BANKRUPT, 0, 0.0, 0.0, 0.0),
+        (5, AT_END, WENT_BANKRUPT, 0, 0.0, 0.0, -31.5),
     )
     events = told(*rows)
     assert [event.when for event in events] == ["start", "within", "close", "close", "close", "close"]
@@ -141,9 +144,10 @@ def test_tell_events__what_the_venue_does() -> None:
         "closed against the other side (ADL): 2 ETH-USD at 3,000.00, where equity is used up; "
         "others gain 5.00",
         "nothing is left: the insurance fund pays 99.50",
-        "counts as a bankruptcy: others have paid",
+        "equity is below zero: −31.50",
     ]
-    assert words(rows[-1], by=story(equity=-1.0)) == ["equity is below zero"]
+    pools = story()._replace(pools=("cross", "ETH-USD"))
+    assert words(rows[-1], by=pools) == ["equity in cross is below zero: −31.50"]
     assert events[1].money["others"] == 12.0
 
 
