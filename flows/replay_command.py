@@ -10,7 +10,8 @@ from typing import NamedTuple
 from flows.console import open_console
 from pipeline.errors import InputError, Problem
 from pipeline.path_finder import FINDS, find_path
-from pipeline.path_replay import choose_cell, replay_path
+from pipeline.path_replay import replay_path
+from pipeline.path_walk import choose_cell
 from pipeline.plan import Plan
 from pipeline.run import name_run, read_plan
 from pipeline.store import open_store

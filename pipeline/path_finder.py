@@ -11,7 +11,7 @@ from kernels.estate import DELEVERAGED, LIQUIDATED, OTHERS
 from pipeline.blocks import draw_of
 from pipeline.errors import InputError, Problem
 from pipeline.lower_market import count_steps
-from pipeline.path_replay import Cell, choose_cell, has_legs, lower_walk, resolving
+from pipeline.path_walk import Cell, choose_cell, has_legs, lower_walk, resolving
 from pipeline.plan import Plan
 from pipeline.summary import BASELINE
 from pipeline.units import format_duration

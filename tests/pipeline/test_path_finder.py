@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.path_finder import Outcome, choose_paths, find_path, find_paths, follow_paths, name_paths
-from pipeline.path_replay import PathReplay, choose_cell, replay_path
+from pipeline.path_replay import PathReplay, replay_path
+from pipeline.path_walk import choose_cell
 from pipeline.plan import Plan, plan_from_document
 from tests.pipeline.desk_paths import PATHS, busy_document
 
