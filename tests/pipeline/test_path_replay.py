@@ -107,7 +107,7 @@ def test_replay_path__adds_up_to_what_a_run_counts(
 def test_replay_path__there_is_something_to_count() -> None:
     busy = [replay for cell in BUSY for replay in replays("busy", *cell)]
     kinds = {event.kind for replay in busy for event in replay.events}
-    assert {"policy", "trade", "sent", "top_up", "gas", "liquidated", "shock", "halt", "bankrupt"} <= kinds
+    assert {"policy", "trade", "sent", "top_up", "gas", "liquidated", "shock", "halt", "deleveraged"} <= kinds
     assert any(replay.counted["partial_liquidations"] for replay in busy)
     assert any(replay.bridge.others > 0 for replay in busy)
     pooled = [replay for cell in POOLED for replay in replays("pooled", *cell)]
