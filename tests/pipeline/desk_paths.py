@@ -59,7 +59,7 @@ def pooled_document() -> dict[str, Any]:
             "effects": [
                 {"effect": "regime", "force": "crisis", "at": "0h", "for": "24h"},
                 {"effect": "volatility", "multiply": {"all": 6}},
-                {"effect": "loss", "share": 0.1, "at": "3h", "for": "20h"},
+                {"effect": "loss", "share": 0.1, "at": "3h"},
             ],
         },
     ]
