@@ -145,6 +145,31 @@ def runs(store: StoreAddress = "./runs", as_json: AsJson = False) -> None:
 
 
 @app.command()
+def replay(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="the id of a run, or how it begins")],
+    path: Annotated[int | None, typer.Option(help="the path's number, from 0")] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(help="in place of --path: worst, median (of the liquidated) or nearest (miss)"),
+    ] = None,
+    scenario: Annotated[str, typer.Option(help="of the run")] = "baseline",
+    account: Annotated[str | None, typer.Option(help="of the run; may be left out if it has one")] = None,
+    leverage: Annotated[float, typer.Option(help="of the run")] = 1.0,
+    picture: Annotated[Path | None, typer.Option(help="a picture to draw: FILE.svg or FILE.png")] = None,
+    whole: Annotated[bool, typer.Option("--all", help="print every step, quiet ones too")] = False,
+    store: StoreAddress = "./runs",
+    as_json: AsJson = False,
+) -> None:
+    """Tell one path of a run step by step: marks, equity, margin, sizes, and every event in words.
+
+    What the desk does and what the venue does, with what it cost; what became of the equity, to the cent.
+    """
+    from flows.replay_command import Choice, show_replay
+
+    show_replay(run_id, store, Choice(path, find, scenario, account, leverage), picture, whole, as_json)
+
+
+@app.command()
 def calibrate(
     prices: Annotated[str, typer.Argument(metavar="PRICES", help="OHLCV history: Parquet, Feather or CSV")],
     assets: Annotated[str, typer.Option(help="which assets, with commas between: BTC,ETH,SOL")],

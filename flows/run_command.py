@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.console import Reporter, open_console, show_progress
 from flows.server import PrefectUnreachableError, open_prefect
@@ -17,9 +19,14 @@ from pipeline.errors import RunError
 from pipeline.plan import Plan, load_plan
 from pipeline.run import Run, create_run, load_cube, name_run, simulate_run, write_report
 from pipeline.store import open_store
+from pipeline.summary import BASELINE
 from pipeline.verdict import breaches
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 BREACHED = 3
+MOST_NAMED = 3  # accounts of which paths are named
 INTERRUPTED = 130
 
 
@@ -61,10 +68,27 @@ def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: b
         human.print("Found done: nothing was computed.")
     human.print(f"cube    {run.cube}", highlight=False, soft_wrap=True)
     human.print(f"report  {run.report}", highlight=False, soft_wrap=True)
+    if plan.simulation.resolve:
+        for line in find_worth(plan, cube, f"{run.run_id} --store {store}"):
+            human.print(line, highlight=False, soft_wrap=True)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
     return BREACHED if found else 0
+
+
+def find_worth(plan: Plan, cube: xr.Dataset, where: str) -> Iterator[str]:
+    """The paths worth a look, a line each with the command that tells them; of the accounts most at risk."""
+    from pipeline.path_finder import name_paths
+
+    cells = cube["p_liquidation"].sel(scenario=BASELINE, leverage=1.0).isel(horizon=-1)
+    chances = dict(zip(cells["account"].values.tolist(), cells.values.tolist(), strict=True))
+    accounts = sorted(chances, key=lambda name: -chances[name])[:MOST_NAMED]
+    yield "Paths worth a look, in the baseline:"
+    for account, found in name_paths(plan, accounts).items():
+        for path, sentence in found.values():
+            yield f"  {account}: {sentence}"
+            yield f"    seawall replay {where} --path {path} --account {shlex.quote(account)}"
 
 
 def _compute(run: Run, plan_path: str, cluster: str, no_flow: bool, reporter: Reporter) -> str:

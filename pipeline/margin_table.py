@@ -14,7 +14,7 @@ from rich.text import Text
 from pipeline.margin_now import Margin, PoolMargin
 from pipeline.margin_snapshot import AccountMargin, PositionMargin
 from pipeline.pools import CROSS
-from pipeline.wording import money, multiple, ratio
+from pipeline.wording import money, multiple, price, ratio
 
 MOST_ROWS = 100
 UNDEFINED = "undefined"
@@ -192,10 +192,7 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _price(value: float | None) -> str:
-    """Cents from a thousand up, six significant digits below."""
-    if value is None:
-        return UNDEFINED
-    return f"{value:,.2f}" if value >= 1_000 else f"{value:.6g}"
+    return UNDEFINED if value is None else price(value)
 
 
 def _decimals(value: float | None, digits: int) -> str:

@@ -17,11 +17,12 @@ from zarr.storage import MemoryStore
 
 from pipeline.cube import Provenance, build_cube, encoding
 from pipeline.engine import collect_tallies, hash_numerics
-from pipeline.errors import RunError, StoreError
+from pipeline.errors import Problem, RunError, StoreError
 from pipeline.fanout import Progress, simulate_missing
+from pipeline.faults import nearest
 from pipeline.lease import Wait, hold_lease
 from pipeline.ledger import Ledger
-from pipeline.plan import Limit, Plan
+from pipeline.plan import Limit, Plan, plan_from_document
 from pipeline.store import Store, open_store, run_key
 from pipeline.units import format_instant
 from pipeline.verdict import Judgement, judge_limits
@@ -78,6 +79,20 @@ def create_run(run: Run) -> None:
         "plan": json.loads(run.document),
     }
     run.store.create(run_key(run.run_id, "plan.json"), json.dumps(entry, indent=1).encode())
+
+
+def read_plan(store: Store, run_id: str) -> tuple[str, Plan]:
+    """The id and the plan, limits left out, of a run in a store, named by its id or by how that begins.
+
+    Finished or not. StoreError where none or several are meant.
+    """
+    folders = store.folders("runs") if run_id else []
+    known = [folder.rpartition("/")[2] for folder in folders]
+    found = [name for name in known if name.startswith(run_id)]
+    body = store.read(run_key(found[0], "plan.json")) if len(found) == 1 else None
+    if body is None:
+        raise StoreError([_unknown_run(store, run_id, found, known)])
+    return found[0], plan_from_document(json.loads(body)["plan"])
 
 
 def simulate_run(
@@ -210,9 +225,7 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _unpublished(run: Run) -> Any:
-    from pipeline.errors import Problem
-
+def _unpublished(run: Run) -> Problem:
     return Problem(
         where=f"run {run.run_id} in {run.store.root}",
         expected="a published run",
@@ -221,3 +234,11 @@ def _unpublished(run: Run) -> Any:
         else "one that is not finished",
         fix="run its plan with `seawall run`: what is done already is kept",
     )
+
+
+def _unknown_run(store: Store, run_id: str, found: Sequence[str], known: Sequence[str]) -> Problem:
+    got = f"`{run_id}`" + (f", which {len(found)} begin with" if len(found) > 1 else "")
+    fix = "`seawall runs` lists those that are finished; --store names another store"
+    if known:
+        fix = nearest(run_id, found if len(found) > 1 else known)
+    return Problem(f"store {store.root}", "the id of a run in it, or its beginning", got, fix)

@@ -119,6 +119,25 @@ def money(value: float) -> str:
     return f"{value:,.0f}".replace("-", "−")
 
 
+def cents(value: float) -> str:
+    """Money to the cent, with a proper minus sign."""
+    return f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
+
+
+def price(value: float) -> str:
+    """Cents from a thousand up, six significant digits below."""
+    return f"{value:,.2f}" if value >= 1_000 else f"{value:.6g}"
+
+
+def size(units: float) -> str:
+    """A position, or an order, in units of its asset: six significant digits, whole units all."""
+    if units == 0:
+        return "0"
+    decimals = min(max(0, 5 - floor(log10(abs(units)))), MOST_DECIMALS)
+    text = f"{units:,.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if decimals else text).replace("-", "−")
+
+
 def duration(span: timedelta | np.timedelta64) -> str:
     """The shortest exact form of whole seconds: "15m", "36h", "7d"."""
     return format_duration(timedelta(seconds=int(np.timedelta64(span, "s").astype(int))))

@@ -154,7 +154,7 @@ def count(plan: Plan, *stretches: tuple[int, int]) -> Tally:
 
 @pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
 def test_move_estates__full_and_free_closes_at_the_screens_first_passages(monitoring: str) -> None:
-    """No policies, no fees, books that take all: by every horizon as many as the screen, all of them whole."""
+    """No policies, no fees, books that take all: by every horizon as many as the screen, and whole."""
     tally = count(plan_from_document(document(monitoring, FREE)))
     passed = np.cumsum(tally.hits[LIQUIDATION], axis=-1)
     assert 0.05 * PATHS < passed[0, :, 1, -1].mean() < 0.95 * PATHS

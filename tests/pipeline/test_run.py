@@ -19,7 +19,7 @@ from pipeline import run as run_module
 from pipeline.errors import RunError, StoreError
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, plan_from_document
-from pipeline.run import create_run, load_cube, name_run, run, simulate_run, write_report
+from pipeline.run import create_run, load_cube, name_run, read_plan, run, simulate_run, write_report
 from pipeline.store import Store, list_runs, open_store
 from tests.pipeline.conftest import BUCKET
 from tests.pipeline.documents import tiered_document
@@ -173,6 +173,28 @@ def test_load_cube__of_an_unfinished_run_is_refused(plan: Plan, tmp_path: Path) 
     create_run(named)
     with pytest.raises(StoreError, match="not finished"):
         load_cube(named)
+
+
+def test_read_plan__by_the_beginning_of_its_id(plan: Plan, tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    with pytest.raises(StoreError, match="`seawall runs` lists"):
+        read_plan(store, "a")
+    named = name_run(plan, store)
+    create_run(named)
+    found, read = read_plan(store, named.run_id[:5])
+    assert found == named.run_id
+    assert read == plan.model_copy(update={"limits": ()})
+    body = (tmp_path / "runs" / named.run_id / "plan.json").read_bytes()
+    for name in ("abcd1", "abcd2"):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "plan.json").write_bytes(body)
+    with pytest.raises(StoreError, match="which 2 begin with"):
+        read_plan(store, "abcd")
+    with pytest.raises(StoreError, match="did you mean `abcd2`"):
+        read_plan(store, "abdc2")
+    for empty in ("", "zzzz"):
+        with pytest.raises(StoreError, match="the id of a run in it"):
+            read_plan(store, empty)
 
 
 def test_run__opens_in_plain_xarray_without_a_warning(plan: Plan, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from kernels.jit import njit
 from kernels.market import draw_step, mix_tails, move_prices, select_regime, switch_levels, switch_regimes
-from kernels.walk import apply_shock
 from kernels.structs import LANES, Draws, Floats, Key, Market, Step
+from kernels.walk import apply_shock
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
 from pipeline.scenarios import SCENARIOS

@@ -12,7 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.intervals import counted
-from pipeline.wording import average, book, cell, chance, duration, money, multiple, percent, ratio, share
+from pipeline.wording import (
+    average,
+    book,
+    cell,
+    cents,
+    chance,
+    duration,
+    money,
+    multiple,
+    percent,
+    price,
+    ratio,
+    share,
+    size,
+)
 
 
 def words(successes: int, trials: int) -> tuple[str, str]:
@@ -75,6 +89,13 @@ def test_words__for_ratios_money_and_leverage() -> None:
     assert (ratio(20.188), ratio(nan)) == ("20.19", "none")
     assert (money(-1234.5), money(110_550)) == ("−1,234", "110,550")
     assert book(1.5) == "1.5 × book"
+
+
+def test_words__for_trades() -> None:
+    assert (cents(-1234.5), cents(-0.004), cents(0.005001)) == ("−1,234.50", "0.00", "0.01")
+    assert (price(61_250), price(154.7), price(0.16512345)) == ("61,250.00", "154.7", "0.165123")
+    assert (size(1_400), size(-0.75), size(0), size(1_234_567)) == ("1,400", "−0.75", "0", "1,234,567")
+    assert (size(0.0103849123), size(2.656723), size(123_456.7)) == ("0.0103849", "2.65672", "123,457")
 
 
 @pytest.mark.parametrize(("hours", "text"), [(0.25, "15m"), (1, "1h"), (24, "1d"), (36, "36h"), (168, "7d")])

@@ -1,0 +1,145 @@
+"""One account of a plan on one path, walked by itself: the choice of it, and the kernel's journal of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from kernels.aftermath import make_journal
+from kernels.estate import Desks, Journal
+from kernels.simulate import simulate_general_paths
+from kernels.structs import Book, Clock, Market, Tally, create_tally
+from pipeline.errors import InputError, Problem
+from pipeline.faults import nearest
+from pipeline.lower_book import lower_book, lower_clock, pools_that_matter
+from pipeline.lower_desks import lower_desks
+from pipeline.lower_market import lower_market
+from pipeline.plan import Account, Plan, plan_from_document
+from pipeline.pools import Pool
+
+
+class Cell(NamedTuple):
+    """What of a plan is replayed, by number: scenario, account, leverage."""
+
+    scenario: int
+    account: int
+    leverage: int
+
+
+class Leg(NamedTuple):
+    """A position, or a coin held as collateral: its name, what it is marked by, the number of its pool.
+
+    place: among the account's legs in the kernel."""
+
+    name: str
+    market: str
+    pool: int
+    place: int
+    is_position: bool
+
+
+class Walk(NamedTuple):
+    """A plan as the kernel takes it, for one account."""
+
+    market: Market
+    book: Book
+    clock: Clock
+    desks: Desks
+
+    def follow(self, plan: Plan, cell: Cell, path: int, events: int) -> tuple[Journal, Tally]:
+        """What happens to a cell on a path, with room for so many events, and what a run counts of it."""
+        tally = create_tally(
+            len(plan.scenarios),
+            1,
+            len(plan.simulation.leverage),
+            len(plan.simulation.horizons),
+            joint=False,
+            groups=len(self.book.members),
+            several=int(self.book.several.max(initial=-1)) + 1,
+            width=self.desks.holdings.width,
+        )
+        assets = self.market.loading.shape[2]
+        followed = (cell.scenario, 0, cell.leverage, 0)
+        journal = make_journal(self.desks, self.clock.steps, assets, followed, events)
+        simulate_general_paths(
+            plan.simulation.seed, path, 1, self.market, self.book, self.clock, tally, self.desks, journal
+        )
+        return journal, tally
+
+
+def lower_walk(plan: Plan, cell: Cell, draw: int | None) -> Walk:
+    """The plan's market and clock, and the one account's book and desk."""
+    market = lower_market(plan, draw)
+    book = lower_book(plan, market, [cell.account])
+    return Walk(market, book, lower_clock(plan), lower_desks(plan, market, book, [cell.account]))
+
+
+def choose_cell(plan: Plan, scenario: str, account: str, leverage: float, path: int = 0) -> Cell:
+    """The numbers of what is meant; InputError with all that is wrong with it."""
+    scenarios, accounts = [s.name for s in plan.scenarios], [a.name for a in plan.accounts]
+    leverages = list(plan.simulation.leverage)
+    problems = []
+    if not 0 <= path < plan.simulation.paths:
+        last = plan.simulation.paths - 1
+        expected, fix = f"a path of the run, 0 to {last:,}", "name one of them"
+        problems.append(Problem("--path", expected, f"{path:,}", fix))
+    if scenario not in scenarios:
+        fix = nearest(scenario, scenarios)
+        problems.append(Problem("--scenario", "a scenario of the plan", f"`{scenario}`", fix))
+    if account not in accounts:
+        fix = nearest(account, accounts)
+        problems.append(Problem("--account", "an account of the plan", f"`{account}`", fix))
+    elif not has_legs(plan, plan.accounts[accounts.index(account)]):
+        expected, fix = (
+            "an account with a position, or a coin as collateral",
+            "nothing can happen to this one",
+        )
+        problems.append(Problem("--account", expected, f"`{account}`, which has neither", fix))
+    if leverage not in leverages:
+        fix = "use one of: " + ", ".join(f"{value:g}" for value in leverages)
+        problems.append(Problem("--leverage", "a leverage of the plan", f"{leverage:g}", fix))
+    if problems:
+        raise InputError(problems)
+    return Cell(scenarios.index(scenario), accounts.index(account), leverages.index(leverage))
+
+
+def has_legs(plan: Plan, account: Account) -> bool:
+    """Whether an account has anything that prices move."""
+    quote = plan.venue_of(account).quote
+    return any(position.size for position in account.positions) or not account.collateral.keys() <= {quote}
+
+
+def resolving(plan: Plan) -> Plan:
+    """The plan, told to follow what comes after a breach. PlanError where that asks for what it lacks."""
+    if plan.simulation.resolve:
+        return plan
+    document = plan.document()
+    document["simulation"]["resolve"] = True
+    return plan_from_document(document)
+
+
+def name_legs(plan: Plan, account: Account, desks: Desks) -> tuple[tuple[str, ...], list[Leg]]:
+    """The pools of the one account that desks are of, and its legs, as they lie in the kernel."""
+    pools = list(pools_that_matter(plan, account).values())
+    legs = [
+        leg
+        for number, pool in enumerate(pools)
+        for leg in _legs_of(pool, number, int(desks.holdings.place[number]))
+    ]
+    several = {name for name, count in Counter(leg.name for leg in legs).items() if count > 1}
+    apart = [
+        leg._replace(name=f"{leg.name} in {pools[leg.pool].name}") if leg.name in several else leg
+        for leg in legs
+    ]
+    return tuple(pool.name for pool in pools), apart
+
+
+def _legs_of(pool: Pool, number: int, first: int) -> list[Leg]:
+    held = [holding.position for holding in pool.holdings if holding.size != 0]
+    both = {name for name, count in Counter(position.market for position in held).items() if count > 1}
+    legs = []
+    for place, position in enumerate(held, start=first):
+        side = "" if position.market not in both else " short" if position.size < 0 else " long"
+        legs.append(Leg(position.market + side, position.market, number, place, True))
+    coins = enumerate(pool.coins, start=first + len(held))
+    return legs + [Leg(f"{coin.asset} (coin)", coin.asset, number, place, False) for place, coin in coins]
