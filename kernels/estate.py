@@ -217,8 +217,8 @@ class Estate(NamedTuple):
     middle: Floats  # (A,) in the middle of the step
     risk: Floats  # (A,) money a pool makes by one asset's return
     way: Floats  # (A,) how prices go together with what the pool makes
-    kept: Floats  # (W,) gains before a step
-    kept_cash: Floats  # (Y',) cash before it
+    paid: Floats  # (W,) funding of a step
+    kept: Floats  # (Y',) cash after it
     total: Floats  # (LANES,) an account's equity
     near: Floats  # (LANES,) how many of its pools are near a policy's level
     past: Floats  # (S, D, A, LANES) closes that the venue may still judge by

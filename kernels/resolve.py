@@ -34,7 +34,8 @@ from kernels.estate import (
 )
 from kernels.forced import look
 from kernels.jit import hot, inlined
-from kernels.policies import run_policies, survey, triggers
+from kernels.policies import run_policies
+from kernels.rest import rests
 from kernels.structs import (
     LANES,
     THROUGHOUT,
@@ -212,69 +213,6 @@ def move_estate(
     estate.state[c, IS_STILL] = is_still
 
 
-@inlined
-def rests(
-    market: Market,
-    clock: Clock,
-    desks: Desks,
-    scenario: int,
-    step: int,
-    now: Step,
-    price: Floats,
-    lane: int,
-    estate: Estate,
-    c: int,
-) -> bool:
-    """Whether nothing happens to an estate in a step but funding, which is then paid; else nothing is done.
-
-    Most steps of most estates are like this, and `move_estate` costs ten times as much. What is asked is what
-    `move_estate` would ask, of the same state.
-    """
-    holdings, policies = desks.holdings, desks.policies
-    account = estate.owner[c, 0]
-    first, last = holdings.first[account], holdings.first[account + 1]
-    falls = market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
-    falls |= holdings.cash[scenario, step] >= 0
-    if falls or step == 0 or desks.timeline.sees[scenario, step] != step or estate.state[c, IS_OPEN] == 0:
-        return False
-    throughout = clock.bridge and clock.watch[scenario, step] == THROUGHOUT
-    for pool in range(first, last):
-        if estate.told[c, pool - first] == step:
-            return False
-        watched = throughout and estate.touched[c, pool - first]
-        if watched and may_fall(market, desks, now, price, lane, estate, c, pool):
-            return False
-    for i in range(holdings.width):
-        if estate.order[c, i] != 0.0:
-            return False
-        estate.kept[i] = estate.gain[c, i]
-    for pool in range(first, last):
-        estate.kept_cash[pool - first] = estate.cash[c, pool - first]
-    paid_before = estate.money[c, FUNDING_PAID]
-    for a in range(price.shape[0]):
-        estate.at[a] = price[a, lane]
-    pay_funding(market, desks, step, now, lane, estate, c, 1.0)
-    ratio, _, total, gross = survey(desks, estate, c, estate.at)
-    quiet = True
-    for q in range(policies.first[account], policies.first[account + 1]):
-        k = q - policies.first[account]
-        if estate.due[c, k] != NEVER:
-            quiet &= estate.due[c, k] > step
-        elif not estate.done[c, k]:
-            quiet &= not triggers(desks, estate, c, q, ratio, total, gross, estate.at)
-    for pool in range(first, last):
-        quiet &= not is_liquidatable(holdings, estate, c, pool, estate.at)
-        equity, _, _ = value_estate(holdings, estate, c, pool, estate.at)
-        quiet &= equity >= -holdings.tie[pool, estate.owner[c, 1]]
-    if not quiet:
-        for i in range(holdings.width):
-            estate.gain[c, i] = estate.kept[i]
-        for pool in range(first, last):
-            estate.cash[c, pool - first] = estate.kept_cash[pool - first]
-        estate.money[c, FUNDING_PAID] = paid_before
-    return quiet
-
-
 @hot
 def move_estates(
     market: Market,
@@ -314,7 +252,9 @@ def move_estates(
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]
-        elif journal.open[0] or not rests(market, clock, desks, scenario, step, now, price, lane, estate, c):
+        elif journal.open[0] or not rests(
+            market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
+        ):
             move_estate(
                 market,
                 clock,

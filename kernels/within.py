@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-from kernels.estate import POINTS, Desks, Estate, Journal, value_estate
-from kernels.extremes import find_depth
+from kernels.estate import POINTS, Desks, Estate, Journal, require, value_estate
+from kernels.extremes import LN2, SLOPE, find_depth
 from kernels.forced import look
 from kernels.jit import hot, inlined
 from kernels.kinks import turn_at
 from kernels.structs import LIQUIDATION, WAYS, Floats, Integers, Key, Market, Step
 
-FARTHEST = 8.0
 LEAST_PRICE = 0.01  # of the step's middle: a straight line may not go below
 
 
@@ -134,26 +133,35 @@ def may_fall(
     c: int,
     pool: int,
 ) -> bool:
-    """Whether a pool may get to its requirement within a step at all: sure of none farther than FARTHEST
-    standard deviations, as if nothing were diversified."""
+    """Whether a pool may get to its requirement within a step: never False where it does.
+
+    By the bound of `flags.flag_in_bridge`, as if nothing of the pool were diversified, and all wicks at once.
+    """
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
     place = holdings.place[pool] - holdings.start[row]
-    for a in range(price.shape[0]):
-        estate.at[a] = now.before[a, lane]
-    begins = margin_at(desks, estate, c, pool, estate.at)
-    for a in range(price.shape[0]):
-        estate.at[a] = price[a, lane]
-    ends = margin_at(desks, estate, c, pool, estate.at)
-    spread, wick = 0.0, 0.0
+    begins = estate.cash[c, pool - holdings.first[estate.owner[c, 0]]]
+    ends, spread, deep, wick = begins, 0.0, 0.0, 0.0
     for n in range(holdings.start[row], holdings.start[row + 1]):
-        a = holdings.asset[n]
-        highest = max(now.before[a, lane], price[a, lane], market.spot[a] if market.additive else 0.0)
-        notional = 2.0 * abs(estate.size[c, place + n]) * highest  # requirements move with prices as well
-        spread += notional * now.spread[a, lane]
+        size, a = estate.size[c, place + n], holdings.asset[n]
+        if size == 0.0 or holdings.size[n] == 0.0:
+            continue
+        before, here = now.before[a, lane], price[a, lane]
+        begins += size * before - require(holdings, row, n, size, before)
+        ends += size * here - require(holdings, row, n, size, here)
+        middle = 0.5 * (before + here)
+        share = abs(size / holdings.size[n])
+        slope = holdings.required[n]
+        if holdings.kinks.present[row]:
+            slope += turn_at(holdings.kinks, LIQUIDATION, n, share * middle)
+        net = size - share * slope
+        spread += abs(net) * (market.spot[a] if market.additive else middle) * now.spread[a, lane]
+        deep -= net * now.dip[a, lane]
         for way in range(WAYS):
-            wick += notional * abs(now.wick[way, a, lane])
-    return min(begins, ends) - wick < FARTHEST * spread
+            wick += 2.0 * abs(size) * max(before, here, market.spot[a]) * abs(now.wick[way, a, lane])
+    deep = max(deep, 0.0)
+    reach = spread * (LN2 * spread + SLOPE * deep) + 0.5 * deep * deep
+    return bool(begins <= wick or ends <= wick or reach >= 2.0 * begins * ends)
 
 
 @hot
