@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernels.groups import MOST_QUANTA, add_money
+from kernels.quanta import MOST_QUANTA, add_money
 from kernels.structs import (
     ALL,
     ANY,

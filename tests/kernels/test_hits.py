@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from kernels.hits import record_hits
-from kernels.structs import BANKRUPTCY, LIQUIDATION, MARKS, NEXT, Book, Standing, Tally, create_tally
+from kernels.structs import (
+    BANKRUPTCY,
+    LIQUIDATION,
+    MARGIN_CALL,
+    MARKS,
+    NEXT,
+    Book,
+    Standing,
+    Tally,
+    create_tally,
+)
 from tests.kernels.lowered import lower_problem, run_problem
 from tests.kernels.mixed_books import mixed_problem
 from tests.kernels.problems import (
@@ -42,6 +52,9 @@ def one_account(account: Account) -> tuple[Book, Standing, Tally]:
         np.full((1, 1, lanes), 2),
         np.zeros((1, 1, MARKS, 3, lanes), np.int64),
         np.zeros((1, book.members.size, 2, 3, lanes), np.int64),
+        np.zeros((1, 9, 3), np.int64),
+        np.zeros(1, np.int64),
+        np.zeros((0, 2, lanes)),
     )
     return book, standing, create_tally(1, 1, 3, 2, True, 1, book.members.size)
 
@@ -197,3 +210,14 @@ def test_simulate_paths__one_row_a_leverage_is_one_row_for_all() -> None:
         want, got = run_problem(problem, 5, 0, paths), run_problem(apart, 5, 0, paths)
         np.testing.assert_array_equal(got.hits, want.hits)
         np.testing.assert_array_equal(got.joint, want.joint)
+
+
+def test_record_hits__who_is_followed_is_told_of_once() -> None:
+    """Row, leverage and lane of every pool found liquidatable, at each leverage; calls are not news."""
+    book, standing, tally = one_account(Account(12.0, (Position(0, 1.0),)))
+    record_hits(book, 0, 0, MARGIN_CALL, 5, -99.0, 0, standing, tally)
+    assert standing.fresh[0] == 0
+    for lowest in (-5.0, -5.5, -99.0):
+        record_hits(book, 0, 0, LIQUIDATION, 5, lowest, 0, standing, tally)
+    assert standing.fresh[0] == 3
+    assert standing.news[0, :3].tolist() == [[0, 2, 5], [0, 1, 5], [0, 0, 5]]
