@@ -115,10 +115,11 @@ def find_wick(
             if there < lowest:
                 lowest = there
                 here = margin_at(desks, estate, c, pool, estate.middle)
-                share = here / (here - there) if here > 0.0 and there < 0.0 else 0.0
+                share = here / (here - there) if there < 0.0 else 1.0
                 for a in range(price.shape[0]):
                     estate.low[a] = estate.at[a]
-                    estate.first[a] = estate.middle[a] + share * (estate.at[a] - estate.middle[a])
+                    if here > 0.0:  # else it was met on the way to this end already
+                        estate.first[a] = estate.middle[a] + share * (estate.at[a] - estate.middle[a])
     return lowest
 
 

@@ -93,6 +93,11 @@ def document(monitoring: str, venue: Document, policies: tuple[Document, ...] = 
     }
     if monitoring == "wick":
         regime["wick"] = wick_document()
+    gap = {
+        "name": "gap",
+        "narrative": "Apart at once, two hours from now.",
+        "effects": [{"effect": "shock", "at": "2h", "moves": {"BTC": -0.04, "ETH": 0.03}}],
+    }
     return {
         "name": "laws",
         "as_of": "2026-01-01T00:00:00Z",
@@ -114,13 +119,7 @@ def document(monitoring: str, venue: Document, policies: tuple[Document, ...] = 
             "regimes": {"calm": regime},
             "transitions": {"calm": {"calm": 1.0}},
         },
-        "scenarios": [
-            "baseline",
-            {
-                "name": "gap",
-                "effects": [{"effect": "shock", "at": "2h", "moves": {"BTC": -0.04, "ETH": 0.03}}],
-            },
-        ],
+        "scenarios": ["baseline", gap],
         "accounts": accounts,
     }
 
