@@ -123,6 +123,6 @@ def choose_paths(outcomes: list[Outcome], plan: Plan) -> dict[str, Found]:
 
 
 def _end(outcome: Outcome) -> str:
-    if outcome.ended < 0:
+    if round(outcome.ended) < 0:
         return f"{money(-outcome.ended)} short at the end"
     return f"equity {money(outcome.ended)} at the end"

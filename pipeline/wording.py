@@ -116,7 +116,8 @@ def ratio(value: float) -> str:
 
 def money(value: float) -> str:
     """Whole dollars, with a proper minus sign."""
-    return f"{value:,.0f}".replace("-", "−")
+    text = f"{value:,.0f}"
+    return "0" if text == "-0" else text.replace("-", "−")
 
 
 def cents(value: float) -> str:

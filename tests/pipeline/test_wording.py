@@ -88,6 +88,7 @@ def test_words__for_ratios_money_and_leverage() -> None:
     assert (multiple(4.126), multiple(inf), multiple(1234.5)) == ("4.13x", "no equity", "1,234x")
     assert (ratio(20.188), ratio(nan)) == ("20.19", "none")
     assert (money(-1234.5), money(110_550)) == ("−1,234", "110,550")
+    assert money(-0.4) == "0"  # what rounding leaves of an account that has nothing left
     assert book(1.5) == "1.5 × book"
 
 
