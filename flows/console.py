@@ -59,7 +59,7 @@ class Reporter:
 
     def compiling(self) -> None:
         """The kernels are not in the cache: this takes longer than anything else before the first paths."""
-        text = f"{self.title}: compiling the kernels for this machine, once: a minute or two"
+        text = f"{self.title}: compiling the kernels for this machine, once: some minutes"
         self.console.print(text, highlight=False)
 
     def wait(self, seconds: float) -> None:

@@ -48,7 +48,7 @@ def test_reporter__says_that_kernels_are_compiled() -> None:
     written = io.StringIO()
     with show_progress(Console(file=written, width=WIDTH), "desk") as reporter:
         reporter.compiling()
-    assert written.getvalue() == "desk: compiling the kernels for this machine, once: a minute or two\n"
+    assert written.getvalue() == "desk: compiling the kernels for this machine, once: some minutes\n"
 
 
 def test_reporter__tells_once_in_30_s_that_it_waits() -> None:
