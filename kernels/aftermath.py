@@ -30,6 +30,7 @@ from kernels.structs import (
     ACTED_PATHS,
     BANKRUPT_PATHS,
     CLOSED_PATHS,
+    COST_SHARE,
     FORCED_PATHS,
     NEEDLESS_PATHS,
     PAID_FEES,
@@ -73,7 +74,7 @@ def count_estate(
     add_money(share, SHARE_QUANTUM, cell[SHARES], cell[SHARES + 1], cell[SHARES + 2])
     for kind in range(COSTS):
         row = PAID_FEES + 3 * kind
-        add_money(money[kind], quantum, cell[row], cell[row + 1], cell[row + 2])
+        add_money(money[kind], COST_SHARE * quantum, cell[row], cell[row + 1], cell[row + 2])
 
 
 @hot

@@ -61,7 +61,7 @@ class _FirstCompilation(event.Listener):  # type: ignore[misc]
 
 
 def announce_compilation(say: Callable[[], None]) -> None:
-    """Call `say`, once, when a kernel has to be compiled: a minute or two, in which nothing else is seen."""
+    """Call `say`, once, when a kernel has to be compiled: some minutes, in which nothing else is seen."""
     event.register("numba:compile", _FirstCompilation(say))
 
 

@@ -1,7 +1,7 @@
 """What follows a breach, step by step: the state machine of docs/after-the-breach.md, beside the screen.
 
 The screen goes on with the book that nobody touches. What it finds liquidatable gets an estate, a state of
-its own; so has from the start every account with policies, and what somebody wants to read about. Every
+its own; so does an account that a policy of its may act on, and what somebody wants to read about. Every
 step moves the scenario's estates once, on the prices that the screen has just moved.
 """
 
@@ -19,6 +19,7 @@ from kernels.estate import (
     IS_OPEN,
     IS_STILL,
     NEVER,
+    POINTS,
     WAS_BANKRUPT,
     WENT_BANKRUPT,
     Desks,
@@ -49,7 +50,7 @@ from kernels.structs import (
     Tally,
 )
 from kernels.wake import is_followed, wake
-from kernels.within import look_within, may_fall
+from kernels.within import falls_within, look_within
 
 
 @hot
@@ -96,6 +97,20 @@ def pay_funding(
 
 
 @inlined
+def see_debt(
+    desks: Desks, when: tuple[int, int], estate: Estate, c: int, pool: int, journal: Journal
+) -> None:
+    """Remember an account one of whose pools is below zero after a look, at the venue's prices."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
+        equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
+        if equity < -holdings.tie[pool, estate.owner[c, 1]]:
+            estate.state[c, WAS_BANKRUPT] = 1
+            note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)
+
+
+@inlined
 def look_at_all(
     desks: Desks,
     scenario: int,
@@ -109,17 +124,12 @@ def look_at_all(
 ) -> None:
     """Let the venue look at every pool, at prices `estate.at`, by those that it has, `estate.seen`."""
     holdings = desks.holdings
-    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    account = estate.owner[c, 0]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         if is_liquidatable(holdings, estate, c, pool, estate.seen):
             look(desks, scenario, key, when, regime, estate, c, pool, estate.at, False, journal, breach)
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        row = holdings.row[pool, leverage]
-        if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
-            equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
-            if equity < -holdings.tie[pool, leverage]:
-                estate.state[c, WAS_BANKRUPT] = 1
-                note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)
+        see_debt(desks, when, estate, c, pool, journal)
 
 
 @hot
@@ -156,7 +166,8 @@ def move_estate(
             estate.gain[c, i] = 0.0
     elif change >= 0 and step > 0:
         for pool in range(first, last):
-            estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
+            if count_open(holdings, estate, c, pool) > 0:  # else it would take what may be gone already
+                estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
     estate.state[c, DRAWS] = 0
@@ -169,11 +180,7 @@ def move_estate(
     if throughout and clock.bridge:
         parameters = market.parameters[scenario, step]
         for pool in range(first, last):
-            k = pool - first
-            if estate.touched[c, k] == 0:
-                falls = estate.told[c, k] == step
-            else:
-                falls = may_fall(market, desks, now, price, lane, estate, c, pool)
+            falls = falls_within(market, desks, step, now, price, lane, estate, c, pool)
             if falls and count_open(holdings, estate, c, pool) > 0:
                 look_within(
                     market,
@@ -191,6 +198,7 @@ def move_estate(
                     journal,
                     breach,
                 )
+                see_debt(desks, (step, POINTS), estate, c, pool, journal)
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
     pay_funding(market, desks, step, now, lane, estate, c, 1.0)
@@ -208,8 +216,8 @@ def move_estate(
     is_still = 1
     for k in range(desks.policies.first[account + 1] - desks.policies.first[account]):
         is_still &= int(estate.due[c, k] == NEVER)
-    for pool in range(first, last):
-        is_still &= int(count_open(holdings, estate, c, pool) == 0)
+    for i in range(holdings.width):
+        is_still &= int(estate.size[c, i] == 0.0)
     estate.state[c, IS_STILL] = is_still
 
 
@@ -241,14 +249,13 @@ def move_estates(
         estate.told[c, estate.pool_of[row]] = step
     standing.fresh[scenario] = 0
     wake(desks, scenario, paths, price, standing, estate)
-    cash_changes = desks.holdings.cash[scenario, step] >= 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
         own = Key(key.seed, key.path + np.uint64(lane), key.step)
         breach = tally.breach[scenario, account, leverage]
         journal.open[0] = int(is_read_about(journal, estate, c, scenario))
-        still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL] and not cash_changes
+        still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL]
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]

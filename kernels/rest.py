@@ -50,7 +50,7 @@ def rests(
         place = holdings.place[pool] - holdings.start[row]
         if estate.told[c, k] == step:
             return False
-        watched = throughout and estate.touched[c, k]
+        watched = throughout and (estate.touched[c, k] or estate.told[c, k] != NEVER)
         if watched and may_fall(market, desks, now, price, lane, estate, c, pool):
             parameters = market.parameters[scenario, step]
             lowest = find_low(market, desks, parameters, regime, now, price, lane, estate, c, pool)

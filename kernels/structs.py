@@ -312,6 +312,7 @@ FORCED_PATHS, PARTIAL_PATHS, CLOSED_PATHS, BANKRUPT_PATHS, ACTED_PATHS, NEEDLESS
 SHORTFALLS, SHARES, PAID_FEES, PAID_SLIPPAGE, PAID_TO_FUND, PAID_GAS = 6, 9, 12, 15, 18, 21
 AFTERMATHS = 24
 SHARE_QUANTUM = 2.0**-24
+COST_SHARE = 2.0**-8  # of the quantum of other money: costs are small, and gas is smaller
 
 
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:

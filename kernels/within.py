@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kernels.estate import POINTS, Desks, Estate, Journal, require, value_estate
+from kernels.estate import NEVER, POINTS, Desks, Estate, Journal, require, value_estate
 from kernels.extremes import LN2, SLOPE, find_depth
 from kernels.forced import look
 from kernels.jit import hot, inlined
@@ -165,6 +165,36 @@ def may_fall(
     return bool(begins <= wick or ends <= wick or reach >= 2.0 * begins * ends)
 
 
+@inlined
+def falls_within(
+    market: Market,
+    desks: Desks,
+    step: int,
+    now: Step,
+    price: Floats,
+    lane: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+) -> bool:
+    """Whether the venue may find a pool liquidatable between the ends of a step, and not by a jump alone.
+
+    An untouched pool's first time is told by the screen; from then on, and of pools that somebody has
+    touched, it is looked for here. Where a jump leaves it below at the end, it is the end that shows it.
+    """
+    k = pool - desks.holdings.first[estate.owner[c, 0]]
+    told, touched = estate.told[c, k], estate.touched[c, k]
+    if not ((told == step and not touched) or touched or told != NEVER):
+        return False
+    if (touched or told != step) and not may_fall(market, desks, now, price, lane, estate, c, pool):
+        return False
+    if now.jumps[lane] > 0:
+        for a in range(price.shape[0]):
+            estate.at[a] = price[a, lane]
+        return bool(margin_at(desks, estate, c, pool, estate.at) >= 0.0)
+    return True
+
+
 @hot
 def look_within(
     market: Market,
@@ -184,9 +214,10 @@ def look_within(
 ) -> None:
     """The venue looks at a pool between the ends of a step: from its first hit, by its low, to the close."""
     step = int(key.step)
-    untouched = estate.touched[c, pool - desks.holdings.first[estate.owner[c, 0]]] == 0
+    k = pool - desks.holdings.first[estate.owner[c, 0]]
+    is_first = estate.told[c, k] == step and estate.touched[c, k] == 0
     lowest = find_low(market, desks, parameters, regime, now, price, lane, estate, c, pool)
-    if not untouched and lowest >= -desks.holdings.tie[pool, estate.owner[c, 1]]:
+    if not is_first and lowest >= -desks.holdings.tie[pool, estate.owner[c, 1]]:
         return
     half = POINTS // 2
     for point in range(POINTS):

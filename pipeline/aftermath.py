@@ -11,6 +11,7 @@ from kernels.structs import (
     ACTED_PATHS,
     BANKRUPT_PATHS,
     CLOSED_PATHS,
+    COST_SHARE,
     FORCED_PATHS,
     NEEDLESS_PATHS,
     PAID_FEES,
@@ -65,7 +66,8 @@ def summarise_aftermath(tallies: Tallies, plan: Plan) -> dict[str, NDArray[Any]]
     unit = tallies.money_quantum[:, np.newaxis, np.newaxis]
     found |= _mean("shortfall_mean", *_moments(sums, SHORTFALLS, unit, paths))
     found |= _mean("share_liquidated_mean", *_moments(sums, SHARES, SHARE_QUANTUM, paths))
-    costs = [_moments(sums, ROW_OF_COMPONENT[component], unit, paths) for component in COMPONENTS]
+    cost_unit = COST_SHARE * unit
+    costs = [_moments(sums, ROW_OF_COMPONENT[component], cost_unit, paths) for component in COMPONENTS]
     found |= _mean("cost_mean", *(np.stack(figures, axis=-1) for figures in zip(*costs, strict=True)))
     found["first_breach"] = _by_market(tallies, plan)
     return found

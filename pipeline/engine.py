@@ -41,6 +41,8 @@ from pipeline.walks import first_obstacle
 
 # Sources that decide what a plan's numbers are, beside the kernels.
 NUMERIC_SOURCES = (
+    "venues.py",
+    "venue_faults.py",
     "engine.py",
     "lower_book.py",
     "lower_desks.py",

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.faults import Part, refuse_value
-from pipeline.units import Delay, Finite, Fraction, Name, NonNegative, Positive
+from pipeline.units import Delay, Finite, Name, NonNegative, Positive
 
 Share = Annotated[Finite, Field(gt=0, le=1)]
 
@@ -25,7 +25,7 @@ class _Policy(Part):
     later_values: ClassVar[Mapping[str, frozenset[str]]] = {"kind": frozenset(("isolate",))}
 
     delay: Delay = timedelta(0)
-    probability: Fraction = 1.0
+    probability: Share = 1.0
 
 
 class TopUp(_Policy):
