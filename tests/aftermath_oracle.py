@@ -208,9 +208,10 @@ class _Walk:
         for pool, collateral in enumerate(self.estate.collateral):
             factor = self.has if collateral > 0.0 else self.owes
             change = collateral * (factor[step] - (factor[step - 1] if step else 1.0))
-            self.estate.cash[pool] += change
-            self.estate.changes += change
             self.untouched.cash[pool] += change
+            if self.estate.of_pool(pool):  # else it would take what may be gone already
+                self.estate.cash[pool] += change
+                self.estate.changes += change
 
     def _fund(self, estate: Estate, step: int) -> None:
         """size x price x rate x time, of each position whose interval has a mark in the step."""

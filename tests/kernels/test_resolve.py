@@ -163,6 +163,41 @@ def test_move_estates__full_and_free_closes_at_the_screens_first_passages(monito
         assert tally.aftermath[SHORTFALLS, 0].sum() == 0
 
 
+@pytest.mark.parametrize("monitoring", ["bridge", "wick"])
+def test_falls_within__what_a_jump_went_through_is_seen_where_it_ends(monitoring: str) -> None:
+    """Two jumps an hour of a fifth: who is broke at the close has been jumped over, however watched."""
+    counted = {}
+    for watched in ("close", monitoring):
+        data = document(watched, FREE)
+        data["model"]["regimes"]["calm"]["jumps"] = {
+            "intensity": 2 * 24 * 365,
+            "mean": {"BTC": -0.2, "ETH": 0.2},
+            "volatility": {"BTC": 0.05, "ETH": 0.05},
+            "correlation": -0.9,
+        }
+        counted[watched] = count(plan_from_document(data))
+    tally = counted[monitoring]
+    np.testing.assert_array_equal(tally.aftermath[FORCED_PATHS], np.cumsum(tally.hits[LIQUIDATION], axis=-1))
+    paid = tally.aftermath[SHORTFALLS, 0, :, 1, -1]
+    assert (paid > 0.5 * counted["close"].aftermath[SHORTFALLS, 0, :, 1, -1]).all()
+    assert (paid > 0).all()
+
+
+@pytest.mark.parametrize("monitoring", ["close", "bridge"])
+def test_falls_within__a_pool_that_nothing_filled_is_looked_for_again(monitoring: str) -> None:
+    """Books stand empty for three hours: a top-up of next to nothing changes nothing."""
+    tiny = {"kind": "top_up", "below": 50, "amount": 1e-6, "reserve": 1e-6}
+    counted = []
+    for policies in ((), (tiny,)):
+        data = document(monitoring, {"rules": "dydx_v4"}, policies)
+        data["scenarios"][1]["effects"].append(
+            {"effect": "depth", "at": "0h", "for": "3h", "multiply": {"all": 0.0}}
+        )
+        counted.append(count(plan_from_document(data)).aftermath[FORCED_PATHS, 1])
+    assert counted[0].sum() > 0
+    np.testing.assert_array_equal(*counted)
+
+
 @pytest.mark.parametrize("monitoring", ["close", "bridge"])
 @pytest.mark.parametrize("rules", ["dydx_v4", "tiered"])
 def test_wake__to_be_followed_from_the_start_changes_nothing(rules: str, monitoring: str) -> None:
