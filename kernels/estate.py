@@ -323,6 +323,16 @@ def count_open(holdings: Holdings, estate: Estate, c: int, pool: int) -> int:
 
 
 @inlined
+def is_closed_out(holdings: Holdings, estate: Estate, c: int, pool: int) -> bool:
+    """Whether nothing is open any more in a pool that had something to close."""
+    row = holdings.row[pool, estate.owner[c, 1]]
+    had = 0
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        had += holdings.closes[n]
+    return had > 0 and count_open(holdings, estate, c, pool) == 0
+
+
+@inlined
 def is_liquidatable(holdings: Holdings, estate: Estate, c: int, pool: int, seen: Floats) -> bool:
     """Whether a pool meets the venue's liquidation condition at the prices that the venue has."""
     equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, seen)

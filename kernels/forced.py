@@ -21,6 +21,7 @@ from kernels.estate import (
     SLIPPAGE,
     WAS_BANKRUPT,
     WAS_FORCED,
+    WENT_BANKRUPT,
     Desks,
     Estate,
     Journal,
@@ -281,3 +282,17 @@ def look(
             breach[culprit] += 1
     if closed and family != DYDX:
         settle_by_fund(desks, when, estate, c, pool, journal)
+
+
+@inlined
+def see_debt(
+    desks: Desks, when: tuple[int, int], estate: Estate, c: int, pool: int, journal: Journal
+) -> None:
+    """Remember an account one of whose pools is below zero after a look, at the venue's prices."""
+    holdings = desks.holdings
+    row = holdings.row[pool, estate.owner[c, 1]]
+    if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
+        equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
+        if equity < -holdings.tie[pool, estate.owner[c, 1]]:
+            estate.state[c, WAS_BANKRUPT] = 1
+            note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)

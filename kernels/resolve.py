@@ -19,21 +19,17 @@ from kernels.estate import (
     IS_OPEN,
     IS_STILL,
     NEVER,
-    POINTS,
-    WAS_BANKRUPT,
-    WENT_BANKRUPT,
     Desks,
     Estate,
     Journal,
     claim,
     count_open,
+    is_closed_out,
     is_liquidatable,
     is_read_about,
-    note,
     open_estate,
-    value_estate,
 )
-from kernels.forced import look
+from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
 from kernels.policies import run_policies
 from kernels.rest import rests
@@ -97,20 +93,6 @@ def pay_funding(
 
 
 @inlined
-def see_debt(
-    desks: Desks, when: tuple[int, int], estate: Estate, c: int, pool: int, journal: Journal
-) -> None:
-    """Remember an account one of whose pools is below zero after a look, at the venue's prices."""
-    holdings = desks.holdings
-    row = holdings.row[pool, estate.owner[c, 1]]
-    if holdings.start[row] < holdings.start[row + 1] and estate.state[c, WAS_BANKRUPT] == 0:
-        equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
-        if equity < -holdings.tie[pool, estate.owner[c, 1]]:
-            estate.state[c, WAS_BANKRUPT] = 1
-            note(journal, when, WENT_BANKRUPT, pool, 0.0, 0.0, equity)
-
-
-@inlined
 def look_at_all(
     desks: Desks,
     scenario: int,
@@ -166,8 +148,9 @@ def move_estate(
             estate.gain[c, i] = 0.0
     elif change >= 0 and step > 0:
         for pool in range(first, last):
-            if count_open(holdings, estate, c, pool) > 0:  # else it would take what may be gone already
-                estate.cash[c, pool - first] += holdings.cashes[change, holdings.row[pool, leverage]]
+            row = holdings.row[pool, leverage]
+            if not is_closed_out(holdings, estate, c, pool):  # its cash at `as_of` may be gone already
+                estate.cash[c, pool - first] += holdings.cashes[change, row]
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
     estate.state[c, DRAWS] = 0
@@ -198,7 +181,6 @@ def move_estate(
                     journal,
                     breach,
                 )
-                see_debt(desks, (step, POINTS), estate, c, pool, journal)
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
     pay_funding(market, desks, step, now, lane, estate, c, 1.0)
@@ -249,13 +231,14 @@ def move_estates(
         estate.told[c, estate.pool_of[row]] = step
     standing.fresh[scenario] = 0
     wake(desks, scenario, paths, price, standing, estate)
+    cash_changes = desks.holdings.cash[scenario, step] >= 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
         own = Key(key.seed, key.path + np.uint64(lane), key.step)
         breach = tally.breach[scenario, account, leverage]
         journal.open[0] = int(is_read_about(journal, estate, c, scenario))
-        still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL]
+        still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL] and not cash_changes
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]

@@ -6,7 +6,7 @@ import math
 
 from kernels.estate import NEVER, POINTS, Desks, Estate, Journal, require, value_estate
 from kernels.extremes import LN2, SLOPE, find_depth
-from kernels.forced import look
+from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
 from kernels.kinks import turn_at
 from kernels.structs import LIQUIDATION, WAYS, Floats, Integers, Key, Market, Step
@@ -244,3 +244,4 @@ def look_within(
             journal,
             breach,
         )
+    see_debt(desks, (step, POINTS), estate, c, pool, journal)

@@ -42,7 +42,7 @@ OUTCOMES: Final = (
         "managed_bankruptcies",
         "p_managed_bankruptcy",
         "managed bankruptcy",
-        "the equity of a pool was below zero, before haircuts, after the venue's look at a close, or the "
+        "the equity of a pool was below zero, before haircuts, after a look of the venue, or the "
         "insurance fund or the other side paid, by the horizon",
     ),
     Outcome(

@@ -27,7 +27,7 @@ NO_POLICY = "–"
 OTHERS_PAY = (
     "Others pay: equity below zero after the venue's look, or its fund or the other side paid. Shortfall: "
     "what they paid, and what is still missing. Needlessly: paths on which the book untouched would have "
-    "come through."
+    "come through. Watched between closes, prices are taken to move without gaps but for jumps."
 )
 STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 

@@ -164,7 +164,7 @@ def resolved_document() -> dict[str, Any]:
 
 def resolved_tallies() -> Tallies:
     """`small_tallies`, and what followed: of those liquidated half are closed in part and half out, a third
-    leave others to pay; each costs 16 quanta in fees, 32 in slippage, 8 to the fund; a quantum is 0.25.
+    leave others to pay; each costs 4 in fees, 8 in slippage, 2 to the fund. Quanta: 0.25, of costs a 256th.
 
     What goes first is the account's first leg on all paths but one, and its second, where it has one, there.
     """
@@ -179,9 +179,9 @@ def resolved_tallies() -> Tallies:
     for row, paths, quanta in (
         (SHORTFALLS, hit // 3, 400),
         (SHARES, hit, 3 << 22),
-        (PAID_FEES, hit, 16),
-        (PAID_SLIPPAGE, hit, 32),
-        (PAID_TO_FUND, hit, 8),
+        (PAID_FEES, hit, 16 * 256),
+        (PAID_SLIPPAGE, hit, 32 * 256),
+        (PAID_TO_FUND, hit, 8 * 256),
     ):
         sums[row], sums[row + 1] = paths * quanta, paths * (quanta**2 >> 32)
         sums[row + 2] = paths * (quanta**2 & 0xFFFFFFFF)

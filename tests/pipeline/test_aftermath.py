@@ -71,10 +71,10 @@ def test_summarise_aftermath__means_and_intervals_are_those_of_the_paths() -> No
     figures = {
         structs.SHORTFALLS: ("shortfall_mean", (), 0.25),
         structs.SHARES: ("share_liquidated_mean", (), 2.0**-24),
-        structs.PAID_FEES: ("cost_mean", (0,), 0.25),
-        structs.PAID_SLIPPAGE: ("cost_mean", (1,), 0.25),
-        structs.PAID_TO_FUND: ("cost_mean", (2,), 0.25),
-        structs.PAID_GAS: ("cost_mean", (3,), 0.25),
+        structs.PAID_FEES: ("cost_mean", (0,), 0.25 / 256),
+        structs.PAID_SLIPPAGE: ("cost_mean", (1,), 0.25 / 256),
+        structs.PAID_TO_FUND: ("cost_mean", (2,), 0.25 / 256),
+        structs.PAID_GAS: ("cost_mean", (3,), 0.25 / 256),
     }
     for row, (name, component, unit) in figures.items():
         sample = unit * samples[row]

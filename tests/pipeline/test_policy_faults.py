@@ -85,7 +85,7 @@ def test_find_resolve_faults__false_beside_policies() -> None:
         # every kind
         (TOP_UP | {"delay": "1 h"}, "delay", "a duration: a whole number and a unit"),
         (OVERRIDE | {"probability": 1.5}, "probability", "at most 1"),
-        (OVERRIDE | {"probability": -0.5}, "probability", "at least 0"),
+        (OVERRIDE | {"probability": 0}, "probability", "a number above 0"),
         # top_up
         (TOP_UP | {"below": 0}, "below", "above 0"),
         (TOP_UP | {"amount": 0}, "amount", "above 0"),
