@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.estate import DELEVERAGED, LIQUIDATED, OTHERS
+from kernels.estate import DELEVERAGED, LIQUIDATED, OTHERS, PUT_IN
 from pipeline.blocks import draw_of
 from pipeline.errors import InputError, Problem
 from pipeline.lower_market import count_steps
@@ -24,8 +24,8 @@ ROOM = 64  # events: the first forced close is among them, or none is
 
 
 class Outcome(NamedTuple):
-    """What became of one path: equity at the end less what others paid, its lowest margin ratio at a close,
-    and the step in which the venue first closed something, or None."""
+    """What became of one path: equity at the end less top-ups and what others paid, its lowest margin ratio
+    at a close, and the step in which the venue first closed something, or None."""
 
     path: int
     ended: float
@@ -93,7 +93,7 @@ def follow_paths(plan: Plan, cell: Cell, paths: int) -> Iterable[Outcome]:
         ratios = np.divide(equity, required, out=np.full_like(equity, np.inf), where=required > 0)
         yield Outcome(
             path,
-            float(journal.margin[-1, :, 0].sum() - journal.money[-1, OTHERS]),
+            float(journal.margin[-1, :, 0].sum() - journal.money[-1, OTHERS] - journal.money[-1, PUT_IN]),
             float(ratios.min()),
             int(forced[0]) if len(forced) else None,
         )
@@ -124,5 +124,5 @@ def choose_paths(outcomes: list[Outcome], plan: Plan) -> dict[str, Found]:
 
 def _end(outcome: Outcome) -> str:
     if round(outcome.ended) < 0:
-        return f"{money(-outcome.ended)} short at the end"
-    return f"equity {money(outcome.ended)} at the end"
+        return f"{money(-outcome.ended)} short at the end, net of top-ups"
+    return f"equity {money(outcome.ended)} at the end, net of top-ups"

@@ -29,7 +29,7 @@ def test_follow_paths__are_the_replays(plan: Plan, told: list[PathReplay]) -> No
     """To the last bit, though all other scenarios are left out."""
     outcomes = list(follow_paths(plan, choose_cell(plan, *CELL), PATHS))
     for outcome, replay in zip(outcomes, told, strict=True):
-        assert outcome.ended == replay.equity[-1].sum() - replay.bridge.others
+        assert outcome.ended == replay.equity[-1].sum() - replay.bridge.others - replay.bridge.topped_up
         assert outcome.lowest_ratio == replay.margin_ratio[1:].min()
         forced = [event.step for event in replay.events if event.kind in ("liquidated", "deleveraged")]
         assert outcome.forced == (forced[0] if forced else None)
@@ -38,7 +38,7 @@ def test_follow_paths__are_the_replays(plan: Plan, told: list[PathReplay]) -> No
 def test_find_paths__worst_median_and_nearest(plan: Plan, told: list[PathReplay]) -> None:
     found = find_paths(plan, *CELL)
     assert list(found) == ["worst", "median", "nearest"]
-    worst = min(told, key=lambda replay: replay.bridge.ended - replay.bridge.others)
+    worst = min(told, key=lambda replay: replay.bridge.ended - replay.bridge.others - replay.bridge.topped_up)
     assert found["worst"].path == worst.path
     missed = [replay for replay in told if not replay.counted["forced_liquidations"]]
     nearest = min(missed, key=lambda replay: float(replay.margin_ratio[1:].min()))
@@ -57,7 +57,9 @@ def test_choose_paths__by_hand(plan: Plan) -> None:
     ]
     found = choose_paths(outcomes, plan)
     assert {what: each.path for what, each in found.items()} == {"worst": 1, "median": 4, "nearest": 3}
-    assert found["worst"].sentence == "worst of the first 6 paths: path 1, 250 short at the end"
+    assert (
+        found["worst"].sentence == "worst of the first 6 paths: path 1, 250 short at the end, net of top-ups"
+    )
     assert found["median"].sentence == "median of 3 liquidated of the first 6 paths: path 4, within 12h"
     assert found["nearest"].sentence == (
         "nearest miss of the first 6 paths: path 3, margin ratio down to 1.01"
