@@ -201,9 +201,14 @@ def _label(
     )
     began = np.array([held.began[row] for row in rows])
     money = np.vstack([np.zeros(MONEY), journal.money])
+    closes = held.closes[numbers] > 0
+    pool_of = np.array([leg.pool for leg in legs], np.int64)
     changed = np.zeros(clock.steps)
     for step in np.flatnonzero(held.cash[cell.scenario] >= 0):
-        changed[step] = held.cashes[held.cash[cell.scenario, step], rows].sum()
+        for pool, row in enumerate(rows):
+            own = closes & (pool_of == pool)
+            if step == 0 or not own.any() or sizes[step, own].any():  # not where all has been closed
+                changed[step] += held.cashes[held.cash[cell.scenario, step], row]
     start = np.datetime64(plan.as_of.replace(tzinfo=None), "s")
     times = start + np.arange(clock.steps + 1) * np.timedelta64(plan.simulation.step).astype("m8[s]")
     equity = np.vstack([began, journal.margin[:, : len(pools), 0]])
