@@ -45,6 +45,7 @@ POINTS = 8
 AT_START, AT_END = 0, 1 + POINTS
 # Events, in Journal.
 BREACHED, FILLED, TOPPED_UP, SENT, ACTED, LIQUIDATED, DELEVERAGED, PAID_BY_FUND, WENT_BANKRUPT = range(9)
+COUNTERED = 9  # closed against another account's bankruptcy; money: what that cost, against the mark
 EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, price, money
 
 
@@ -136,6 +137,16 @@ class Policies(NamedTuple):
     most: int  # rows of any one account
 
 
+class Contagion(NamedTuple):
+    """Where all accounts of a path, scenario and leverage stand in one market. V venues."""
+
+    lasting: Floats  # (1,) share of a step's impact that stays in prices; (0,) where they don't touch
+    venue: Integers  # (P,) at which each account is
+    fund: Floats  # (V,) insurance fund at `as_of`; infinite
+    quantum: Floats  # (V,) money is added up in whole multiples of this
+    column: Integers  # (M,) asset whose price a market moves
+
+
 class Desks(NamedTuple):
     """All that is known of what follows a breach before a path is walked."""
 
@@ -144,6 +155,13 @@ class Desks(NamedTuple):
     timeline: Timeline
     rules: Rules
     policies: Policies
+    contagion: Contagion
+
+
+def apart() -> Contagion:
+    """Accounts that don't touch one another."""
+    none, nothing = np.zeros(0, np.int64), np.zeros(0)
+    return Contagion(nothing, none, nothing, nothing, none)
 
 
 def nobody() -> Desks:
@@ -184,6 +202,7 @@ def nobody() -> Desks:
         Timeline(numbers, 1, table, numbers),
         Rules(none, *(nothing,) * 9, none, nothing),
         Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
+        apart(),
     )
 
 

@@ -88,6 +88,8 @@ def simulate_general_paths(
     follows = len(desks.rules.family) > 0
     if tally.aftermath.shape[2] != len(desks.rules.family) or tally.breach.shape[3] != desks.holdings.width:
         raise ValueError("a tally made for others than those who are followed")
+    if tally.venue.shape[2] != len(desks.contagion.fund):
+        raise ValueError("a tally made for other venues than those whose accounts share a market")
     scenarios = market.parameters.shape[0]
     pools, accounts = book.base.shape[0], book.pools.shape[0]
     leverages, groups = book.multiple.shape[0], book.members.shape[0]

@@ -213,6 +213,7 @@ class Tally(NamedTuple):
     groups: Integers  # (MOMENTS, S, G, L, H) sums over paths at each horizon
     aftermath: Integers  # (AFTERMATHS, S, P, L, H) likewise, of what follows a breach
     breach: Integers  # (S, P, L, W) which position's price had cost most at the first forced close
+    venue: Integers  # (VENUE_ROWS, S, V, L, H) as `groups`, of venues whose accounts share a market
 
 
 class Draws(NamedTuple):
@@ -311,6 +312,11 @@ MOMENTS = 10
 FORCED_PATHS, PARTIAL_PATHS, CLOSED_PATHS, BANKRUPT_PATHS, ACTED_PATHS, NEEDLESS_PATHS = 0, 1, 2, 3, 4, 5
 SHORTFALLS, SHARES, PAID_FEES, PAID_SLIPPAGE, PAID_TO_FUND, PAID_GAS = 6, 9, 12, 15, 18, 21
 AFTERMATHS = 24
+# First axis of Tally.venue, likewise. The fund has been asked for more than it had; a round after a step's
+# first has closed something.
+EXHAUSTED_PATHS, CASCADE_PATHS = 0, 1
+FORCED_ACCOUNTS, SOCIALISED, CLOSED_NOTIONAL, DRAWN, FALL = 2, 5, 8, 11, 14
+VENUE_ROWS = 17
 SHARE_QUANTUM = 2.0**-24
 COST_SHARE = 2.0**-8  # of the quantum of other money: costs are small, and gas is smaller
 
@@ -342,8 +348,12 @@ def create_tally(
     several: int = 0,
     groups: int = 0,
     width: int = 0,
+    venues: int = 0,
 ) -> Tally:
-    """Return a tally of zeros. width: of `Holdings`, where what follows a breach is counted; else 0."""
+    """Return a tally of zeros. width: of `Holdings`, where what follows a breach is counted; else 0.
+
+    venues: whose accounts share a market, see `kernels.estate.Contagion`.
+    """
     pairs = accounts if joint else 0
     followed = accounts if width else 0
     return Tally(
@@ -353,4 +363,5 @@ def create_tally(
         np.zeros((MOMENTS, scenarios, groups, leverages, horizons), np.int64),
         np.zeros((AFTERMATHS, scenarios, followed, leverages, horizons), np.int64),
         np.zeros((scenarios, followed, leverages, width), np.int64),
+        np.zeros((VENUE_ROWS, scenarios, venues, leverages, horizons), np.int64),
     )

@@ -23,6 +23,7 @@ from kernels.structs import (
     MARGIN_CALL,
     MARKS,
     MOMENTS,
+    VENUE_ROWS,
     Book,
     Clock,
     Market,
@@ -100,6 +101,7 @@ class Counts(NamedTuple):
     groups: NDArray[np.int64]  # (moment, scenario, group, leverage, horizon), at each horizon
     aftermath: NDArray[np.int64]  # (outcome, scenario, account, leverage, horizon), at each horizon
     breach: NDArray[np.int64]  # (scenario, account, leverage, leg): legs of the account that has most
+    venue: NDArray[np.int64]  # (moment, scenario, venue, leverage, horizon), at each horizon
 
 
 @lru_cache(maxsize=1)
@@ -155,6 +157,7 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
         "groups": (MOMENTS, scenarios, groups, leverages, horizons),
         "aftermath": (AFTERMATHS, scenarios, followed, leverages, horizons),
         "breach": (scenarios, followed, leverages, most_legs(plan)),
+        "venue": (VENUE_ROWS, scenarios, 0, leverages, horizons),
     }
 
 
@@ -202,6 +205,7 @@ def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
         followed = list(slab) if plan.simulation.resolve else []
         total.aftermath[:, :, followed] += counts.aftermath
         total.breach[:, followed] += counts.breach
+        total.venue[:] += counts.venue
     return total
 
 

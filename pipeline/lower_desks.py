@@ -19,6 +19,7 @@ from kernels.estate import (
     Holdings,
     Rules,
     Timeline,
+    apart,
     nobody,
 )
 from kernels.structs import LIQUIDATION, Book, Floats, Integers, Market, checked, checked_index
@@ -52,6 +53,7 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
         timeline=_lower_timeline(plan),
         rules=_lower_rules(venues, plan.simulation.step, quanta),
         policies=lower_policies(plan, holders),
+        contagion=apart(),
     )
 
 
