@@ -1,4 +1,4 @@
-"""Contagion: all accounts of a book in one market. Its key in a plan, and the venues whose fund they share."""
+"""Contagion, all accounts of a book in one market: its key in a plan, and the venues that they share."""
 
 from __future__ import annotations
 

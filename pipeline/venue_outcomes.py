@@ -1,4 +1,4 @@
-"""What became of venues whose accounts share a market: the cube's variables for them, from sums over paths."""
+"""What became of venues whose accounts share a market: variables of the cube, from sums over paths."""
 
 from __future__ import annotations
 

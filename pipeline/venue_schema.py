@@ -33,7 +33,12 @@ _ANY: Final = "normal; no upper end where no path had any"
 def _of_outcome(outcome: Outcome) -> Iterator[Variable]:
     p, condition = outcome.probability, outcome.condition
     yield Variable(
-        outcome.counts, VENUE_CELL, "int64", "1", f"paths: {outcome.long_name}", f"Paths on which {condition}."
+        outcome.counts,
+        VENUE_CELL,
+        "int64",
+        "1",
+        f"paths: {outcome.long_name}",
+        f"Paths on which {condition}.",
     )
     yield from with_ends(
         p, VENUE_CELL, "1", f"P({outcome.long_name})", f"Estimated probability that {condition}.", COUNTED
@@ -58,8 +63,8 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "1",
         "accounts liquidated",
-        "Mean over all paths of how many accounts the venue had closed something of by the horizon, in the one "
-        "market that they share. Without contagion: liquidations summed over accounts, over paths.",
+        "Mean over all paths of how many accounts the venue had closed something of by the horizon, in the "
+        "one market that they share. Without contagion: liquidations summed over accounts, over paths.",
         _ANY,
     ),
     *with_ends(
@@ -67,8 +72,8 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "USD",
         "socialised loss",
-        "Mean over all paths of what bankrupt accounts have cost others by the horizon and the insurance fund "
-        "did not pay.",
+        "Mean over all paths of what bankrupt accounts have cost others by the horizon, and the insurance "
+        "fund did not pay.",
         _ANY,
     ),
     *with_ends(

@@ -31,10 +31,10 @@ OTHERS_PAY = (
     "come through. Watched between closes, prices are taken to move without gaps but for jumps."
 )
 SHARED = (
-    "Untouched: accounts that meet the liquidation condition in a book that nobody touches. Together: accounts "
-    "of which the venue closed something, all in one market, where liquidations move prices. Cascade: something "
-    "was closed that stood until liquidations of the same step moved its price. Pushed: the furthest that "
-    "they moved a price within a step, the mean over paths."
+    "Untouched: accounts that meet the liquidation condition in a book that nobody touches. Together: those "
+    "of which the venue closed something, all in one market, where liquidations move prices. Cascade: it "
+    "closed something that stood until liquidations of the same step moved its price. Pushed: the furthest "
+    "that they moved a price within a step, the mean over paths."
 )
 STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 

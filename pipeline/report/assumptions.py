@@ -42,8 +42,8 @@ APART = (
     " fund and the books' depth for itself."
 )
 SHARED = (
-    "liquidations move prices by what the books stated take, which moves the accounts of this book alone: what"
-    " others hold, and who would buy, is not modelled. P(liquidation) is without it."
+    "liquidations move prices by what the books stated take, which moves the accounts of this book alone:"
+    " what others hold, and who would buy, is not modelled. P(liquidation) is without it."
 )
 UNMANAGED = "nobody tops up, reduces or closes. The book is held as it stands."
 MANAGED = "nobody acts but by the policies that the plan gives an account, once a step."
