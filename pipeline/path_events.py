@@ -210,11 +210,13 @@ def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
                 yield Event(step, when, "deleveraged", words, subject, quantity, at, {"others": paid})
             case k if k == COUNTERED:
                 subject = story.legs[which][0]
+                verb = "buys" if quantity > 0 else "sells"
+                ends = f"costs {cents(-paid)}" if paid <= 0 else f"brings {cents(paid)}"
                 words = (
-                    f"closed against an account that is bankrupt (ADL): {size(abs(quantity))} {subject} at "
-                    f"{price(at)}, which costs {cents(paid)} against the mark"
+                    f"the venue takes it against a bankrupt account (ADL): {verb} {size(abs(quantity))} "
+                    f"{subject} at {price(at)}, which {ends} against the mark"
                 )
-                yield Event(step, when, "countered", words, subject, quantity, at, {"countered": paid})
+                yield Event(step, when, "countered", words, subject, quantity, at, {"others": paid})
             case k if k == PAID_BY_FUND:
                 words = f"nothing is left: the insurance fund pays {cents(paid)}"
                 yield Event(step, when, "fund", words, money={"others": paid})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.estate import (
     BREACHED,
+    COUNTERED,
     DELEVERAGED,
     FEES,
     FILLED,
@@ -327,8 +328,8 @@ def _profit(sizes: Floats, marks: Floats, written: Floats, places: list[int]) ->
     """
     profit = float((sizes[-1] * marks[-1]).sum() - (sizes[0] * marks[0]).sum())
     for _, _, event, which, quantity, price, paid in written:
-        if int(event) in (FILLED, LIQUIDATED, DELEVERAGED) and int(which) in places:
+        if int(event) in (FILLED, LIQUIDATED, DELEVERAGED, COUNTERED) and int(which) in places:
             # closed against the other side at another price than its mark: what that is worth others pay
-            mark = price + paid / quantity if event == DELEVERAGED else price
+            mark = price + paid / quantity if event in (DELEVERAGED, COUNTERED) else price
             profit -= quantity * mark
     return profit

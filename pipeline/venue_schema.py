@@ -22,8 +22,8 @@ VENUE_OUTCOMES: Final = (
         "cascades",
         "p_cascade",
         "cascade",
-        "by the horizon the venue had closed something that stood until liquidations of the same step moved "
-        "its price",
+        "by the horizon the venue had closed something of a pool that stood when it began to look in that "
+        "step, and fell by what others' orders did to prices",
     ),
 )
 
@@ -72,8 +72,9 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "USD",
         "socialised loss",
-        "Mean over all paths of what bankrupt accounts have cost others by the horizon, and the insurance "
-        "fund did not pay.",
+        "Mean over all paths of what bankrupt accounts have cost others than the insurance fund by the "
+        "horizon: what others gave up against the mark where positions were closed against them (ADL), and "
+        "what accounts closed out still owe.",
         _ANY,
     ),
     *with_ends(
@@ -90,8 +91,8 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "USD",
         "drawn from the insurance fund",
-        "Mean over all paths of what the insurance fund has paid by the horizon; fees that it took are not "
-        "taken off.",
+        "Mean over all paths of what the insurance fund lacks at the horizon of what it began with, fees that "
+        "it took counted in; where nothing is stated, of what it has paid.",
         _ANY,
     ),
     *with_ends(
@@ -99,8 +100,9 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "1",
         "price pushed",
-        "Mean over all paths of the largest share by which liquidations had moved the price of a market of "
-        "the venue within a step, by the horizon.",
+        "Mean over all paths of the furthest that orders of desks and venues in the book have pushed any price "
+        "below its own path by the horizon, as a share of that; moves within a step count. The same for "
+        "every venue.",
         _ANY,
     ),
 )

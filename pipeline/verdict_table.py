@@ -32,9 +32,9 @@ OTHERS_PAY = (
 )
 SHARED = (
     "Untouched: accounts that meet the liquidation condition in a book that nobody touches. Together: those "
-    "of which the venue closed something, all in one market, where liquidations move prices. Cascade: it "
-    "closed something that stood until liquidations of the same step moved its price. Pushed: the furthest "
-    "that they moved a price within a step, the mean over paths."
+    "of which the venue closed something, all in one market, where orders move prices. Cascade: it closed "
+    "something that stood until orders of the same step moved its price. Pushed: the furthest that a price "
+    "was pushed below its own path, the mean over paths. Others lose: by ADL, and what is owed at the end."
 )
 STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
