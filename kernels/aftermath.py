@@ -25,6 +25,7 @@ from kernels.estate import (
     value_estate,
 )
 from kernels.jit import hot
+from kernels.pits import make_pits
 from kernels.quanta import add_money
 from kernels.structs import (
     ACTED_PATHS,
@@ -142,6 +143,7 @@ def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate
         total=np.zeros(lanes),
         near=np.zeros(lanes),
         past=np.zeros((scenarios, desks.timeline.memory, assets, lanes)),
+        pits=make_pits(desks, assets, scenarios),
     )
 
 

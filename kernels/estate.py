@@ -45,7 +45,7 @@ POINTS = 8
 AT_START, AT_END = 0, 1 + POINTS
 # Events, in Journal.
 BREACHED, FILLED, TOPPED_UP, SENT, ACTED, LIQUIDATED, DELEVERAGED, PAID_BY_FUND, WENT_BANKRUPT = range(9)
-COUNTERED = 9  # closed against another account's bankruptcy; money: what that cost, against the mark
+COUNTERED = 9  # closed against another account's bankruptcy; money as of DELEVERAGED: below zero, it has cost
 EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, price, money
 
 
@@ -206,6 +206,33 @@ def nobody() -> Desks:
     )
 
 
+class Pits(NamedTuple):
+    """Where the accounts of a path, scenario and leverage trade with one another: X pits, of scenarios,
+    leverages and lanes in that order; none where accounts don't touch one another."""
+
+    busy: Integers  # (X,) NOBODY, SOMEBODY or EVERYBODY there has an estate
+    factor: Floats  # (X, A) what has been left of earlier steps' moves, times the path's price
+    lowest: Floats  # (X,) the lowest factor that any price has been pushed to, moves within steps included
+    fund: Floats  # (X, V)
+    paid: Floats  # (X, V) what the fund has paid
+    given: Floats  # (X, V) what those closed against gave up against the mark
+    exhausted: Integers  # (X, V) 1 once the fund has been asked for more than it had
+    cascade: Integers  # (X, V) 1 once pools were closed that stood when the venue began to look
+    # of the pit that is being moved, in its step
+    here: Integers  # (1,) which one
+    draws: Integers  # (1,) counterparties drawn
+    taken: Floats  # (2, M) notional sold, and bought
+    depth: Floats  # (M,) notional that a market takes
+    start: Floats  # (A,) prices before any fill
+    view: Floats  # (A,) what the venue has had of them
+    ratio: Floats  # (A,) what fills have made of both
+    met: Integers  # (Y,) 1 where a pool was liquidatable when the venue began to look
+
+
+NOBODY, SOMEBODY, EVERYBODY = 0, 1, 2  # of Pits.busy
+SOLD, BOUGHT = 0, 1  # rows of Pits.taken
+
+
 class Estate(NamedTuple):
     """The estates of a tile, a slot each: C slots; W positions, Y' pools, Q' policy rows an account."""
 
@@ -241,6 +268,7 @@ class Estate(NamedTuple):
     total: Floats  # (LANES,) an account's equity
     near: Floats  # (LANES,) how many of its pools are near a policy's level
     past: Floats  # (S, D, A, LANES) closes that the venue may still judge by
+    pits: Pits
 
 
 class Journal(NamedTuple):
@@ -379,6 +407,9 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
     estate.listed[scenario, estate.many[scenario]] = c
     estate.many[scenario] += 1
     estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2] = account, leverage, lane
+    if estate.pits.busy.shape[0] > 0:
+        pit = (scenario * estate.slot.shape[2] + leverage) * estate.slot.shape[3] + lane
+        estate.pits.busy[pit] = max(estate.pits.busy[pit], SOMEBODY)
     for k in range(estate.told.shape[1]):
         estate.told[c, k], estate.touched[c, k] = NEVER, 0
     for k in range(STATES):

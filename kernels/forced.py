@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.deleveraging import close_part, deleverage, find_bankruptcy
 from kernels.estate import (
     AT_END,
     AT_START,
-    DELEVERAGED,
     DRAWS,
     DYDX,
-    FORCED,
-    FUND,
     LIQUIDATED,
     LIQUIDATION_FEES,
     OTHERS,
@@ -32,9 +30,10 @@ from kernels.estate import (
     value_estate,
 )
 from kernels.jit import hot, inlined
+from kernels.pits import are_together, ask_fund, find_price, find_taken, pay_fund, take
 from kernels.random import SLOT_PICK, draw_uniform
 from kernels.structs import Floats, Integers, Key
-from kernels.trading import SMALLEST, cost_of, find_depth_of, find_room, take_until
+from kernels.trading import cost_of, find_depth_of, find_room, take_until
 
 
 @hot
@@ -53,9 +52,11 @@ def pick_open(desks: Desks, estate: Estate, c: int, pool: int, which: int) -> in
 
 
 @hot
-def pick_worst(desks: Desks, scenario: int, step: int, regime: int, estate: Estate, c: int, pool: int) -> int:
+def pick_worst(
+    desks: Desks, scenario: int, step: int, regime: int, estate: Estate, c: int, pool: int, dry: bool
+) -> int:
     """The open position of a pool that stands at the largest loss since its entry, in money, at the prices
-    that the venue has, among those whose market takes anything; -1 without any."""
+    that the venue has, among those whose market takes anything, or (`dry`) all; -1 without any."""
     holdings = desks.holdings
     row = holdings.row[pool, estate.owner[c, 1]]
     place = holdings.place[pool] - holdings.start[row]
@@ -65,7 +66,8 @@ def pick_worst(desks: Desks, scenario: int, step: int, regime: int, estate: Esta
         if holdings.closes[n] and size != 0.0:
             loss = size * (holdings.entry[n] - estate.seen[holdings.asset[n]])
             depth = find_depth_of(desks, scenario, step, regime, n)
-            if loss > worst and find_room(depth, np.inf, estate.traded[c, holdings.lead[n]]) > 0.0:
+            taken = find_taken(desks, estate, c, n, -size)
+            if loss > worst and (dry or find_room(depth, np.inf, taken) > 0.0):
                 worst, found = loss, n
     return int(found)
 
@@ -85,26 +87,11 @@ def find_culprit(desks: Desks, estate: Estate, c: int, pool: int, at: Floats) ->
     return int(found)
 
 
-@inlined
-def close_part(
-    desks: Desks, estate: Estate, c: int, pool: int, i: int, quantity: float, price: float, cash: float
-) -> None:
-    """Take so much of a position away, for so much cash, as closed by force at that mark."""
-    holdings = desks.holdings
-    estate.size[c, i] -= quantity
-    if abs(estate.size[c, i]) * price <= SMALLEST:
-        estate.size[c, i] = 0.0
-    estate.cash[c, pool - holdings.first[estate.owner[c, 0]]] += cash
-    estate.gain[c, i] += cash
-    estate.money[c, FORCED] += abs(quantity) * price
-    estate.state[c, WAS_FORCED] = 1
-    estate.touched[c, pool - holdings.first[estate.owner[c, 0]]] = 1
-
-
 @hot
 def liquidate_dydx(
     desks: Desks,
     scenario: int,
+    key: Key,
     when: tuple[int, int],
     regime: int,
     estate: Estate,
@@ -123,7 +110,7 @@ def liquidate_dydx(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
     i = holdings.place[pool] + n - holdings.start[row]
-    size, oracle, mark = estate.size[c, i], estate.seen[holdings.asset[n]], at[holdings.asset[n]]
+    size, oracle, price = estate.size[c, i], estate.seen[holdings.asset[n]], find_price(desks, estate, n, at)
     equity, maintenance, _ = value_estate(holdings, estate, c, pool, estate.seen)
     own = require(holdings, row, n, size, oracle)
     notional = abs(size) * oracle
@@ -132,39 +119,36 @@ def liquidate_dydx(
     )
     wanted = abs(size) if notional <= cap else cap / oracle
     side = 1.0 if size > 0.0 else -1.0
-    bankruptcy = oracle - equity * (own / maintenance) / size
+    bankruptcy = find_bankruptcy(oracle, size, equity, own, maintenance)
     shortage = min(max(rules.adjustment[account] * (1.0 - equity / maintenance), 0.0), 1.0)
     worst = oracle * (1.0 - side * shortage * rules.spread[account] * own / notional)
-    depth, place = find_depth_of(desks, scenario, when[0], regime, n), holdings.lead[n]
+    depth = find_depth_of(desks, scenario, when[0], regime, n)
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
-    taken = estate.traded[c, place]
-    until = take_until(side * (mark - worst) / mark, depth, impact, power)
-    taking = min(wanted * mark, find_room(depth, until, taken))
+    taken = find_taken(desks, estate, c, n, -size)
+    until = take_until(side * (price - worst) / price, depth, impact, power)
+    taking = min(wanted * price, find_room(depth, until, taken))
     if taking > 0.0:
-        quantity = side * (wanted if taking == wanted * mark else taking / mark)
+        quantity = side * (wanted if taking == wanted * price else taking / price)
         slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
-        proceeds = quantity * mark - slippage
+        proceeds = quantity * price - slippage
         over = proceeds - quantity * bankruptcy
         paid = min(over, rules.fee[account] * abs(proceeds)) if over > 0.0 else over
-        if paid >= 0.0 or (-paid <= estate.money[c, FUND] and -paid <= rules.most_lost[account]):
-            close_part(desks, estate, c, pool, i, quantity, mark, proceeds - paid)
-            estate.traded[c, place] = taken + taking
+        has = ask_fund(desks, estate, c, -paid)
+        if paid >= 0.0 or (-paid <= has and -paid <= rules.most_lost[account]):
+            close_part(desks, estate, c, pool, i, quantity, price, proceeds - paid)
+            take(desks, estate, c, n, -quantity, taken + taking)
             estate.money[c, SLIPPAGE] += slippage
-            estate.money[c, FUND] += paid
+            pay_fund(desks, estate, c, paid)
             if paid > 0.0:
                 estate.money[c, LIQUIDATION_FEES] += paid
             else:
                 estate.money[c, OTHERS] -= paid
                 estate.state[c, WAS_BANKRUPT] |= int(paid < 0.0)
-            note(journal, when, LIQUIDATED, i, -quantity, mark, paid)
+            note(journal, when, LIQUIDATED, i, -quantity, price, paid)
             return True
     if equity < -holdings.tie[pool, leverage]:
-        cash = size * bankruptcy
-        estate.state[c, WAS_BANKRUPT] = 1
-        estate.money[c, OTHERS] += cash - size * mark
-        close_part(desks, estate, c, pool, i, size, mark, cash)
-        note(journal, when, DELEVERAGED, i, -size, bankruptcy, cash - size * mark)
+        deleverage(desks, scenario, key, when, estate, c, pool, n, bankruptcy, at, journal)
         return True
     return False
 
@@ -187,24 +171,59 @@ def liquidate_whole(
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     row = holdings.row[pool, leverage]
     i = holdings.place[pool] + n - holdings.start[row]
-    size, mark = estate.size[c, i], at[holdings.asset[n]]
-    depth, place = find_depth_of(desks, scenario, when[0], regime, n), holdings.lead[n]
+    size, price = estate.size[c, i], find_price(desks, estate, n, at)
+    depth = find_depth_of(desks, scenario, when[0], regime, n)
     market = holdings.market[n]
     impact, power = execution.impact[market], execution.power[market]
-    taken = estate.traded[c, place]
-    wanted = abs(size) * mark
+    taken = find_taken(desks, estate, c, n, -size)
+    wanted = abs(size) * price
     taking = min(wanted, find_room(depth, np.inf, taken))
     if taking <= 0.0:
         return False
     quantity = size if taking == wanted else size * (taking / wanted)
     slippage = cost_of(taken + taking, depth, impact, power) - cost_of(taken, depth, impact, power)
     fee = rules.fee[account] * taking
-    close_part(desks, estate, c, pool, i, quantity, mark, quantity * mark - slippage - fee)
-    estate.traded[c, place] = taken + taking
+    close_part(desks, estate, c, pool, i, quantity, price, quantity * price - slippage - fee)
+    take(desks, estate, c, n, -quantity, taken + taking)
     estate.money[c, SLIPPAGE] += slippage
     estate.money[c, LIQUIDATION_FEES] += fee
-    estate.money[c, FUND] += fee
-    note(journal, when, LIQUIDATED, i, -quantity, mark, fee)
+    pay_fund(desks, estate, c, fee)
+    note(journal, when, LIQUIDATED, i, -quantity, price, fee)
+    return True
+
+
+@hot
+def close_dry(
+    desks: Desks,
+    scenario: int,
+    key: Key,
+    when: tuple[int, int],
+    regime: int,
+    estate: Estate,
+    c: int,
+    pool: int,
+    at: Floats,
+    journal: Journal,
+) -> bool:
+    """Where a shared market takes nothing more of a pool with less than nothing: positions closed at their
+    bankruptcy prices, all or (partial) the one that has lost most; whether any was."""
+    holdings = desks.holdings
+    leverage = estate.owner[c, 1]
+    row = holdings.row[pool, leverage]
+    place = holdings.place[pool] - holdings.start[row]
+    equity, maintenance, _ = value_estate(holdings, estate, c, pool, estate.seen)
+    if equity >= -holdings.tie[pool, leverage]:
+        return False
+    worst = -1
+    if desks.rules.family[estate.owner[c, 0]] == PARTIAL:
+        worst = pick_worst(desks, scenario, when[0], regime, estate, c, pool, True)
+    for n in range(holdings.start[row], holdings.start[row + 1]):
+        size = estate.size[c, place + n]
+        if holdings.closes[n] and size != 0.0 and (worst < 0 or worst == n):
+            oracle = estate.seen[holdings.asset[n]]
+            own = require(holdings, row, n, size, oracle)
+            bankruptcy = find_bankruptcy(oracle, size, equity, own, maintenance)
+            deleverage(desks, scenario, key, when, estate, c, pool, n, bankruptcy, at, journal)
     return True
 
 
@@ -216,11 +235,12 @@ def settle_by_fund(
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     equity, _, _ = value_estate(holdings, estate, c, pool, estate.seen)
-    pays = min(-equity, estate.money[c, FUND])
-    bankrupt = equity < -holdings.tie[pool, leverage]
-    if bankrupt and pays > 0.0 and count_open(holdings, estate, c, pool) == 0:
+    if equity >= -holdings.tie[pool, leverage] or count_open(holdings, estate, c, pool) > 0:
+        return
+    pays = min(-equity, ask_fund(desks, estate, c, -equity))
+    if pays > 0.0:
         estate.cash[c, pool - holdings.first[account]] += pays
-        estate.money[c, FUND] -= pays
+        pay_fund(desks, estate, c, -pays)
         estate.money[c, OTHERS] += pays
         estate.state[c, WAS_BANKRUPT] = 1
         note(journal, when, PAID_BY_FUND, pool, 0.0, 0.0, pays)
@@ -240,8 +260,9 @@ def look(
     sure: bool,
     journal: Journal,
     breach: Integers,
-) -> None:
-    """The venue looks at one pool, and liquidates until it is not liquidatable, or nothing fills.
+) -> bool:
+    """The venue looks at one pool, and liquidates until it is not liquidatable, or nothing fills; whether
+    anything was closed.
 
     at (A,) prices of the market; `estate.seen` has those of the venue. sure: the pool meets the condition
     now, whatever rounding makes of it. breach (W,) counts.
@@ -264,9 +285,9 @@ def look(
             which = int(draw_uniform(key, SLOT_PICK + estate.state[c, DRAWS]) * held)
             estate.state[c, DRAWS] += 1
             n = pick_open(desks, estate, c, pool, which)
-            filled = liquidate_dydx(desks, scenario, when, regime, estate, c, pool, n, at, journal)
+            filled = liquidate_dydx(desks, scenario, key, when, regime, estate, c, pool, n, at, journal)
         elif family == PARTIAL:
-            n = pick_worst(desks, scenario, when[0], regime, estate, c, pool)
+            n = pick_worst(desks, scenario, when[0], regime, estate, c, pool, False)
             if n >= 0:
                 filled = liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
         else:
@@ -275,6 +296,8 @@ def look(
             for n in range(holdings.start[row], holdings.start[row + 1]):
                 if holdings.closes[n] and estate.size[c, place + n] != 0.0:
                     filled |= liquidate_whole(desks, scenario, when, regime, estate, c, pool, n, at, journal)
+        if not filled and family != DYDX and are_together(desks):
+            filled = close_dry(desks, scenario, key, when, regime, estate, c, pool, at, journal)
         if not filled:
             break
         closed = True
@@ -282,6 +305,7 @@ def look(
             breach[culprit] += 1
     if closed and family != DYDX:
         settle_by_fund(desks, when, estate, c, pool, journal)
+    return closed
 
 
 @inlined

@@ -56,6 +56,7 @@ SLOT_EVENT = 1 << 30  # two uniforms: which way an event goes, spare; then norma
 SLOT_BURST = 1 << 31  # a normal, by the first two words: a burst's size; a uniform, by the others: which one
 SLOT_ATTENDANCE = 3 << 30  # uniforms, in step 0: whether somebody is there to act, by policy of the account
 SLOT_PICK = (3 << 30) + (1 << 20)  # uniforms: which position a venue liquidates, by look
+SLOT_COUNTER = (3 << 30) + (1 << 29)  # uniforms: who is closed against a bankruptcy, by draw of the step
 
 # Rows of the four uniforms of SLOT_STEP.
 REGIME, MIXING, LEVEL, JUMPS = 0, 1, 2, 3

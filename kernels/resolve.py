@@ -31,6 +31,7 @@ from kernels.estate import (
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
+from kernels.pits import clear_pits
 from kernels.policies import run_policies
 from kernels.rest import rests
 from kernels.structs import (
@@ -55,6 +56,7 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
     estate.used[0] = 0
     estate.many[:] = 0
     estate.slot[:] = -1
+    clear_pits(desks, estate.pits)
     for s in range(scenarios):
         for account in range(estate.slot.shape[1]):
             if is_followed(desks, account):
@@ -90,6 +92,36 @@ def pay_funding(
                 estate.cash[c, pool - holdings.first[account]] -= paid
                 estate.gain[c, i] -= paid
                 estate.money[c, FUNDING_PAID] += paid
+
+
+@inlined
+def change_cash(desks: Desks, scenario: int, step: int, estate: Estate, c: int) -> None:
+    """Add what the scenario gives to the cash of every pool, or takes, at the start of a later step."""
+    holdings = desks.holdings
+    change, account = holdings.cash[scenario, step], estate.owner[c, 0]
+    if change < 0 or step == 0:
+        return
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        if not is_closed_out(holdings, estate, c, pool):  # its cash at `as_of` may be gone already
+            row = holdings.row[pool, estate.owner[c, 1]]
+            estate.cash[c, pool - holdings.first[account]] += holdings.cashes[change, row]
+
+
+@inlined
+def follow_news(
+    desks: Desks, scenario: int, step: int, paths: int, price: Floats, standing: Standing, estate: Estate
+) -> None:
+    """Follow whom the screen has just found liquidatable, and whom a policy may act on; keep the close."""
+    if desks.timeline.memory > 1:
+        for a in range(price.shape[0]):
+            for v in range(LANES):
+                estate.past[scenario, step % desks.timeline.memory, a, v] = price[a, v]
+    for number in range(standing.fresh[scenario]):
+        row, leverage, lane = standing.news[scenario, number]
+        c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
+        estate.told[c, estate.pool_of[row]] = step
+    standing.fresh[scenario] = 0
+    wake(desks, scenario, paths, price, standing, estate)
 
 
 @inlined
@@ -133,7 +165,7 @@ def move_estate(
 ) -> None:
     """Move one estate by one step. key is of its own path."""
     holdings, timeline, step = desks.holdings, desks.timeline, int(key.step)
-    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    account = estate.owner[c, 0]
     first, last = holdings.first[account], holdings.first[account + 1]
     sees = timeline.sees[scenario, step]
     throughout = sees == step and clock.watch[scenario, step] == THROUGHOUT
@@ -146,11 +178,8 @@ def move_estate(
         estate.money[c, FUNDING_PAID] = 0.0
         for i in range(holdings.width):
             estate.gain[c, i] = 0.0
-    elif change >= 0 and step > 0:
-        for pool in range(first, last):
-            row = holdings.row[pool, leverage]
-            if not is_closed_out(holdings, estate, c, pool):  # its cash at `as_of` may be gone already
-                estate.cash[c, pool - first] += holdings.cashes[change, row]
+    else:
+        change_cash(desks, scenario, step, estate, c)
     for i in range(holdings.width):
         estate.traded[c, i] = 0.0
     estate.state[c, DRAWS] = 0
@@ -220,17 +249,8 @@ def move_estates(
     tally: Tally,
 ) -> None:
     """Move all estates of a scenario by one step; count them at a horizon. key: of the tile's first path."""
-    step, memory = int(key.step), desks.timeline.memory
-    if memory > 1:
-        for a in range(price.shape[0]):
-            for v in range(LANES):
-                estate.past[scenario, step % memory, a, v] = price[a, v]
-    for number in range(standing.fresh[scenario]):
-        row, leverage, lane = standing.news[scenario, number]
-        c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
-        estate.told[c, estate.pool_of[row]] = step
-    standing.fresh[scenario] = 0
-    wake(desks, scenario, paths, price, standing, estate)
+    step = int(key.step)
+    follow_news(desks, scenario, step, paths, price, standing, estate)
     cash_changes = desks.holdings.cash[scenario, step] >= 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]

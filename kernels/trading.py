@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
 from kernels.jit import hot, inlined
+from kernels.pits import find_depth, find_price, find_taken, take
 from kernels.structs import Floats
 
 SMALLEST = 1e-9  # quote currency: a position of less is closed
@@ -17,9 +18,7 @@ DUST = 1e-9  # of a market's depth: as much room is none
 @inlined
 def find_depth_of(desks: Desks, scenario: int, step: int, regime: int, n: int) -> float:
     """How much notional a position's market takes in a step."""
-    execution, market = desks.execution, desks.holdings.market[n]
-    usual = execution.depth[market] * execution.regime_depth[regime, market]
-    return float(usual * execution.depth_factor[scenario, step, market])
+    return find_depth(desks, scenario, step, regime, desks.holdings.market[n])
 
 
 @inlined
@@ -78,8 +77,7 @@ def fill_order(
     if quantity == 0.0:
         return
     depth = find_depth_of(desks, scenario, when[0], regime, n)
-    place = holdings.lead[n]
-    taken = estate.traded[c, place]
+    taken = find_taken(desks, estate, c, n, quantity)
     wanted = abs(quantity) * price
     notional = min(wanted, find_room(depth, np.inf, taken))
     if notional <= 0.0:
@@ -96,7 +94,7 @@ def fill_order(
     if abs(estate.size[c, i]) * price <= SMALLEST:
         estate.size[c, i] = 0.0
     estate.order[c, i] = quantity - filled if notional < wanted else 0.0
-    estate.traded[c, place] = taken + notional
+    take(desks, estate, c, n, filled, taken + notional)
     estate.money[c, FEES] += fee
     estate.money[c, SLIPPAGE] += slippage
     estate.touched[c, pool - holdings.first[account]] = 1
@@ -121,7 +119,8 @@ def fill_orders(
         row = holdings.row[pool, leverage]
         for n in range(holdings.start[row], holdings.start[row + 1]):
             if holdings.closes[n]:
-                fill_order(desks, scenario, when, regime, estate, c, pool, n, at[holdings.asset[n]], journal)
+                price = find_price(desks, estate, n, at)
+                fill_order(desks, scenario, when, regime, estate, c, pool, n, price, journal)
 
 
 @inlined

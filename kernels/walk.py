@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.bursts import add_bursts, draw_bursts
+from kernels.contagion import move_pits
 from kernels.elementary import exp
 from kernels.estate import Desks, Estate, Journal
 from kernels.groups import count_groups
@@ -27,6 +28,7 @@ from kernels.market import (
     switch_levels,
     switch_regimes,
 )
+from kernels.pits import are_together
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.resolve import move_estates, start_estates
 from kernels.reverting import (
@@ -224,7 +226,7 @@ def walk_paths(
     reverts = market.funding_law.column.shape[0] > 0
     has_basis = market.basis_law.column.shape[0] > 0
     has_bursts = market.burst_law.shape[0] > 0
-    follows = estate.slot.shape[1] > 0
+    follows, together = estate.slot.shape[1] > 0, are_together(desks)
     for offset in range(0, paths, LANES):
         lanes = min(LANES, paths - offset)  # the rest of the lanes walk too, uncounted
         start_lanes(market, book, clock, lanes, standing, desk, tally)
@@ -294,19 +296,36 @@ def walk_paths(
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
                 if follows:
                     find_rates(market, parameters, regime, standing.funding[s], now.rate)
-                    move_estates(
-                        market,
-                        clock,
-                        desks,
-                        s,
-                        key,
-                        regime,
-                        now,
-                        price,
-                        standing,
-                        estate,
-                        journal,
-                        lanes,
-                        tally,
-                    )
+                    if together:
+                        move_pits(
+                            market,
+                            clock,
+                            desks,
+                            s,
+                            key,
+                            regime,
+                            now,
+                            price,
+                            standing,
+                            estate,
+                            journal,
+                            lanes,
+                            tally,
+                        )
+                    else:
+                        move_estates(
+                            market,
+                            clock,
+                            desks,
+                            s,
+                            key,
+                            regime,
+                            now,
+                            price,
+                            standing,
+                            estate,
+                            journal,
+                            lanes,
+                            tally,
+                        )
         count_joint(lanes, standing, tally)

@@ -109,7 +109,7 @@ class Desk:
             h.order = -h.size
         if h.order == 0.0:
             return
-        mark = prices[h.column]
+        mark = estate.quote(h, prices)
         quantity = estate.takes(h, h.order, mark)
         if quantity <= 0.0:
             return

@@ -170,10 +170,44 @@ class Estate:
         """What a position is traded on."""
         return self.plan.venue_of(self.account).markets[h.market]
 
-    def room(self, h: Held) -> float:
-        """Notional that the book still takes in this step."""
+    def quote(self, h: Held, prices: Prices) -> float:
+        """What a position is traded at, slippage apart."""
+        return prices[h.column]
+
+    def used(self, h: Held, quantity: float) -> float:
+        """Notional that an order for a signed quantity finds traded before it in this step."""
+        return self.traded.get(h.market, 0.0)
+
+    def use(self, h: Held, quantity: float, notional: float) -> None:
+        """Have so much more of it traded."""
+        self.traded[h.market] = self.traded.get(h.market, 0.0) + notional
+
+    def ask_fund(self, wanted: float) -> float:
+        """What the fund has, which is asked for so much."""
+        return self.fund
+
+    def pay_fund(self, money: float) -> None:
+        """Give the fund money, or take it."""
+        self.fund += money
+
+    def deleverage(self, h: Held, bankrupt: float, mark: float) -> None:
+        """Close a position at its bankruptcy price against the other side."""
+        paid = h.size * (bankrupt - mark)
+        self.others += paid  # negative where the market is better than what the venue sees
+        self.was_bankrupt = True
+        self.forced += abs(h.size) * mark
+        self.tell("deleveraging", h.number, -h.size, bankrupt, paid)
+        self.pay(h, -h.size * bankrupt)
+        h.size = 0.0
+
+    def close_dry(self, style: str, pool: int, seen: Prices, prices: Prices) -> bool:
+        """What a tiered venue does where nothing fills; whether something was closed."""
+        return False
+
+    def room(self, h: Held, quantity: float) -> float:
+        """Notional that the book still takes in this step, on the side of a signed quantity."""
         depth = self.depth.get(h.market, math.inf)
-        return self.beyond_dust(depth - self.traded.get(h.market, 0.0), depth)
+        return self.beyond_dust(depth - self.used(h, quantity), depth)
 
     def beyond_dust(self, notional: float, depth: float) -> float:
         """A notional, or nothing where it is dust."""
@@ -182,11 +216,11 @@ class Estate:
         self.unsure |= abs(notional - DUST * depth) < EXACT * depth
         return notional if notional > DUST * depth else 0.0
 
-    def cost(self, h: Held, notional: float) -> float:
-        """G(U + N) - G(U)."""
+    def cost(self, h: Held, quantity: float, notional: float) -> float:
+        """G(U + N) - G(U), on the side of a signed quantity."""
         if h.market not in self.depth:
             return 0.0
-        market, used = self.market(h), self.traded.get(h.market, 0.0)
+        market, used = self.market(h), self.used(h, quantity)
         assert market.execution is not None
         power = 0.5 if market.execution.law == "square_root" else 1.0
         depth, impact = self.depth[h.market], market.execution.impact
@@ -194,8 +228,8 @@ class Estate:
         return impact * (after - before)
 
     def takes(self, h: Held, quantity: float, price: float) -> float:
-        """As much of an order as the book has room for, without sign: all, or room / price."""
-        wanted, room = abs(quantity) * price, self.room(h)
+        """As much of a signed order as the book has room for, without sign: all, or room / price."""
+        wanted, room = abs(quantity) * price, self.room(h, quantity)
         if room < math.inf:
             self.unsure |= abs(wanted - room) < ROUNDING * wanted
         return abs(quantity) if wanted <= room else room / price
@@ -203,8 +237,8 @@ class Estate:
     def trade(self, h: Held, quantity: float, price: float) -> float:
         """Fill a signed quantity at a mark, with slippage and without a fee; the mean price."""
         notional = abs(quantity) * price
-        cost = self.cost(h, notional)
-        self.traded[h.market] = self.traded.get(h.market, 0.0) + notional
+        cost = self.cost(h, quantity, notional)
+        self.use(h, quantity, notional)
         self.slippage += cost
         self.pay(h, quantity * price + cost)
         h.size = 0.0 if h.size == -quantity else h.size + quantity
@@ -235,12 +269,12 @@ def columns_of(plan: Plan) -> list[str]:
     return [*simulated_assets(plan), *(f"{asset} mark" for asset in marked_assets(plan))]
 
 
-def open_estate(plan: Plan, account: Account, leverage: float) -> Estate:
+def open_estate(plan: Plan, account: Account, leverage: float, kind: type[Estate] = Estate) -> Estate:
     """The account at `as_of`, pools to which nothing can happen left out."""
     venue, marks = plan.venue_of(account), marked_assets(plan)
     all_pools = pools_of(plan, account)
     pools = [pool for pool in all_pools if _matters(account, pool)] or all_pools[:1]
-    estate = Estate(
+    estate = kind(
         plan,
         account,
         leverage,

@@ -107,13 +107,13 @@ def follow(
     `pick` is the uniform by which dYdX draws a position in that look of a step, counted over its instants and
     the account's pools; `attends` that by which somebody is there for a policy.
     """
-    walk = _Walk(plan, scenario, account, leverage, path, pick, attends)
+    walk = Walk(plan, scenario, account, leverage, path, pick, attends)
     records = []
     ends = {horizon // plan.simulation.step - 1 for horizon in plan.simulation.horizons}
     for step in range(len(path.price)):
         walk.take(step)
         if step in ends:
-            records.append(_record(walk.estate, walk.prices))
+            records.append(record(walk.estate, walk.prices))
     estate = walk.estate
     return Followed(
         tuple(estate.events),
@@ -129,7 +129,7 @@ def follow(
     )
 
 
-class _Walk:
+class Walk:
     """The account, the same left alone, and the world they are in."""
 
     def __init__(
@@ -141,10 +141,11 @@ class _Walk:
         path: Path,
         pick: Pick,
         attends: Attends,
+        kind: type[Estate] = Estate,
     ) -> None:
         venue, step, steps = plan.venue_of(account), plan.simulation.step, len(path.price)
         self.plan, self.path, self.pick = plan, path, pick
-        self.estate = open_estate(plan, account, leverage)
+        self.estate = open_estate(plan, account, leverage, kind)
         self.untouched = open_estate(plan, account, leverage)
         self.sees, self.clear = find_sight(scenario.effects, step, steps)
         gas, gas_delay = find_gas(scenario.effects, step, steps)
@@ -164,23 +165,23 @@ class _Walk:
         self.looks = 0
         for each in (estate, self.untouched):
             each.step, each.instant, each.traded = step, "start", {}
-        estate.depth = self._depth(step)
-        self._move(path.before[step])
-        self._change_cash(step)
+        estate.depth = self.find_depth(step)
+        self.move(path.before[step])
+        self.change_cash(step)
         if path.looks[step] and self.clear[step]:
             self._look(self.prices)
         for each in (estate, self.untouched):
             each.instant = "close"
-        self._move(path.price[step])
+        self.move(path.price[step])
         for each in (estate, self.untouched):
-            self._fund(each, step)
+            self.pay_funding(each, step)
         if self.sees[step] == HALTED:
             return
         self.desk.receive(estate, self.prices)
         self.desk.go_on(estate, self.prices)
         self.desk.act(estate, self.prices)
         seen = self.sees[step]
-        self._look(self.as_of if seen == AS_OF else self._named(path.price[seen]))
+        self._look(self.as_of if seen == AS_OF else self.named(path.price[seen]))
 
     def _look(self, seen: Prices) -> None:
         def draw() -> float:
@@ -192,18 +193,18 @@ class _Walk:
         if alone.hit is None and any(alone.is_liquidatable(i, seen) for i in range(len(alone.cash))):
             alone.hit = alone.step, alone.instant
 
-    def _named(self, row: Floats) -> Prices:
+    def named(self, row: Floats) -> Prices:
         return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _move(self, row: Floats) -> None:
-        prices = self._named(row)
+    def move(self, row: Floats) -> None:
+        prices = self.named(row)
         for h in self.estate.held:
             self.estate.profit += h.size * (prices[h.column] - self.prices[h.column])
         for coins in self.estate.coins:
             self.estate.profit += sum(amount * (prices[a] - self.prices[a]) for a, amount, _ in coins)
         self.prices = prices
 
-    def _change_cash(self, step: int) -> None:
+    def change_cash(self, step: int) -> None:
         """What a scenario takes from collateral in cash as it was at `as_of`, or gives back."""
         for pool, collateral in enumerate(self.estate.collateral):
             factor = self.has if collateral > 0.0 else self.owes
@@ -214,7 +215,7 @@ class _Walk:
                 self.estate.cash[pool] += change
                 self.estate.changes += change
 
-    def _fund(self, estate: Estate, step: int) -> None:
+    def pay_funding(self, estate: Estate, step: int) -> None:
         """size x price x rate x time, of each position whose interval has a mark in the step."""
         begin, length = self.plan.as_of.timestamp(), self.plan.simulation.step.total_seconds()
         for h in estate.held:
@@ -225,7 +226,7 @@ class _Walk:
             estate.pay(h, paid)
             estate.funding += paid
 
-    def _depth(self, step: int) -> Prices:
+    def find_depth(self, step: int) -> Prices:
         """Notional by market that the book takes in a step: its own depth times regime's and scenario's."""
         model = self.plan.model
         regime = model.regimes[model.regime_names[int(self.path.regime[step])]]
@@ -238,7 +239,7 @@ class _Walk:
         return found
 
 
-def _record(estate: Estate, prices: Prices) -> Record:
+def record(estate: Estate, prices: Prices) -> Record:
     equity = tuple(estate.equity(pool, prices) for pool in range(len(estate.cash)))
     is_open = any(h.size != 0.0 for h in estate.held)
     below = [pool for pool, value in enumerate(equity) if estate.is_below(value, pool)]

@@ -28,6 +28,7 @@ def look(estate: Estate, seen: Prices, prices: Prices, most: int, pick: Callable
                 assert isinstance(rules, TieredLiquidation)
                 close = _close_all if rules.style == "full" else _close_worst
                 done = close(estate, rules, pool, seen, prices)
+                done = done or estate.close_dry(rules.style, pool, seen, prices)
             if not done:
                 break
             if estate.breach is None:
@@ -36,7 +37,7 @@ def look(estate: Estate, seen: Prices, prices: Prices, most: int, pick: Callable
         if closed and isinstance(rules, TieredLiquidation) and not estate.of_pool(pool):
             equity = estate.equity(pool, seen)
             if estate.is_below(equity, pool):
-                _draw_on_fund(estate, pool, min(estate.fund, -equity))
+                _draw_on_fund(estate, pool, min(estate.ask_fund(-equity), -equity))
     for pool in range(len(estate.cash)):
         if any(h.pool == pool for h in estate.held):
             estate.was_bankrupt |= estate.is_below(estate.equity(pool, seen), pool)
@@ -48,7 +49,7 @@ def _draw_and_close(
     """One look of dydx_v4; whether something was closed."""
     held = estate.of_pool(pool)
     h = held[int(uniform * len(held))]
-    oracle, mark = seen[h.column], prices[h.column]
+    oracle, mark = seen[h.column], estate.quote(h, prices)
     side = math.copysign(1.0, h.size)
     notional, equity = abs(h.size) * oracle, estate.equity(pool, seen)
     own, margin = estate.required(h, oracle), estate.margin(pool, seen)
@@ -63,16 +64,16 @@ def _draw_and_close(
     bankrupt = oracle - equity * (own / margin) / h.size
     filled = min(quantity, takes_down_to(estate, h, side, mark, worst) / mark)
     if filled > 0.0:
-        mean = mark - side * estate.cost(h, filled * mark) / filled
+        mean = mark - side * estate.cost(h, -side, filled * mark) / filled
         gain = side * filled * (mean - bankrupt)
-        payable = min(estate.fund, rules.max_insurance_lost_per_block)
+        payable = min(estate.ask_fund(-gain), rules.max_insurance_lost_per_block)
         if gain < 0.0 and payable < math.inf:
             estate.unsure |= abs(-gain - payable) < ROUNDING * (payable + filled * mark)
         if gain >= -payable:
             estate.trade(h, -side * filled, mark)
             estate.forced += filled * mark
             fee = min(gain, rules.max_liquidation_fee * filled * mean)
-            estate.fund += fee
+            estate.pay_fund(fee)
             estate.pay(h, fee)
             estate.liquidation_fees += max(fee, 0.0)
             estate.others += max(-fee, 0.0)
@@ -81,13 +82,7 @@ def _draw_and_close(
             return True
     if not estate.is_below(equity, pool):
         return False
-    paid = h.size * (bankrupt - mark)
-    estate.others += paid  # negative where the market is better than what the venue sees
-    estate.was_bankrupt = True
-    estate.forced += abs(h.size) * mark
-    estate.tell("deleveraging", h.number, -h.size, bankrupt, paid)
-    estate.pay(h, -h.size * bankrupt)
-    h.size = 0.0
+    estate.deleverage(h, bankrupt, prices[h.column])
     return True
 
 
@@ -99,11 +94,11 @@ def takes_down_to(estate: Estate, h: Held, side: float, mark: float, worst: floa
         estate.unsure |= allowed < 0.0 or h.market not in estate.depth
     if allowed < 0.0:
         return 0.0
-    execution, room = estate.market(h).execution, estate.room(h)
+    execution, room = estate.market(h).execution, estate.room(h, -side)
     if h.market not in estate.depth or execution is None or execution.impact == 0.0:
         return room
     power = 0.5 if execution.law == "square_root" else 1.0
-    depth, used = estate.depth[h.market], estate.traded.get(h.market, 0.0)
+    depth, used = estate.depth[h.market], estate.used(h, -side)
     last = depth * (allowed / (execution.impact * (1.0 + power))) ** (1.0 / power)
     return min(estate.beyond_dust(last - used, depth), room)
 
@@ -126,14 +121,14 @@ def _close_worst(estate: Estate, rules: TieredLiquidation, pool: int, seen: Pric
 
 
 def _order_closed(estate: Estate, rules: TieredLiquidation, h: Held, prices: Prices) -> bool:
-    mark, side = prices[h.column], math.copysign(1.0, h.size)
-    quantity = estate.takes(h, h.size, mark)
+    mark, side = estate.quote(h, prices), math.copysign(1.0, h.size)
+    quantity = estate.takes(h, -h.size, mark)
     if quantity <= 0.0:
         return False
     mean = estate.trade(h, -side * quantity, mark)
     fee = rules.fee * quantity * mark
     estate.pay(h, fee)
-    estate.fund += fee
+    estate.pay_fund(fee)
     estate.liquidation_fees += fee
     estate.forced += quantity * mark
     estate.tell("liquidation", h.number, -side * quantity, mean, fee)
@@ -142,7 +137,7 @@ def _order_closed(estate: Estate, rules: TieredLiquidation, h: Held, prices: Pri
 
 def _draw_on_fund(estate: Estate, pool: int, money: float) -> None:
     if money > 0.0:
-        estate.fund -= money
+        estate.pay_fund(-money)
         estate.cash[pool] += money
         estate.others += money
         estate.was_bankrupt = True

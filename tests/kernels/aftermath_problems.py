@@ -19,8 +19,8 @@ def problems(seed: int, *, paths: int = 64) -> Plan:
     return plan_from_document(document(seed, paths=paths))
 
 
-def document(seed: int, *, paths: int = 64) -> Document:
-    """The plan as data."""
+def document(seed: int, *, paths: int = 64, accounts: tuple[int, int] = (1, 3)) -> Document:
+    """The plan as data. accounts: at least, and at most."""
     rng = np.random.default_rng(seed)
     names = list(NAMES[: rng.integers(2, 5)])
     prices = {name: float(np.exp(rng.uniform(0.0, 8.0))) for name in names}
@@ -46,7 +46,8 @@ def document(seed: int, *, paths: int = 64) -> Document:
         "model": _model(rng, names),
         "scenarios": ["baseline", _scenario(rng, names, steps)],
         "accounts": [
-            _account(rng, f"account-{i}", names, prices, first, venues) for i in range(rng.integers(1, 4))
+            _account(rng, f"account-{i}", names, prices, first, venues)
+            for i in range(rng.integers(accounts[0], accounts[1] + 1))
         ],
     }
 
