@@ -20,6 +20,7 @@ from pipeline.plan import Plan, load_plan
 from pipeline.run import Run, create_run, load_cube, name_run, simulate_run, write_report
 from pipeline.store import open_store
 from pipeline.summary import BASELINE
+from pipeline.venue_summary import venue_records
 from pipeline.verdict import breaches
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run_plan(plan_path: str, store: str, cluster: str, as_json: bool, no_flow: b
         "status": status,
         "breaches": found,
         "aftermath": aftermath_records(cube),
+        "venues": venue_records(cube),
     }
     from pipeline.verdict_table import verdict_table
 

@@ -64,11 +64,11 @@ def summarise_aftermath(tallies: Tallies, plan: Plan) -> dict[str, NDArray[Any]]
         found |= {outcome.counts: counts, p: counts / paths, f"{p}_low": low, f"{p}_high": high}
     found["policy_fired_needlessly"] = sums[NEEDLESS_PATHS, ..., -1]
     unit = tallies.money_quantum[:, np.newaxis, np.newaxis]
-    found |= _mean("shortfall_mean", *_moments(sums, SHORTFALLS, unit, paths))
-    found |= _mean("share_liquidated_mean", *_moments(sums, SHARES, SHARE_QUANTUM, paths))
+    found |= mean_of("shortfall_mean", *moments_of(sums, SHORTFALLS, unit, paths))
+    found |= mean_of("share_liquidated_mean", *moments_of(sums, SHARES, SHARE_QUANTUM, paths))
     cost_unit = COST_SHARE * unit
-    costs = [_moments(sums, ROW_OF_COMPONENT[component], cost_unit, paths) for component in COMPONENTS]
-    found |= _mean("cost_mean", *(np.stack(figures, axis=-1) for figures in zip(*costs, strict=True)))
+    costs = [moments_of(sums, ROW_OF_COMPONENT[component], cost_unit, paths) for component in COMPONENTS]
+    found |= mean_of("cost_mean", *(np.stack(figures, axis=-1) for figures in zip(*costs, strict=True)))
     found["first_breach"] = _by_market(tallies, plan)
     return found
 
@@ -79,7 +79,7 @@ def markets_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(position.market for position in positions))
 
 
-def _moments(
+def moments_of(
     sums: NDArray[np.int64], row: int, unit: Floats | float, paths: int
 ) -> tuple[Floats, Floats, Floats]:
     """Mean and interval of something that is never negative, in its own unit, from three rows of sums."""
@@ -88,7 +88,8 @@ def _moments(
     return mean, np.maximum(low, 0.0), np.where(sums[row] == 0, np.nan, high)
 
 
-def _mean(name: str, mean: Floats, low: Floats, high: Floats) -> dict[str, NDArray[Any]]:
+def mean_of(name: str, mean: Floats, low: Floats, high: Floats) -> dict[str, NDArray[Any]]:
+    """A mean and its interval, by the names of the cube."""
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kernels.structs import BANKRUPTCY, LIQUIDATION, MARGIN_CALL
 from pipeline.aftermath import markets_of, summarise_aftermath
 from pipeline.aftermath_schema import COMPONENTS
+from pipeline.contagion import venues_shared
 from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
 from pipeline.margin_now import Margin, margin_now, openable
@@ -20,6 +21,7 @@ from pipeline.plan import Plan
 from pipeline.schema import DECLARED, EVENTS, LEVEL, QUANTITIES
 from pipeline.slabs import groups_of
 from pipeline.tallies import Tallies
+from pipeline.venue_outcomes import summarise_venues
 from pipeline.walks import describe_walk
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
         arrays |= summarise_groups(tallies, plan)
     if tallies.aftermath is not None:
         arrays |= summarise_aftermath(tallies, plan)
+    if tallies.venue is not None:
+        arrays |= summarise_venues(tallies)
     used = {dim for name in arrays for dim in DECLARED[name].dims}
     return xr.Dataset(
         {name: _declared(name, array) for name, array in arrays.items()},
@@ -112,6 +116,7 @@ def _coordinates(plan: Plan) -> dict[str, NDArray[Any]]:
         "group": np.array(groups_of(plan)),
         "component": np.array(COMPONENTS),
         "market": np.array(markets_of(plan)),
+        "venue": np.array(venues_shared(plan)),
         "quantity": np.array([quantity.name for quantity in QUANTITIES]),
     }
 

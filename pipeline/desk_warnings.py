@@ -25,7 +25,12 @@ def find_desk_warnings(plan: Plan) -> Iterator[str]:
     if unknown:
         names = some(list(dict.fromkeys(unknown)))
         yield f"depth of {names} is not stated: orders there fill at their mark, without slippage"
+        if plan.simulation.contagion is not None and len(unknown) == len(_markets_held(plan)):
+            yield "contagion moves no price: no market held has `execution`"
     venues = {plan.venue_of(account).name: plan.venue_of(account) for account in plan.accounts}
+    deep = [name for name, venue in venues.items() if venue.insurance_fund is None]
+    if deep and plan.simulation.contagion is not None:
+        yield f"the insurance fund of {some(deep)} is not stated: it has all that is ever asked"
     free = [
         name
         for name, venue in venues.items()

@@ -30,6 +30,7 @@ from kernels.structs import (
     create_tally,
 )
 from pipeline.blocks import Block, draw_of
+from pipeline.contagion import venues_shared
 from pipeline.legs import most_legs, number_legs
 from pipeline.lower_book import find_liquidatable, lower_book, lower_clock, pools_that_matter
 from pipeline.lower_desks import lower_desks
@@ -48,6 +49,8 @@ NUMERIC_SOURCES = (
     "lower_book.py",
     "lower_desks.py",
     "lower_policies.py",
+    "lower_contagion.py",
+    "contagion.py",
     "holders.py",
     "lower_market.py",
     "lower_parameters.py",
@@ -67,6 +70,8 @@ NUMERIC_SOURCES = (
     "correlation.py",
     "schema.py",
     "aftermath_schema.py",
+    "venue_schema.py",
+    "venue_outcomes.py",
     "variable.py",
     "plan.py",
     "book.py",
@@ -134,6 +139,7 @@ def simulate_block(document: str, block: Block) -> Counts:
         several=int(book.several.max(initial=-1)) + 1,
         groups=len(book.members),
         width=0 if desks is None else desks.holdings.width,
+        venues=0 if desks is None else len(desks.contagion.fund),
     )
     obstacle = _find_obstacle(document, draw)
     simulate_paths(
@@ -157,7 +163,7 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
         "groups": (MOMENTS, scenarios, groups, leverages, horizons),
         "aftermath": (AFTERMATHS, scenarios, followed, leverages, horizons),
         "breach": (scenarios, followed, leverages, most_legs(plan)),
-        "venue": (VENUE_ROWS, scenarios, 0, leverages, horizons),
+        "venue": (VENUE_ROWS, scenarios, len(venues_shared(plan)), leverages, horizons),
     }
 
 
@@ -168,11 +174,12 @@ def zero_counts(plan: Plan, slab: tuple[int, ...]) -> Counts:
 
 def _widened(counts: Counts, shapes: dict[str, tuple[int, ...]]) -> Counts:
     """What a slab counted of what follows a breach, with room for the legs of the plan's widest account."""
-    aftermath, breach = (np.zeros(shapes[name], np.int64) for name in ("aftermath", "breach"))
+    aftermath, breach, venue = (np.zeros(shapes[name], np.int64) for name in ("aftermath", "breach", "venue"))
     if counts.aftermath.size:  # else nobody in the slab holds anything
         aftermath[:] = counts.aftermath
         breach[..., : counts.breach.shape[-1]] = counts.breach
-    return counts._replace(aftermath=aftermath, breach=breach)
+        venue[:] = counts.venue
+    return counts._replace(aftermath=aftermath, breach=breach, venue=venue)
 
 
 def accounts_of_several_pools(plan: Plan, slab: tuple[int, ...]) -> list[int]:
@@ -219,6 +226,7 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
     if several:
         all_pools = by_horizon[LIQUIDATION].copy()  # an account of one pool loses it when it is liquidated
         all_pools[:, several] = np.cumsum(counts.last_pool, axis=-1)
+    of_accounts, of_venues = _find_money_quanta(plan, market, book)
     return Tallies(
         liquidations=by_horizon[LIQUIDATION],
         margin_calls=by_horizon[MARGIN_CALL],
@@ -229,18 +237,26 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
         quantum=book.quantum,
         aftermath=counts.aftermath if plan.simulation.resolve else None,
         breach=counts.breach if plan.simulation.resolve else None,
-        money_quantum=_find_money_quanta(plan, market, book),
+        money_quantum=of_accounts,
+        venue=counts.venue if venues_shared(plan) else None,
+        venue_quantum=of_venues,
         liquidatable_now=find_liquidatable(market, book, lower_clock(plan)),
         paths=plan.simulation.paths,
         spread=spread,
     )
 
 
-def _find_money_quanta(plan: Plan, market: Market, book: Book) -> NDArray[np.float64]:
-    """What money that follows a breach is counted in, by account; nothing where nobody is followed."""
+def _find_money_quanta(
+    plan: Plan, market: Market, book: Book
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What money that follows a breach is counted in, by account and by venue that accounts share; nothing
+    where nobody is followed."""
     if not most_legs(plan):
-        return np.ones(len(plan.accounts) if plan.simulation.resolve else 0)
-    return lower_desks(plan, market, book, range(len(plan.accounts))).rules.quantum
+        return np.ones(len(plan.accounts) if plan.simulation.resolve else 0), np.ones(
+            len(venues_shared(plan))
+        )
+    desks = lower_desks(plan, market, book, range(len(plan.accounts)))
+    return desks.rules.quantum, desks.contagion.quantum
 
 
 def warm_kernels() -> str:

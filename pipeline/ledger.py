@@ -30,6 +30,7 @@ AXES = {
     "groups": ("moment", "scenario", "group", "leverage", "horizon"),
     "aftermath": ("outcome", "scenario", "account", "leverage", "horizon"),
     "breach": ("scenario", "account", "leverage", "leg"),
+    "venue": ("moment", "scenario", "venue", "leverage", "horizon"),
 }
 NOT_WRITTEN = -1
 

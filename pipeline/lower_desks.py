@@ -19,13 +19,13 @@ from kernels.estate import (
     Holdings,
     Rules,
     Timeline,
-    apart,
     nobody,
 )
 from kernels.structs import LIQUIDATION, Book, Floats, Integers, Market, checked, checked_index
 from pipeline.effects import Depth, Effect, Gas, Halt, Oracle
 from pipeline.holders import Holder, find_holder
 from pipeline.lower_book import TIE, find_quanta
+from pipeline.lower_contagion import lower_contagion
 from pipeline.lower_market import count_steps
 from pipeline.lower_policies import count_whole_steps, lower_policies
 from pipeline.lower_timeline import find_overlay, find_window
@@ -47,13 +47,14 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
     markets = _markets_of(holders)
     holdings = _lower_holdings(plan, market, book, holders, markets)
     quanta = find_quanta(holdings.gross[:, -1] + np.abs(holdings.equity))
+    execution = _lower_execution(plan, holders, markets)
     return Desks(
         holdings=holdings,
-        execution=_lower_execution(plan, holders, markets),
+        execution=execution,
         timeline=_lower_timeline(plan),
         rules=_lower_rules(venues, plan.simulation.step, quanta),
         policies=lower_policies(plan, holders),
-        contagion=apart(),
+        contagion=lower_contagion(plan, venues, holdings, len(execution.depth)),
     )
 
 

@@ -38,7 +38,8 @@ class Parts:
             document["accounts"] = [self._place(i, account) for i, account in enumerate(accounts)]
         simulation = document.get("simulation")
         if isinstance(simulation, dict) and "resolve" not in simulation:
-            document["simulation"] = {**simulation, "resolve": _has_policies(document.get("accounts"))}
+            follows = bool(simulation.get("contagion")) or _has_policies(document.get("accounts"))
+            document["simulation"] = {**simulation, "resolve": follows}
         for key, part in (("venue", self.venues.venue), ("venues", self.venues.venues)):
             if key in document or part:
                 document[key] = part

@@ -15,6 +15,7 @@ from kernels.estate import (
     AT_END,
     AT_START,
     BREACHED,
+    COUNTERED,
     DELEVERAGED,
     FILLED,
     HALTED,
@@ -35,6 +36,7 @@ from pipeline.units import format_duration
 from pipeline.wording import cents, money, percent, price, size
 
 SMALL = 5e-3  # money below half a cent is not told
+MOVED = 1e-9  # a share of a mark: less is rounding
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,23 @@ class Event:
         return asdict(self)
 
 
+class SharedMarket(NamedTuple):
+    """What an account has of a market that it shares with the book: its number in the desks, the share of a
+    step's moves that stays, slippage of its orders (T,), marks (T + 1, legs in order), and what they would be
+    if no liquidation moved them."""
+
+    number: int
+    lasting: float
+    slipped: Floats
+    marks: Floats
+    own_marks: Floats
+
+
 class Story(NamedTuple):
     """What the journal's numbers mean. T steps.
 
     cell: scenario and account of the plan. legs: name and market by their place in the kernel. gas, changed
-    (T,): paid, and what the scenario made of cash. orders (T, places)
-    after each step.
+    (T,): paid, and what the scenario made of cash. orders (T, places) after each step.
     """
 
     plan: Plan
@@ -78,6 +91,7 @@ class Story(NamedTuple):
     gas: Floats
     changed: Floats
     orders: Floats
+    shared: SharedMarket | None = None
 
     @property
     def account(self) -> Account:
@@ -95,7 +109,7 @@ def tell_events(written: Floats, story: Story) -> tuple[Event, ...]:
     for step, _, kind, pool, *_ in written:
         if int(kind) == BREACHED:
             by_step[int(step)].append(_tell_breach(story, int(step), int(pool)))
-    for event in _tell_written(written, story):
+    for event in (*_tell_pushes(story), *_tell_written(written, story)):
         by_step[event.step].append(event)
     for step in np.flatnonzero(story.gas > 0):
         paid = float(story.gas[step])
@@ -142,16 +156,49 @@ def _tell_scenario(story: Story) -> Iterator[Event]:
         before = behind
 
 
+def _tell_pushes(story: Story) -> Iterator[Event]:
+    """Where liquidations in the book move marks: by how much in the step, and how far off the path they are.
+
+    Of a move within a step the share `lasting` stays.
+    """
+    shared = story.shared
+    if shared is None:
+        return
+    markets = {market: column for column, (_, market) in enumerate(story.legs.values())}
+    for market, column in markets.items():
+        apart = shared.marks[1:, column] / shared.own_marks[1:, column]
+        stays = 1.0
+        for step, off in enumerate(apart):
+            move = float(off / stays - 1.0)
+            stays *= 1.0 + shared.lasting * move
+            if abs(move) < MOVED:
+                continue
+            way, side = ("down", "below") if move < 0 else ("up", "above")
+            mark = float(shared.marks[step + 1, column])
+            words = (
+                f"forced orders in the book push {market} {way} by {_part(abs(move))}, to {price(mark)}: "
+                f"{_part(abs(float(off) - 1.0))} {side if (off < 1.0) == (move < 0) else 'off'} its own path"
+            )
+            yield Event(step, "close", "pushed", words, market, price=mark)
+
+
+def _part(share: float) -> str:
+    """A share that was measured, in percent: two decimals, or two digits where it is small."""
+    return f"{100 * share:.2f} %" if share >= 1e-4 else f"{100 * share:.2g} %"
+
+
 def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
     """What desk and venue did. Slippage of an order: what all of its market cost in the step, less before."""
     policies = list(describe_policies(story))
     taken: dict[tuple[int, int], float] = {}
-    for step, instant, kind, which, quantity, at, paid in written:
+    if story.shared is not None:
+        written = np.hstack([written, _split_slippage(written, story, story.shared)[:, np.newaxis]])
+    for step, instant, kind, which, quantity, at, paid, *split in written:
         step, which = int(step), int(which)
         when = {AT_START: "start", AT_END: "close"}.get(int(instant), "within")
         match int(kind):
             case k if k in (FILLED, LIQUIDATED):
-                slippage = _slip(story, taken, step, which, abs(quantity) * at)
+                slippage = split[0] if split else _slip(story, taken, step, which, abs(quantity) * at)
                 yield _tell_trade(story, k, step, when, which, quantity, at, paid, slippage)
             case k if k == DELEVERAGED:
                 subject = story.legs[which][0]
@@ -161,6 +208,15 @@ def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
                     f"where equity is used up; {ends} {cents(abs(paid))}"
                 )
                 yield Event(step, when, "deleveraged", words, subject, quantity, at, {"others": paid})
+            case k if k == COUNTERED:
+                subject = story.legs[which][0]
+                verb = "buys" if quantity > 0 else "sells"
+                ends = f"costs {cents(-paid)}" if paid <= 0 else f"brings {cents(paid)}"
+                words = (
+                    f"the venue takes it against a bankrupt account (ADL): {verb} {size(abs(quantity))} "
+                    f"{subject} at {price(at)}, which {ends} against the mark"
+                )
+                yield Event(step, when, "countered", words, subject, quantity, at, {"others": paid})
             case k if k == PAID_BY_FUND:
                 words = f"nothing is left: the insurance fund pays {cents(paid)}"
                 yield Event(step, when, "fund", words, money={"others": paid})
@@ -228,6 +284,22 @@ def _slip(story: Story, taken: dict[tuple[int, int], float], step: int, which: i
     taken[step, market] = so_far + notional
     law = (float(depth), float(execution.impact[market]), float(execution.power[market]))
     return float(cost_of(so_far + notional, *law) - cost_of(so_far, *law))
+
+
+def _split_slippage(written: Floats, story: Story, shared: SharedMarket) -> Floats:
+    """(events,) slippage of each order where accounts share the books, so that it depends on the others' too.
+
+    Of the desk's own orders it is what they cost less the taker fee; what the venue's orders slipped together
+    in a step is split by their notional.
+    """
+    fee = float(story.desks.execution.fee[shared.number])
+    notional = np.abs(written[:, 4]) * written[:, 5]
+    kinds, steps = written[:, 2], written[:, 0].astype(np.int64)
+    found = np.where(kinds == FILLED, written[:, 6] - fee * notional, 0.0)
+    left = shared.slipped - np.bincount(steps, found, len(shared.slipped))
+    forced = np.where(kinds == LIQUIDATED, notional, 0.0)
+    total = np.bincount(steps, forced, len(shared.slipped))[steps]
+    return found + np.divide(forced * left[steps], total, out=np.zeros_like(found), where=total > 0)
 
 
 class Described(NamedTuple):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.estate import (
     BREACHED,
+    COUNTERED,
     DELEVERAGED,
     FEES,
     FILLED,
@@ -30,8 +31,8 @@ from kernels.estate import (
 from kernels.kinks import lift_at
 from kernels.structs import LIQUIDATION, MARGIN_CALL, MARKS, Book, Floats, Tally
 from pipeline.blocks import draw_of
-from pipeline.path_events import Event, Story, tell_events
-from pipeline.path_walk import Cell, Leg, Walk, choose_cell, lower_walk, name_legs, resolving
+from pipeline.path_events import Event, SharedMarket, Story, tell_events
+from pipeline.path_walk import Cell, Leg, Walk, apart, choose_cell, lower_walk, name_legs, resolving
 from pipeline.plan import Plan
 
 FIRST_EVENTS = 4_096  # room to begin with: a path with more is walked again
@@ -87,6 +88,8 @@ class PathReplay:
     """(T,)"""
     marks: Floats
     """(T + 1, W)"""
+    own_marks: Floats
+    """(T + 1, W) what they would be if no liquidation moved them: the same, unless accounts share a market"""
     sizes: Floats
     """(T + 1, W)"""
     orders: Floats
@@ -125,6 +128,8 @@ class PathReplay:
         """All of it as plain JSON-able data; None for a margin ratio without a requirement."""
         ratios = [float(ratio) if np.isfinite(ratio) else None for ratio in self.margin_ratio]
         held = {leg.name: number for number, leg in enumerate(self.legs)}
+        shared = self.plan.simulation.contagion is not None
+        own = {leg.market: self.own_marks[:, number].tolist() for number, leg in enumerate(self.legs)}
         horizons = self.plan.document()["simulation"]["horizons"]
         return {
             "path": self.path,
@@ -137,6 +142,7 @@ class PathReplay:
             "times": [f"{time}Z" for time in self.times],
             "regimes": list(self.regimes),
             "marks": {leg.market: self.marks[:, number].tolist() for number, leg in enumerate(self.legs)},
+            **({"own_marks": own} if shared else {}),
             "sizes": {name: self.sizes[:, number].tolist() for name, number in held.items()},
             "equity": self.equity.sum(axis=1).tolist(),
             "haircuts": self.haircuts.sum(axis=1).tolist(),
@@ -157,6 +163,8 @@ def replay_path(plan: Plan, scenario: str, account: str, leverage: float, path: 
     """Replay one path of a plan for one account. InputError with all that is wrong with the choice.
 
     A plan that does not resolve what follows a breach is replayed as if it did: random numbers are the same.
+    Where accounts share a market the whole book is walked, and the account once more alone: for what prices
+    would have been.
     """
     cell = choose_cell(plan, scenario, account, leverage, path)
     resolved = plan.simulation.resolve
@@ -168,7 +176,11 @@ def replay_path(plan: Plan, scenario: str, account: str, leverage: float, path: 
     while journal.written[0] >= room:
         room *= 4
         journal, tally = walk.follow(followed, cell, path, room)
-    return _label(followed, cell, path, draw, walk, journal, tally, resolved)
+    own = journal.price
+    if followed.simulation.contagion is not None:
+        alone = apart(followed)
+        own = lower_walk(alone, cell, draw).follow(alone, cell, path, 1)[0].price
+    return _label(followed, cell, path, draw, walk, journal, tally, own, resolved)
 
 
 def _label(
@@ -179,17 +191,19 @@ def _label(
     walk: Walk,
     journal: Journal,
     tally: Tally,
+    own: Floats,
     resolved: bool,
 ) -> PathReplay:
     account, held, clock = plan.accounts[cell.account], walk.desks.holdings, walk.clock
-    pools, legs = name_legs(plan, account, walk.desks)
-    rows = [int(row) for row in held.row[:, cell.leverage]]
+    pools, legs = name_legs(plan, account, walk.desks, walk.number)
+    first_pool, end_pool = held.first[walk.number : walk.number + 2]
+    rows = [int(row) for row in held.row[first_pool:end_pool, cell.leverage]]
     scale = [1.0 if held.alone[row] >= 0 else float(held.multiple[cell.leverage]) for row in rows]
     numbers = [int(held.start[rows[leg.pool]] + leg.place - held.place[leg.pool]) for leg in legs]
     places = [leg.place for leg in legs]
     first = np.array([scale[leg.pool] * held.size[n] for leg, n in zip(legs, numbers, strict=True)])
     columns = held.asset[numbers]
-    prices = np.vstack([walk.market.spot, journal.price])
+    prices, unmoved = (np.vstack([walk.market.spot, closes]) for closes in (journal.price, own))
     sizes = np.vstack([first, journal.size[:, places]])
     initial, required = (
         _require(walk.book, legs, rows, numbers, len(pools), sizes, prices, mark)
@@ -213,6 +227,7 @@ def _label(
     times = start + np.arange(clock.steps + 1) * np.timedelta64(plan.simulation.step).astype("m8[s]")
     equity = np.vstack([began, journal.margin[:, : len(pools), 0]])
     written = journal.events[: journal.written[0]]
+    asked = plan.simulation.contagion
     story = Story(
         plan=plan,
         cell=(cell.scenario, cell.account),
@@ -225,11 +240,16 @@ def _label(
         gas=np.diff(money[:, GAS]),
         changed=changed,
         orders=journal.order,
+        shared=None
+        if asked is None
+        else SharedMarket(
+            walk.number, asked.lasting, np.diff(money[:, SLIPPAGE]), prices[:, columns], unmoved[:, columns]
+        ),
     )
-    passed = tally.hits[:MARKS, cell.scenario, 0, cell.leverage]
+    passed = tally.hits[:MARKS, cell.scenario, walk.number, cell.leverage]
     met = [np.flatnonzero(row) for row in passed]
     breached = written[written[:, 2] == BREACHED, 0]
-    counts = tally.aftermath[:, cell.scenario, 0, cell.leverage, -1]
+    counts = tally.aftermath[:, cell.scenario, walk.number, cell.leverage, -1]
     names = ("forced_liquidations", "partial_liquidations", "closed_out", "managed_bankruptcies")
     counted = {"liquidations": bool(passed[LIQUIDATION].any())}
     counted |= {
@@ -263,6 +283,7 @@ def _label(
         times=times,
         regimes=tuple(regimes[number] for number in journal.regime),
         marks=prices[:, columns],
+        own_marks=unmoved[:, columns],
         sizes=sizes,
         orders=np.vstack([np.zeros(len(legs)), journal.order[:, places]]),
         equity=equity,
@@ -307,8 +328,8 @@ def _profit(sizes: Floats, marks: Floats, written: Floats, places: list[int]) ->
     """
     profit = float((sizes[-1] * marks[-1]).sum() - (sizes[0] * marks[0]).sum())
     for _, _, event, which, quantity, price, paid in written:
-        if int(event) in (FILLED, LIQUIDATED, DELEVERAGED) and int(which) in places:
+        if int(event) in (FILLED, LIQUIDATED, DELEVERAGED, COUNTERED) and int(which) in places:
             # closed against the other side at another price than its mark: what that is worth others pay
-            mark = price + paid / quantity if event == DELEVERAGED else price
+            mark = price + paid / quantity if event in (DELEVERAGED, COUNTERED) else price
             profit -= quantity * mark
     return profit

@@ -31,8 +31,10 @@ COLOURS = {
     "top_up": "cyan",
     "trade": "cyan",
     "untouched_liquidation": "yellow",
+    "pushed": "yellow",
     "liquidated": "red",
     "deleveraged": "bold red",
+    "countered": "bold red",
     "fund": "bold red",
     "bankrupt": "bold red",
 }
@@ -71,6 +73,10 @@ def _header(replay: PathReplay) -> Iterator[Text]:
     step = format_duration(simulation.step)
     yield Text(f"Path {replay.path:,} of {replay.plan.name}: {replay.account}{at}", "bold")
     yield Text(f"scenario {replay.scenario}, seed {simulation.seed}{draw}, steps of {step}")
+    if simulation.contagion is not None:
+        others = len(replay.plan.accounts) - 1
+        said = f"in one market with the {others:,} other accounts: marks are as liquidations have moved them"
+        yield Text(said, "dim")
     if not replay.resolved:
         yield Text(DIVERGES, "dim")
     yield Text()

@@ -1,12 +1,26 @@
-"""One account of a plan on one path, walked by itself: the choice of it, and the kernel's journal of it."""
+"""One account of a plan on one path: the choice of it, and the kernel's journal of it.
+
+It is walked by itself, or, where accounts share a market, with the whole book.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
+
 from kernels.aftermath import make_journal
-from kernels.estate import Desks, Journal
+from kernels.estate import (
+    ACTED,
+    BREACHED,
+    PAID_BY_FUND,
+    SENT,
+    TOPPED_UP,
+    WENT_BANKRUPT,
+    Desks,
+    Journal,
+)
 from kernels.simulate import simulate_general_paths
 from kernels.structs import Book, Clock, Market, Tally, create_tally
 from pipeline.errors import InputError, Problem
@@ -16,6 +30,8 @@ from pipeline.lower_desks import lower_desks
 from pipeline.lower_market import lower_market
 from pipeline.plan import Account, Plan, plan_from_document
 from pipeline.pools import Pool
+
+OF_POOLS, OF_POLICIES = (BREACHED, PAID_BY_FUND, WENT_BANKRUPT), (TOPPED_UP, SENT, ACTED)
 
 
 class Cell(NamedTuple):
@@ -39,39 +55,52 @@ class Leg(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """A plan as the kernel takes it, for one account."""
+    """A plan as the kernel takes it, for one account. number: of that account in the book, which is all of
+    the plan where accounts share a market, and else holds nobody else."""
 
     market: Market
     book: Book
     clock: Clock
     desks: Desks
+    number: int
 
     def follow(self, plan: Plan, cell: Cell, path: int, events: int) -> tuple[Journal, Tally]:
-        """What happens to a cell on a path, with room for so many events, and what a run counts of it."""
+        """What happens to a cell on a path, with room for so many events, and what a run counts of it. Events
+        number pools and policies as the account has them."""
         tally = create_tally(
             len(plan.scenarios),
-            1,
+            len(self.book.pools),
             len(plan.simulation.leverage),
             len(plan.simulation.horizons),
             joint=False,
             groups=len(self.book.members),
             several=int(self.book.several.max(initial=-1)) + 1,
             width=self.desks.holdings.width,
+            venues=len(self.desks.contagion.fund),
         )
         assets = self.market.loading.shape[2]
-        followed = (cell.scenario, 0, cell.leverage, 0)
+        followed = (cell.scenario, self.number, cell.leverage, 0)
         journal = make_journal(self.desks, self.clock.steps, assets, followed, events)
         simulate_general_paths(
             plan.simulation.seed, path, 1, self.market, self.book, self.clock, tally, self.desks, journal
         )
+        written = journal.events[: journal.written[0]]
+        for kinds, first in (
+            (OF_POOLS, self.desks.holdings.first[self.number]),
+            (OF_POLICIES, self.desks.policies.first[self.number]),
+        ):
+            written[np.isin(written[:, 2], kinds), 3] -= first
         return journal, tally
 
 
 def lower_walk(plan: Plan, cell: Cell, draw: int | None) -> Walk:
-    """The plan's market and clock, and the one account's book and desk."""
+    """The plan's market and clock; book and desks of the one account, or of all where they share a market."""
+    shared = plan.simulation.contagion is not None
+    accounts = range(len(plan.accounts)) if shared else [cell.account]
     market = lower_market(plan, draw)
-    book = lower_book(plan, market, [cell.account])
-    return Walk(market, book, lower_clock(plan), lower_desks(plan, market, book, [cell.account]))
+    book = lower_book(plan, market, accounts)
+    desks = lower_desks(plan, market, book, accounts)
+    return Walk(market, book, lower_clock(plan), desks, cell.account if shared else 0)
 
 
 def choose_cell(plan: Plan, scenario: str, account: str, leverage: float, path: int = 0) -> Cell:
@@ -118,14 +147,17 @@ def resolving(plan: Plan) -> Plan:
     return plan_from_document(document)
 
 
-def name_legs(plan: Plan, account: Account, desks: Desks) -> tuple[tuple[str, ...], list[Leg]]:
-    """The pools of the one account that desks are of, and its legs, as they lie in the kernel."""
+def apart(plan: Plan) -> Plan:
+    """The plan, its accounts each for itself: prices are then the path's own."""
+    alone = plan.simulation.model_copy(update={"contagion": None})
+    return plan.model_copy(update={"simulation": alone})
+
+
+def name_legs(plan: Plan, account: Account, desks: Desks, number: int) -> tuple[tuple[str, ...], list[Leg]]:
+    """The pools of the account of that number in the desks, and its legs, as they lie in the kernel."""
     pools = list(pools_that_matter(plan, account).values())
-    legs = [
-        leg
-        for number, pool in enumerate(pools)
-        for leg in _legs_of(pool, number, int(desks.holdings.place[number]))
-    ]
+    place = desks.holdings.place[desks.holdings.first[number] :]
+    legs = [leg for y, pool in enumerate(pools) for leg in _legs_of(pool, y, int(place[y]))]
     several = {name for name, count in Counter(leg.name for leg in legs).items() if count > 1}
     apart = [
         leg._replace(name=f"{leg.name} in {pools[leg.pool].name}") if leg.name in several else leg

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.book import Account, Limit, Position
+from pipeline.contagion import Contagion
 from pipeline.errors import PlanError, Problem
 from pipeline.faults import Part, show
 from pipeline.market_state import MarketState
@@ -44,7 +45,7 @@ class Simulation(Part):
     `leverage` holds multiples of the book's size as it stands, 1 being the book itself. Between the ends of a
     `step` prices are a bridge, with the model's wicks on top (`wick`), or (`close`) nobody looks. With
     `parameter_uncertainty` the paths are shared by the model's draws. With `resolve` what follows a breach is
-    followed; once read, a plan that didn't say has it where some account has policies.
+    followed; once read, a plan that didn't say has it where some account has policies, or with `contagion`.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("precision", "keep", "method", "blocks"))
@@ -57,6 +58,8 @@ class Simulation(Part):
     monitoring: Literal["close", "bridge", "wick"] = "bridge"
     parameter_uncertainty: Annotated[bool, Field(strict=True)] = False
     resolve: Annotated[bool, Field(strict=True)] = False
+    # left out of documents where it is not asked for: runs keep the names that they had
+    contagion: Contagion | None = Field(default=None, exclude_if=lambda asked: asked is None)
 
 
 class Plan(Part):
@@ -65,7 +68,7 @@ class Plan(Part):
     later_keys: ClassVar[frozenset[str]] = frozenset(
         (
             *("cluster", "keep", "precision", "policies", "groups"),
-            *("contagion", "replay", "wick", "store"),
+            *("replay", "wick", "store"),
         )
     )
 
@@ -184,7 +187,7 @@ def json_schema() -> dict[str, Any]:
     # filled in on reading: pipeline.venue_completion.complete_venue, pipeline.model.complete_model,
     # pipeline.parts.Parts
     resolve = kinds["Simulation"]["properties"]["resolve"]
-    resolve["description"] = "left out: true where some account has policies"
+    resolve["description"] = "left out: true where some account has policies, or with `contagion`"
     del resolve["default"]
     kinds["Venue"]["required"].remove("taker_fee")
     kinds["MarketModel"]["required"].remove("initial")

@@ -15,6 +15,7 @@ from pipeline.account_faults import (
 from pipeline.blocks import LANES
 from pipeline.book import find_limit_faults
 from pipeline.coherence import find_model_faults
+from pipeline.contagion import find_contagion_faults
 from pipeline.faults import Fault, Loc, below, find_name_faults, unknown
 from pipeline.market_state import find_state_faults
 from pipeline.policy_faults import find_policy_faults, find_resolve_faults
@@ -74,6 +75,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
         yield from below(("accounts", i), find_account_faults(account, its_venue, assets))
         yield from below(("accounts", i), find_policy_faults(account, its_venue, prices))
     yield from find_resolve_faults(simulation, accounts)
+    yield from below(("simulation",), find_contagion_faults(simulation, scenarios, accounts))
     yield from find_price_faults(placed, assets or (), prices)
     yield from find_notional_faults(placed, prices)
     axes = {

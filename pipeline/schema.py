@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from pipeline.aftermath_schema import AFTERMATH_COORDINATES, AFTERMATH_VARIABLES
 from pipeline.variable import CELL, COUNTED, LEVEL, Variable, with_ends
+from pipeline.venue_schema import VENUE_COORDINATES, VENUE_VARIABLES
 
 __all__ = [
     "ATTRIBUTES",
@@ -91,6 +92,7 @@ COORDINATES: Final = (
     Variable("group", ("group",), "str", "1", "group", "Accounts of the book that belong together."),
     Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
     *AFTERMATH_COORDINATES,
+    *VENUE_COORDINATES,
     Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
     Variable(
         "gross_leverage",
@@ -253,6 +255,7 @@ VARIABLES: Final = (
     ),
     *_OF_GROUPS,
     *AFTERMATH_VARIABLES,
+    *VENUE_VARIABLES,
     Variable(
         "liquidatable_now",
         ("scenario", "account", "leverage"),

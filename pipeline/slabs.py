@@ -10,8 +10,11 @@ ACCOUNT_SLAB = 256  # accounts whose pairs are still counted, and whose state st
 def plan_slabs(plan: Plan) -> tuple[tuple[int, ...], ...]:
     """The accounts of each slab by number, ascending; every account in one slab.
 
-    Accounts of one group share a slab, however many they are. How a plan is cut changes no count.
+    Accounts of one group share a slab, however many they are, and so do all where contagion is followed. How
+    a plan is cut changes no count.
     """
+    if plan.simulation.contagion is not None:
+        return (tuple(range(len(plan.accounts))),)
     units: dict[object, list[int]] = {}
     for i, account in enumerate(plan.accounts):
         units.setdefault(i if account.group is None else account.group, []).append(i)

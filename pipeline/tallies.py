@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.structs import AFTERMATHS, MOMENTS
+from kernels.structs import AFTERMATHS, MOMENTS, VENUE_ROWS
 from pipeline.spread import Spread
 
 Counts = NDArray[np.int64]
-OPTIONAL = ("joint", "all_pools", "groups", "aftermath", "breach")  # kept by some plans only
+OPTIONAL = ("joint", "all_pools", "groups", "aftermath", "breach", "venue")  # kept by some plans only
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,8 @@ class Tallies:
     followed a breach by each horizon, rows of `kernels.structs`, money in units of `money_quantum` (account);
     `breach`: int64 (scenario, account, leverage, leg), paths by the leg whose price had cost most when the
     venue first closed something, numbered as `pipeline.legs` does; None where nothing is followed.
+    `venue`: int64 (moment, scenario, venue, leverage, horizon), as `groups`, of venues whose accounts share a
+    market, money in units of `venue_quantum` (venue); None without contagion.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
     model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
@@ -45,6 +47,8 @@ class Tallies:
     aftermath: Counts | None = None
     breach: Counts | None = None
     money_quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    venue: Counts | None = None
+    venue_quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     spread: Spread | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +65,7 @@ class Tallies:
             "groups": (MOMENTS, scenarios, len(self.quantum), leverages, horizons),
             "aftermath": (AFTERMATHS, *shape),
             "breach": (scenarios, accounts, leverages, self._legs),
+            "venue": (VENUE_ROWS, scenarios, len(self.venue_quantum), leverages, horizons),
             "liquidatable_now": (scenarios, accounts, leverages),
         }
         for name, wanted in expected.items():
@@ -83,7 +88,7 @@ class Tallies:
             raise ValueError("tallies of runs over draws can't be added: a draw would count as two")
         if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
             raise ValueError("tallies of different plans: liquidatable_now differs")
-        for name in ("quantum", "money_quantum"):
+        for name in ("quantum", "money_quantum", "venue_quantum"):
             if not np.array_equal(getattr(self, name), getattr(other, name)):
                 raise ValueError(f"tallies of different plans: {name} differs")
         return Tallies(
@@ -97,6 +102,8 @@ class Tallies:
             aftermath=_add(self.aftermath, other.aftermath),
             breach=_add(self.breach, other.breach),
             money_quantum=self.money_quantum,
+            venue=_add(self.venue, other.venue),
+            venue_quantum=self.venue_quantum,
             liquidatable_now=self.liquidatable_now,
             paths=self.paths + other.paths,
         )

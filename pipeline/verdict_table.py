@@ -14,6 +14,7 @@ from rich.text import Text
 from pipeline.aftermath_summary import AftermathSummary, summarise_accounts_after
 from pipeline.group_summary import GroupSummary, summarise_groups
 from pipeline.summary import Summary, summarise_accounts
+from pipeline.venue_summary import VenueSummary, summarise_venues
 from pipeline.verdict import Judgement, find_worst
 from pipeline.wording import Chance, duration, percent
 
@@ -29,13 +30,19 @@ OTHERS_PAY = (
     "what they paid, and what is still missing. Needlessly: paths on which the book untouched would have "
     "come through. Watched between closes, prices are taken to move without gaps but for jumps."
 )
+SHARED = (
+    "Untouched: accounts that meet the liquidation condition in a book that nobody touches. Together: those "
+    "of which the venue closed something, all in one market, where orders move prices. Cascade: it closed "
+    "something that stood until orders of the same step moved its price. Pushed: the furthest that a price "
+    "was pushed below its own path, the mean over paths. Others lose: by ADL, and what is owed at the end."
+)
 STYLE = {"OK": "green", "WATCH": "yellow", "BREACH": "bold red"}
 
 
 def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> RenderableType:
     """For rich: P(liquidation) per account with its interval, the worst scenario, the leverage that keeps the
-    limit, what groups do together, what follows a breach where the run has it, and every limit breached or in
-    doubt, in words. Of many accounts, those most at risk.
+    limit, what groups do together, what follows a breach and what becomes of venues where the run has it, and
+    every limit breached or in doubt, in words. Of many accounts, those most at risk.
     """
     summaries = summarise_accounts(cube, judgements)
     shown = summaries
@@ -51,6 +58,7 @@ def verdict_table(cube: xr.Dataset, judgements: Sequence[Judgement]) -> Renderab
         _mending(shown, horizons[-1]),
         *_groups(summarise_groups(cube), horizons[-1]),
         *_aftermath(_most_forced(summarise_accounts_after(cube), shown), horizons[-1]),
+        *_venues(summarise_venues(cube), horizons[-1]),
         Text("\nLimits", "bold"),
         _findings(judgements),
         Text(_assessed(int(cube.attrs["draws"])), "dim"),
@@ -167,6 +175,33 @@ def _aftermath(found: Sequence[AftermathSummary], longest: str) -> list[Renderab
         Text("\nMeans over all paths, in quote currency and of gross notional", "bold"),
         costs,
         Text(OTHERS_PAY, "dim"),
+    ]
+
+
+def _venues(found: Sequence[VenueSummary], longest: str) -> list[RenderableType]:
+    """What becomes of venues whose accounts share a market: a row for each scenario."""
+    if not found:
+        return []
+    several = len({summary.venue for summary in found}) > 1
+    chances, means = _table("scenario"), _table("scenario")
+    for title in ("untouched", "together", "P(cascade)", "P(fund exhausted)"):
+        chances.add_column(title, justify="right", no_wrap=True)
+    for title in ("pushed", "closed by force", "fund drawn", "others lose"):
+        means.add_column(title, justify="right", no_wrap=True)
+    for summary in found[:MOST_ROWS]:
+        name = f"{summary.scenario}, {summary.venue}" if several else summary.scenario
+        numbers = (summary.untouched, summary.liquidated, summary.cascade, summary.exhausted)
+        chances.add_row(name, *map(_stacked, numbers))
+        money = (summary.pushed, summary.closed, summary.drawn, summary.socialised)
+        means.add_row(name, *map(_stacked, money))
+    title = "\nThe venues" if several else f"\nThe venue, {found[0].accounts:,} accounts"
+    more = f"; the first {MOST_ROWS} of {len(found):,}" if len(found) > MOST_ROWS else ""
+    return [
+        Text(f"{title}: accounts liquidated within {longest}, untouched and together{more}", "bold"),
+        chances,
+        Text("\nMeans over all paths, as a share of the price and in quote currency", "bold"),
+        means,
+        Text(SHARED, "dim"),
     ]
 
 

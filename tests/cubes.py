@@ -15,7 +15,13 @@ from kernels.structs import (
     ALL,
     ANY,
     BANKRUPT_PATHS,
+    CASCADE_PATHS,
+    CLOSED_NOTIONAL,
     CLOSED_PATHS,
+    DRAWN,
+    EXHAUSTED_PATHS,
+    FALL,
+    FORCED_ACCOUNTS,
     FORCED_PATHS,
     LIQUIDATED,
     LIQUIDATED_SQUARE,
@@ -28,6 +34,8 @@ from kernels.structs import (
     PARTIAL_PATHS,
     SHARES,
     SHORTFALLS,
+    SOCIALISED,
+    VENUE_ROWS,
 )
 from pipeline.cube import Provenance, build_cube
 from pipeline.plan import Plan, plan_from_document
@@ -198,11 +206,47 @@ def resolved_cube() -> xr.Dataset:
     return build_cube(resolved_tallies(), plan_from_document(resolved_document()), PROVENANCE)
 
 
+def shared_document() -> dict[str, Any]:
+    """The plan of `resolved_document`, its accounts in one market."""
+    document = resolved_document()
+    document["simulation"] |= {"monitoring": "close", "contagion": {"lasting": 0.5}}
+    return document
+
+
+def shared_tallies() -> Tallies:
+    """`resolved_tallies`, and what became of the venue: on every path on which directional is liquidated two
+    accounts are closed, 4,000 of notional, 100 of the fund are drawn and a price is pushed by a quarter; on
+    half of those liquidations follow liquidations; on a third the fund is exhausted and 20 are socialised.
+    Quantum of its money: 0.5. At leverage 0.5 nothing happens.
+    """
+    tallies = resolved_tallies()
+    hit = tallies.liquidations[:, 1:2].copy()
+    hit[:, :, 0] = 0
+    sums = np.zeros((VENUE_ROWS, *hit.shape), np.int64)
+    sums[EXHAUSTED_PATHS], sums[CASCADE_PATHS] = hit // 3, hit // 2
+    for row, paths, quanta in (
+        (FORCED_ACCOUNTS, hit, 2),
+        (SOCIALISED, hit // 3, 40),
+        (CLOSED_NOTIONAL, hit, 8_000),
+        (DRAWN, hit, 200),
+        (FALL, hit, 1 << 22),
+    ):
+        sums[row], sums[row + 1] = paths * quanta, paths * (quanta**2 >> 32)
+        sums[row + 2] = paths * (quanta**2 & 0xFFFFFFFF)
+    return replace(tallies, venue=sums, venue_quantum=np.full(1, 0.5))
+
+
+@cache
+def shared_cube() -> xr.Dataset:
+    """The cube of `shared_document` and `shared_tallies`; don't write into it."""
+    return build_cube(shared_tallies(), plan_from_document(shared_document()), PROVENANCE)
+
+
 @cache
 def full_cube() -> xr.Dataset:
     """A cube with all that only some plans have: a group, an account of several pools, draws of the model,
-    what follows a breach."""
-    document = resolved_document()
+    what follows a breach, a venue that accounts share."""
+    document = shared_document()
     document["accounts"][0]["group"] = "desk"
     document["accounts"][0]["positions"][0] |= {"margin": "isolated", "collateral": 1_000}
     tallies = small_tallies()
@@ -214,7 +258,7 @@ def full_cube() -> xr.Dataset:
             np.diff(share * tallies.liquidations[np.newaxis], prepend=0).repeat(MARKS, axis=0), 4 * PATHS
         )
     full = replace(
-        resolved_tallies(),
+        shared_tallies(),
         all_pools=tallies.liquidations // 2,
         groups=groups,
         quantum=np.ones(1),

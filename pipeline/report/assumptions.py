@@ -35,8 +35,15 @@ UNRESOLVED = (
 )
 RESOLVED = (
     "followed on every path that has one, in its own section. P(liquidation), P(margin call) and"
-    " P(bankruptcy) are of a book that nobody touches, and so are groups and joint liquidations. Each"
-    " account has the venue's insurance fund and the book's depth for itself."
+    " P(bankruptcy) are of a book that nobody touches, and so are groups and joint liquidations."
+)
+APART = (
+    "liquidations do not move prices, and accounts do not touch one another. Each has the venue's insurance"
+    " fund and the books' depth for itself."
+)
+SHARED = (
+    "liquidations move prices by what the books stated take, which moves the accounts of this book alone:"
+    " what others hold, and who would buy, is not modelled. P(liquidation) is without it."
 )
 UNMANAGED = "nobody tops up, reduces or closes. The book is held as it stands."
 MANAGED = "nobody acts but by the policies that the plan gives an account, once a step."
@@ -165,7 +172,7 @@ def list_not_modelled(plan: Mapping[str, Any]) -> list[str]:
         "Management: " + (MANAGED if resolves else UNMANAGED),
         "Venues: outside scenarios of theirs no outages, and oracle prices are the model's, without delay;"
         " every market on an asset, and collateral in it, has the asset's one price. " + _open_interest(plan),
-        "Contagion: liquidations do not move prices, and accounts do not touch one another.",
+        "Contagion: " + (SHARED if plan["simulation"].get("contagion") else APART),
         f"Quote currency: {' and '.join(quotes)} {'is' if len(quotes) == 1 else 'are'} held at one dollar"
         " outside scenarios.",
     ]

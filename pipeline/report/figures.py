@@ -65,7 +65,7 @@ def draw_by_horizon(cube: xr.Dataset, accounts: Sequence[str], worst: Sequence[s
     at_one = cube.sel(leverage=1.0)
     drawn = np.where(at_one["p_liquidation"] > 0, at_one["p_liquidation"], at_one["p_liquidation_high"])
     ticks = [10.0**power for power in range(floor(log10(drawn.min())), 1)]
-    with _figure(7.4, 3.1) as figure:
+    with open_figure(7.4, 3.1) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         panels[0].set_title("baseline")
         panels[1].set_title("worst scenario of each account")
@@ -84,7 +84,7 @@ def draw_by_horizon(cube: xr.Dataset, accounts: Sequence[str], worst: Sequence[s
         panels[0].set_ylabel("P(liquidation by the horizon)")
         lines = [line for line in panels[0].get_lines() if line.get_gid() == "account"]
         figure.legend(lines, accounts, loc="outside lower center", ncols=min(len(accounts), 4), frameon=False)
-        return _svg(figure, "P(liquidation) against horizon, by account")
+        return write_svg(figure, "P(liquidation) against horizon, by account")
 
 
 def _draw_line(axes: Any, line: xr.Dataset, index: int, shift: float, event: str = "p_liquidation") -> None:
@@ -105,7 +105,7 @@ def draw_heat_maps(cube: xr.Dataset, account: str, scenarios: Sequence[str]) -> 
     leverages = cube["leverage"].values
     wide = len(horizons) <= 6
     rows, columns = (1, 2) if wide else (len(scenarios), 1)
-    with _figure(7.4, rows * (0.85 + 0.235 * len(leverages))) as figure:
+    with open_figure(7.4, rows * (0.85 + 0.235 * len(leverages))) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
         for unused in panels[len(scenarios) :]:
             unused.set_axis_off()
@@ -119,7 +119,7 @@ def draw_heat_maps(cube: xr.Dataset, account: str, scenarios: Sequence[str]) -> 
         labels = [f"{size:g}  ({multiple(carried)})" for size, carried in zip(leverages, gross, strict=True)]
         figure.axes[0].set_yticks(np.arange(leverages.size) + 0.5, labels)
         figure.axes[0].set_ylabel("multiple of the book (gross leverage)")
-        return _svg(figure, f"P(liquidation) of {account} by leverage and horizon, percent")
+        return write_svg(figure, f"P(liquidation) of {account} by leverage and horizon, percent")
 
 
 def _draw_cells(axes: Any, cells: xr.Dataset, leverages: NDArray[np.float64]) -> None:
@@ -167,7 +167,7 @@ def draw_after(cube: xr.Dataset, accounts: Sequence[str]) -> str:
     ticks = [10.0**power for power in range(floor(log10(np.min(drawn))), 1)]
     columns = min(len(accounts), 2)
     rows = -(-len(accounts) // columns)
-    with _figure(7.4, 0.5 + 2.4 * rows) as figure:
+    with open_figure(7.4, 0.5 + 2.4 * rows) as figure:
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
         for unused in panels[len(accounts) :]:
             unused.set_axis_off()
@@ -186,7 +186,7 @@ def draw_after(cube: xr.Dataset, accounts: Sequence[str]) -> str:
 
         lines = [Line2D([], [], color=LINES[i], marker=MARKERS[i]) for i in range(len(AFTER))]
         figure.legend(lines, AFTER.values(), loc="outside lower center", ncols=len(AFTER), frameon=False)
-        return _svg(figure, "What follows a breach, against the multiple of the book, by account")
+        return write_svg(figure, "What follows a breach, against the multiple of the book, by account")
 
 
 def draw_reliability(bins: Mapping[str, Sequence[tuple[float, float, int]]], floor: float = 1e-3) -> str:
@@ -195,7 +195,7 @@ def draw_reliability(bins: Mapping[str, Sequence[tuple[float, float, int]]], flo
     `bins` maps a forecaster to its bins as (mean forecast, realised share, count); below it, how many
     forecasts lie where. An open marker at the floor: nothing came true there.
     """
-    with _figure(7.4, 4.6) as figure:
+    with open_figure(7.4, 4.6) as figure:
         panels = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         panels[0].plot([floor, 1.0], [floor, 1.0], color=FAINT, linewidth=0.8)
         for index, (name, found) in enumerate(bins.items()):
@@ -217,11 +217,11 @@ def draw_reliability(bins: Mapping[str, Sequence[tuple[float, float, int]]], flo
             axes.grid(color=FAINT, alpha=0.3, linewidth=0.5)
         panels[0].set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
         panels[1].set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
-        return _svg(figure, "Realised share of liquidations against forecast probability")
+        return write_svg(figure, "Realised share of liquidations against forecast probability")
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Any]:
+def open_figure(width: float, height: float) -> Iterator[Any]:
     """A figure in inches, untouched by the settings of whoever calls."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -232,7 +232,7 @@ def _figure(width: float, height: float) -> Iterator[Any]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Any, label: str) -> str:
+def write_svg(figure: Any, label: str) -> str:
     """The figure as an `svg` element to stand inside a page: no prologue, no ids to collide, scalable."""
     text = StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

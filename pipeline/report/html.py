@@ -17,9 +17,11 @@ from pipeline.group_summary import summarise_groups
 from pipeline.intervals import counted
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.report.figures import LINES, draw_after, draw_by_horizon, draw_heat_maps
+from pipeline.report.venue_figure import draw_venues
 from pipeline.report.venues import describe_venue, list_markets, venues_of
 from pipeline.schema import EVENTS, LEVEL, QUANTITIES, VARIABLES
 from pipeline.summary import BASELINE, Summary, summarise_accounts
+from pipeline.venue_summary import has_venues, summarise_venues
 from pipeline.verdict import Judgement, find_worst, model_ends
 from pipeline.wording import Chance, chance, duration, money, multiple, percent, ratio, share
 
@@ -117,6 +119,8 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
         aftermath_chart=draw_after(cube, [summary.account for summary in at_risk[:MOST_PANELS]])
         if has_aftermath(cube)
         else "",
+        shared=summarise_venues(cube),
+        shared_chart=draw_venues(cube) if has_venues(cube) else "",
         markets=list_markets(plan),
         sources=[describe_venue(venue) for venue in venues_of(plan).values()],
         warnings=json.loads(cube.attrs["warnings"]),
