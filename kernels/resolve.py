@@ -19,6 +19,7 @@ from kernels.estate import (
     IS_OPEN,
     IS_STILL,
     NEVER,
+    UNARMED,
     Desks,
     Estate,
     Journal,
@@ -28,6 +29,7 @@ from kernels.estate import (
     is_liquidatable,
     is_read_about,
     open_estate,
+    remember_tolls,
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
@@ -45,7 +47,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
-from kernels.wake import is_followed, wake
+from kernels.wake import fall_asleep, wake
 from kernels.within import falls_within, look_within
 
 
@@ -55,12 +57,7 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
     estate.used[0] = 0
     estate.many[:] = 0
     estate.slot[:] = -1
-    for s in range(scenarios):
-        for account in range(estate.slot.shape[1]):
-            if is_followed(desks, account):
-                for leverage in range(estate.slot.shape[2]):
-                    for v in range(paths):
-                        claim(estate, s, account, leverage, v)
+    fall_asleep(scenarios, paths, estate)
     if journal.events.shape[0] > 0:
         claim(estate, journal.of[0], journal.of[1], journal.of[2], journal.of[3])
 
@@ -144,8 +141,7 @@ def move_estate(
             estate.at[a] = price[a, lane]
         pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
         estate.money[c, FUNDING_PAID] = 0.0
-        for i in range(holdings.width):
-            estate.gain[c, i] = 0.0
+        remember_tolls(desks, scenario, lane, estate, c)
     elif change >= 0 and step > 0:
         for pool in range(first, last):
             row = holdings.row[pool, leverage]
@@ -229,9 +225,12 @@ def move_estates(
         row, leverage, lane = standing.news[scenario, number]
         c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
         estate.told[c, estate.pool_of[row]] = step
+        estate.lines[c], estate.until[c] = 0, step  # whatever else it waits for
     standing.fresh[scenario] = 0
-    wake(desks, scenario, paths, price, standing, estate)
+    wake(market, desks, scenario, step, paths, now, price, standing, estate)
     cash_changes = desks.holdings.cash[scenario, step] >= 0
+    falls = cash_changes or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
+    calm = step > 0 and not falls and desks.timeline.sees[scenario, step] == step
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
@@ -239,12 +238,16 @@ def move_estates(
         breach = tally.breach[scenario, account, leverage]
         journal.open[0] = int(is_read_about(journal, estate, c, scenario))
         still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL] and not cash_changes
+        if not still:
+            still = calm and not journal.open[0]
+            still = still and rests(
+                market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
+            )
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]
-        elif journal.open[0] or not rests(
-            market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
-        ):
+        else:
+            estate.lines[c] = UNARMED
             move_estate(
                 market,
                 clock,
