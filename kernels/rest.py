@@ -86,8 +86,8 @@ def give_way(estate: Estate, c: int, g: int) -> None:
 
 @hot
 def draw_margins(desks: Desks, estate: Estate, c: int) -> None:
-    """Draw what pools wait for: the highest margin ratio of a policy, and the venue's; equity above zero where
-    nothing is open, if it has never been below."""
+    """Draw what pools wait for: the highest margin ratio of a policy, and the venue's; where nothing is open,
+    equity at zero, if it has never been below."""
     holdings, policies = desks.holdings, desks.policies
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     first = holdings.first[account]
@@ -112,8 +112,9 @@ def draw_margins(desks: Desks, estate: Estate, c: int) -> None:
                 line[offset + place + n] = size
         stirred = estate.touched[c, k] or estate.told[c, k] != NEVER
         estate.heeds[c, k] = int(is_open and stirred)
-        if not is_open and (estate.state[c, WAS_BANKRUPT] or not (held or estate.cash[c, k] < 0.0)):
-            estate.lines[c] = g
+        in_debt = estate.cash[c, k] < -holdings.tie[pool, leverage]
+        if not is_open and (estate.state[c, WAS_BANKRUPT] or not (held or in_debt)):
+            estate.lines[c] = g  # nothing can happen to it
 
 
 @hot

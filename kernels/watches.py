@@ -41,8 +41,15 @@ class Leg(NamedTuple):
 
     n: int  # of the book
     i: int  # of the account
-    row: int
     share: float  # of the book's size
+
+
+class Pool(NamedTuple):
+    """A pool of an account at one leverage, or at all of them."""
+
+    row: int
+    share: float  # of what the row pays and holds
+    legs: list[Leg]
 
 
 class Line(NamedTuple):
@@ -73,8 +80,8 @@ def make_watches(desks: Desks) -> Watches:
                 each = [[leverage] for leverage in range(leverages)]
             for some in each:
                 multiples = [holdings.multiple[leverage] if len(each) == 1 else 1.0 for leverage in some]
-                legs = [_legs_of(desks, pool, some, len(each) == 1) for pool in pools]
-                for line in _lines_of(desks, account, legs):
+                held = [_pool_of(desks, pool, some, len(each) == 1) for pool in pools]
+                for line in _lines_of(desks, account, held):
                     thresholds = [(SLACK * abs(line.begins) - line.begins) / m for m in multiples]
                     ranked = sorted(zip(thresholds, some, strict=True), reverse=True)
                     found.append((line, [t for t, _ in ranked], [leverage for _, leverage in ranked]))
@@ -82,29 +89,30 @@ def make_watches(desks: Desks) -> Watches:
     return _packed(desks, found, first)
 
 
-def _legs_of(desks: Desks, pool: int, some: Sequence[int], shared: bool) -> list[Leg]:
-    """The positions of a pool at some leverages; shared: those of leverage 1, for all of them."""
+def _pool_of(desks: Desks, pool: int, some: Sequence[int], shared: bool) -> Pool:
+    """A pool at some leverages; shared: those of leverage 1, for all of them."""
     holdings = desks.holdings
     row = int(holdings.row[pool, some[0]])
     share = 1.0 if shared or holdings.alone[row] >= 0 else float(holdings.multiple[some[0]])
     span = range(holdings.start[row], holdings.start[row + 1])
-    return [Leg(n, int(holdings.place[pool]) + n - span.start, row, share) for n in span]
+    return Pool(row, share, [Leg(n, int(holdings.place[pool]) + n - span.start, share) for n in span])
 
 
-def _lines_of(desks: Desks, account: int, pools: list[list[Leg]]) -> Iterator[Line]:
+def _lines_of(desks: Desks, account: int, pools: list[Pool]) -> Iterator[Line]:
     """What an account waits for, with the positions of its pools."""
     holdings, policies = desks.holdings, desks.policies
     rows = range(policies.first[account], policies.first[account + 1])
-    legs = [leg for pool in pools for leg in pool if holdings.closes[leg.n]]
-    began = sum(float(holdings.began[pool[0].row]) for pool in pools if pool)
-    paid = [(pool[0].row, pool[0].share) for pool in pools if pool]
-    base = sum(pool[0].share * float(holdings.base[pool[0].row]) for pool in pools if pool)
-    held = [(leg.n, leg.share * float(holdings.size[leg.n])) for pool in pools for leg in pool]
+    every = [leg for pool in pools for leg in pool.legs]
+    legs = [leg for leg in every if holdings.closes[leg.n]]
+    began = sum(float(holdings.began[pool.row]) for pool in pools)
+    paid = [(pool.row, pool.share) for pool in pools]
+    base = sum(pool.share * float(holdings.base[pool.row]) for pool in pools)
+    held = [(leg.n, leg.share * float(holdings.size[leg.n])) for leg in every]
     gross = [(leg.n, leg.share * abs(float(holdings.size[leg.n]))) for leg in legs]
     ratios = [float(policies.below[q]) for q in rows if policies.kind[q] in (TOP_UP, CLOSE)]
     if ratios:
         for pool in pools:
-            if any(holdings.closes[leg.n] for leg in pool):
+            if any(holdings.closes[leg.n] for leg in pool.legs):
                 yield _margin_line(desks, pool, max(ratios))
     falls = [float(policies.below[q]) for q in rows if policies.kind[q] == STOP_DRAWDOWN]
     if falls and holdings.equity[account] > 0.0:
@@ -129,13 +137,13 @@ def _lines_of(desks: Desks, account: int, pools: list[list[Leg]]) -> Iterator[Li
                 yield Line(sign * share * began, both, some, [], -sign * share * base, -1, 0.0)
 
 
-def _margin_line(desks: Desks, pool: list[Leg], ratio: float) -> Line:
+def _margin_line(desks: Desks, pool: Pool, ratio: float) -> Line:
     """A pool's margin ratio below a level."""
     holdings = desks.holdings
-    row, share = pool[0].row, pool[0].share
+    row, share = pool.row, pool.share
     kinked = bool(holdings.kinks.present[row])
     held = []
-    for leg in pool:
+    for leg in pool.legs:
         required = (ratio if holdings.closes[leg.n] else 1.0) * float(holdings.required[leg.n])
         held.append((leg.n, share * (float(holdings.size[leg.n]) - (0.0 if kinked else required))))
     return Line(
