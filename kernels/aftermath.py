@@ -27,6 +27,7 @@ from kernels.estate import (
 from kernels.jit import hot
 from kernels.pits import make_pits
 from kernels.quanta import add_money
+from kernels.rest import count_lines
 from kernels.structs import (
     ACTED_PATHS,
     BANKRUPT_PATHS,
@@ -42,6 +43,7 @@ from kernels.structs import (
     Integers,
     Tally,
 )
+from kernels.watches import make_watches
 
 
 @hot
@@ -111,6 +113,7 @@ def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate
     leverages = holdings.row.shape[1] if accounts else 0
     each = accounts * leverages * lanes
     slots = scenarios * each
+    watches = make_watches(desks)
     pools = int(np.diff(holdings.first).max(initial=0))
     pool_of = np.zeros(len(holdings.account), np.int64)
     for account in range(accounts):
@@ -137,11 +140,20 @@ def make_estate(desks: Desks, assets: int, scenarios: int, lanes: int) -> Estate
         left=np.zeros((slots, policies.most)),
         sent=np.zeros((slots, policies.most)),
         pool_of=pool_of,
+        watches=watches,
+        rank=integers(scenarios, len(watches.rest), lanes),
+        next=np.zeros((scenarios, len(watches.rest), lanes)),
+        toll=np.zeros((scenarios, len(watches.tolled), lanes)),
+        lines=integers(slots),
+        line=np.zeros((slots, count_lines(desks), 1 + pools + 2 * holdings.width)),
+        until=integers(slots),
+        heeds=integers(slots, pools),
+        net=np.zeros((slots, holdings.width)),
         **{name: np.zeros(assets) for name in ("at", "seen", "low", "first", "middle", "risk", "way")},
         paid=np.zeros(holdings.width),
         kept=np.zeros(pools),
-        total=np.zeros(lanes),
-        near=np.zeros(lanes),
+        mark=np.zeros(holdings.width),
+        level=np.zeros(lanes),
         past=np.zeros((scenarios, desks.timeline.memory, assets, lanes)),
         pits=make_pits(desks, assets, scenarios),
     )

@@ -30,6 +30,7 @@ from kernels.estate import (
     is_liquidatable,
     is_read_about,
     open_estate,
+    remember_tolls,
     value_estate,
 )
 from kernels.forced import look, see_debt
@@ -78,7 +79,7 @@ def move_pits(
 ) -> None:
     """Move the pits of a scenario by one step; count them at a horizon. key: of the tile's first path."""
     step, leverages = int(key.step), estate.slot.shape[2]
-    follow_news(desks, scenario, step, paths, price, standing, estate)
+    follow_news(market, desks, scenario, step, paths, now, price, standing, estate)
     for leverage in range(leverages):
         for lane in range(paths):
             pit = (scenario * leverages + leverage) * LANES + lane
@@ -144,7 +145,8 @@ def move_pit(
             if estate.state[c, IS_OPEN] == 0:
                 open_estate(desks, scenario, c, standing, estate)
                 pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it
-                forget_flows(desks, estate, c)
+                estate.money[c, FUNDING_PAID] = 0.0
+                remember_tolls(desks, scenario, lane, estate, c)
             else:
                 change_cash(desks, scenario, step, estate, c)
             estate.state[c, DRAWS] = 0
@@ -235,14 +237,7 @@ def follow_all(
         c = estate.slot[scenario, account, leverage, lane]
         if estate.state[c, IS_OPEN] == 0:
             open_estate(desks, scenario, c, standing, estate)
-
-
-@inlined
-def forget_flows(desks: Desks, estate: Estate, c: int) -> None:
-    """Begin an estate's record of funding with this step."""
-    estate.money[c, FUNDING_PAID] = 0.0
-    for i in range(desks.holdings.width):
-        estate.gain[c, i] = 0.0
+            remember_tolls(desks, scenario, lane, estate, c)
 
 
 @hot

@@ -39,6 +39,7 @@ IS_STILL = 4  # 1 where nothing is held, ordered or under way
 DRAWS = 5  # positions that the venue has drawn in this step
 STATES = 6
 NEVER = -1  # of Estate.told and Estate.due
+UNARMED, BENT = -1, -2  # of Estate.lines: not known yet; not straight lines
 
 # Instants of a step, in Journal: its start, POINTS within it, its close.
 POINTS = 8
@@ -145,6 +146,26 @@ class Contagion(NamedTuple):
     fund: Floats  # (V,) insurance fund at `as_of`; infinite
     quantum: Floats  # (V,) money is added up in whole multiples of this
     column: Integers  # (M,) asset whose price a market moves
+
+
+class Watches(NamedTuple):
+    """What policies wait for in books that nobody touches, see `kernels.watches`. G lines A + l B; their E
+    terms, an even number each, add up to B."""
+
+    first: Integers  # (P + 1,) first line of each account
+    term: Integers  # (G + 1,) first term of each line
+    asset: Integers  # (E,)
+    coefficient: Floats  # (E,) money by one unit of price
+    source: Integers  # (G + 1,) first funding of each line
+    paid: Integers  # (X,) row of Book; or their number plus that of a position, below
+    share: Floats  # (X,) how much of it
+    rest: Floats  # (G,) what else B has
+    kinked: Integers  # (G,) row whose requirement bends, or -1
+    ratio: Floats  # (G,) how much of that
+    threshold: Floats  # (G, L) of B by rank, descending
+    leverage: Integers  # (G, L) which one has it
+    tolled: Integers  # (K,) positions whose funding is summed up one by one
+    toll_of: Integers  # (N,) which of them, or -1
 
 
 class Desks(NamedTuple):
@@ -255,6 +276,17 @@ class Estate(NamedTuple):
     left: Floats  # (C, Q') reserves
     sent: Floats  # (C, Q') money under way
     pool_of: Integers  # (R,) the row's pool, by number in its account
+    # who still sleeps
+    watches: Watches
+    rank: Integers  # (S, G, LANES) leverages that a line has woken
+    next: Floats  # (S, G, LANES) the threshold next in line, or minus infinity
+    toll: Floats  # (S, K, LANES) funding paid since `as_of`, at leverage 1
+    # and who rests: nothing happens to them while all of their lines are above zero, see `kernels.rest`
+    lines: Integers  # (C,) how many; UNARMED, or BENT
+    line: Floats  # (C, lines, 1 + Y' + 2 W) of 1, cash, prices, and gains
+    until: Integers  # (C,) step in which something happens anyway
+    heeds: Integers  # (C, Y') 1 a pool that is looked for between the ends of a step
+    net: Floats  # (C, W) what a pool has above its requirement, by one unit of price
     # room to compute in
     at: Floats  # (A,) prices of the market at an instant
     seen: Floats  # (A,) and those that the venue has
@@ -265,8 +297,8 @@ class Estate(NamedTuple):
     way: Floats  # (A,) how prices go together with what the pool makes
     paid: Floats  # (W,) funding of a step
     kept: Floats  # (Y',) cash after it
-    total: Floats  # (LANES,) an account's equity
-    near: Floats  # (LANES,) how many of its pools are near a policy's level
+    mark: Floats  # (W,) closing prices
+    level: Floats  # (LANES,) B of a line
     past: Floats  # (S, D, A, LANES) closes that the venue may still judge by
     pits: Pits
 
@@ -414,6 +446,7 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
         estate.told[c, k], estate.touched[c, k] = NEVER, 0
     for k in range(STATES):
         estate.state[c, k] = 0
+    estate.lines[c] = UNARMED
     return int(c)
 
 
@@ -442,3 +475,21 @@ def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate:
         estate.due[c, k], estate.done[c, k] = NEVER, 0
         estate.left[c, k], estate.sent[c, k] = policies.reserve[q], 0.0
     estate.state[c, IS_OPEN] = 1
+
+
+@inlined
+def remember_tolls(desks: Desks, scenario: int, lane: int, estate: Estate, c: int) -> None:
+    """Give a new estate's positions what they have brought so far: funding, where somebody asks for it.
+
+    What they pay at the end of the step is taken later.
+    """
+    holdings, watches = desks.holdings, estate.watches
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            i, k = holdings.place[pool] + n - holdings.start[row], watches.toll_of[n]
+            if k < 0:
+                estate.gain[c, i] = 0.0
+            else:
+                estate.gain[c, i] -= multiple_of(holdings, row, leverage) * estate.toll[scenario, k, lane]

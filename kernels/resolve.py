@@ -19,6 +19,7 @@ from kernels.estate import (
     IS_OPEN,
     IS_STILL,
     NEVER,
+    UNARMED,
     Desks,
     Estate,
     Journal,
@@ -28,6 +29,7 @@ from kernels.estate import (
     is_liquidatable,
     is_read_about,
     open_estate,
+    remember_tolls,
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
@@ -46,7 +48,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
-from kernels.wake import is_followed, wake
+from kernels.wake import fall_asleep, wake
 from kernels.within import falls_within, look_within
 
 
@@ -57,12 +59,7 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
     estate.many[:] = 0
     estate.slot[:] = -1
     clear_pits(desks, estate.pits)
-    for s in range(scenarios):
-        for account in range(estate.slot.shape[1]):
-            if is_followed(desks, account):
-                for leverage in range(estate.slot.shape[2]):
-                    for v in range(paths):
-                        claim(estate, s, account, leverage, v)
+    fall_asleep(scenarios, paths, estate)
     if journal.events.shape[0] > 0:
         claim(estate, journal.of[0], journal.of[1], journal.of[2], journal.of[3])
 
@@ -109,7 +106,15 @@ def change_cash(desks: Desks, scenario: int, step: int, estate: Estate, c: int) 
 
 @inlined
 def follow_news(
-    desks: Desks, scenario: int, step: int, paths: int, price: Floats, standing: Standing, estate: Estate
+    market: Market,
+    desks: Desks,
+    scenario: int,
+    step: int,
+    paths: int,
+    now: Step,
+    price: Floats,
+    standing: Standing,
+    estate: Estate,
 ) -> None:
     """Follow whom the screen has just found liquidatable, and whom a policy may act on; keep the close."""
     if desks.timeline.memory > 1:
@@ -120,8 +125,9 @@ def follow_news(
         row, leverage, lane = standing.news[scenario, number]
         c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
         estate.told[c, estate.pool_of[row]] = step
+        estate.lines[c], estate.until[c] = 0, step  # whatever else it waits for
     standing.fresh[scenario] = 0
-    wake(desks, scenario, paths, price, standing, estate)
+    wake(market, desks, scenario, step, paths, now, price, standing, estate)
 
 
 @inlined
@@ -176,8 +182,7 @@ def move_estate(
             estate.at[a] = price[a, lane]
         pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
         estate.money[c, FUNDING_PAID] = 0.0
-        for i in range(holdings.width):
-            estate.gain[c, i] = 0.0
+        remember_tolls(desks, scenario, lane, estate, c)
     else:
         change_cash(desks, scenario, step, estate, c)
     for i in range(holdings.width):
@@ -250,8 +255,10 @@ def move_estates(
 ) -> None:
     """Move all estates of a scenario by one step; count them at a horizon. key: of the tile's first path."""
     step = int(key.step)
-    follow_news(desks, scenario, step, paths, price, standing, estate)
+    follow_news(market, desks, scenario, step, paths, now, price, standing, estate)
     cash_changes = desks.holdings.cash[scenario, step] >= 0
+    falls = cash_changes or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
+    calm = step > 0 and not falls and desks.timeline.sees[scenario, step] == step
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
@@ -259,12 +266,16 @@ def move_estates(
         breach = tally.breach[scenario, account, leverage]
         journal.open[0] = int(is_read_about(journal, estate, c, scenario))
         still = estate.state[c, IS_OPEN] and estate.state[c, IS_STILL] and not cash_changes
+        if not still:
+            still = calm and not journal.open[0]
+            still = still and rests(
+                market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
+            )
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]
-        elif journal.open[0] or not rests(
-            market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
-        ):
+        else:
+            estate.lines[c] = UNARMED
             move_estate(
                 market,
                 clock,

@@ -220,10 +220,9 @@ def screen_step(
                                 pieces,
                                 tally,
                             )
-        if standing.held.shape[0] > 0:
+        if standing.held.shape[0] > 0 and book.kinks.present[pool]:
             for v in range(LANES):
-                standing.held[pool, 0, v] = table[VALUE, v]
-                standing.held[pool, 1, v] = table[REQUIRED + LIQUIDATION, v]
+                standing.held[pool, v] = table[REQUIRED + LIQUIDATION, v]
         for v in range(LANES):
             state[PAID, v] += table[FUNDING, v]
         if clock.bridge:

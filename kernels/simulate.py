@@ -129,7 +129,7 @@ def simulate_general_paths(
         integer_lanes(scenarios, groups, tally.hits.shape[4], leverages),
         np.zeros((scenarios, pools * leverages * LANES if follows else 0, 3), np.int64),
         np.zeros(scenarios, np.int64),
-        lanes(pools if follows else 0, 2),
+        lanes(pools if follows else 0),
     )
     desk = Desk(
         lanes(ROWS),

@@ -266,7 +266,8 @@ class Standing(NamedTuple):
     # pools found liquidatable for the first time, for those who follow them: row, leverage, lane
     news: Integers  # (S, R L LANES, 3), or nothing where nobody does
     fresh: Integers  # (S,) how many of them are not read yet
-    held: Floats  # (R, 2, LANES) value, and maintenance margin at leverage 1, at the end of the step; or none
+    # (R, LANES) maintenance margin and haircuts at the end of the step, where they bend; or none
+    held: Floats
 
 
 # Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.

@@ -8,108 +8,99 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.estate import (
-    CLOSE,
-    REBALANCE,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
-    Desks,
-    Estate,
-    claim,
-    multiple_of,
-)
-from kernels.jit import hot
-from kernels.structs import LANES, PAID, Floats, Standing
-
-SLACK = 1e-9  # of the amounts compared: rounding must not let anybody sleep
+from kernels.estate import Desks, Estate, claim
+from kernels.jit import hot, inlined
+from kernels.structs import LANES, PAID, Floats, Market, Standing, Step
 
 
 @hot
-def is_followed(desks: Desks, account: int) -> bool:
-    """Whether an account is followed from the start: what its policies wait for is not a matter of its pools'
-    equity and margin, nor of a price."""
-    policies = desks.policies
-    found = False
-    for q in range(policies.first[account], policies.first[account + 1]):
-        found |= policies.kind[q] == STRATEGY_CAP or policies.kind[q] == REBALANCE
+def fall_asleep(scenarios: int, paths: int, estate: Estate) -> None:
+    """Put every line of a tile before its first threshold."""
+    watches = estate.watches
+    for s in range(scenarios):
+        for g in range(watches.rest.shape[0]):
+            for v in range(LANES):
+                estate.rank[s, g, v] = 0
+                estate.next[s, g, v] = watches.threshold[g, 0] if v < paths else -np.inf
+        for k in range(watches.tolled.shape[0]):
+            for v in range(LANES):
+                estate.toll[s, k, v] = 0.0
+
+
+@inlined
+def add_tolls(
+    market: Market, desks: Desks, scenario: int, step: int, now: Step, price: Floats, estate: Estate
+) -> None:
+    """Add the funding of a step to what strategies' positions have paid, at prices (A, LANES)."""
+    holdings = desks.holdings
+    for k in range(estate.watches.tolled.shape[0]):
+        n = estate.watches.tolled[k]
+        due = holdings.size[n] * market.due[holdings.interval[n], step]
+        if due != 0.0:
+            toll, cap = estate.toll[scenario, k], holdings.funding_cap[n]
+            rate, of = now.rate[holdings.asset[n]], price[holdings.asset[n]]
+            for v in range(LANES):
+                toll[v] += due * min(max(rate[v], -cap), cap) * of[v]
+
+
+@inlined
+def level_line(scenario: int, g: int, price: Floats, standing: Standing, estate: Estate) -> int:
+    """Fill B of a line at prices (A, LANES); how many paths have it below their next threshold."""
+    watches, level = estate.watches, estate.level
+    rest, rows = watches.rest[g], standing.pool.shape[1]
+    for v in range(LANES):
+        level[v] = rest
+    for x in range(watches.source[g], watches.source[g + 1]):
+        share, row = watches.share[x], watches.paid[x]
+        paid = standing.pool[scenario, row, PAID] if row < rows else estate.toll[scenario, row - rows]
+        for v in range(LANES):
+            level[v] -= share * paid[v]
+    if watches.kinked[g] >= 0:
+        ratio, required = watches.ratio[g], standing.held[watches.kinked[g]]
+        for v in range(LANES):
+            level[v] -= ratio * required[v]
+    for e in range(watches.term[g], watches.term[g + 1], 2):
+        one, other = price[watches.asset[e]], price[watches.asset[e + 1]]
+        money, more = watches.coefficient[e], watches.coefficient[e + 1]
+        for v in range(LANES):
+            level[v] += money * one[v] + more * other[v]
+    found, below = 0, estate.next[scenario, g]
+    for v in range(LANES):
+        found += int(level[v] < below[v])
     return found
 
 
 @hot
-def find_levels(desks: Desks, account: int) -> tuple[float, float]:
-    """The highest margin ratio that a policy of an account waits for, and the equity; -inf: none."""
-    policies = desks.policies
-    ratio, equity = -np.inf, -np.inf
-    for q in range(policies.first[account], policies.first[account + 1]):
-        if policies.kind[q] == TOP_UP or policies.kind[q] == CLOSE:
-            # below one, haircuts weigh more here than in what the screen calls required
-            ratio = max(ratio, policies.below[q], 1.0)
-        elif policies.kind[q] == STOP_DRAWDOWN:
-            equity = max(equity, (1.0 - policies.below[q]) * desks.holdings.equity[account])
-    return ratio, equity
-
-
-@hot
-def wake_by_margin(
-    desks: Desks, scenario: int, account: int, leverage: int, paths: int, standing: Standing, estate: Estate
-) -> None:
-    """Wake the paths on which a pool's margin ratio, or the account's equity, is at a policy's level."""
-    holdings = desks.holdings
-    ratio, least = find_levels(desks, account)
-    total, near = estate.total, estate.near
-    for v in range(LANES):
-        total[v], near[v] = 0.0, 0.0
-    for pool in range(holdings.first[account], holdings.first[account + 1]):
-        row = holdings.row[pool, leverage]
-        multiple = multiple_of(holdings, row, leverage)
-        paid, value, required = (
-            standing.pool[scenario, row, PAID],
-            standing.held[row, 0],
-            standing.held[row, 1],
-        )
-        began, base = holdings.began[row], holdings.base[row]
-        for v in range(LANES):
-            equity = began + multiple * (value[v] - base - paid[v])
-            needed = max(ratio, 0.0) * multiple * required[v]
-            total[v] += equity
-            above = equity - needed - SLACK * (abs(equity) + needed)
-            near[v] += 1.0 if above < 0.0 < needed else 0.0
+def wake_by(scenario: int, account: int, g: int, paths: int, estate: Estate) -> None:
+    """Wake the leverages whose thresholds B of a line has fallen below."""
+    watches = estate.watches
+    last = watches.threshold.shape[1]
     for v in range(paths):
-        if near[v] > 0.0 or total[v] - least < SLACK * abs(total[v]):
-            claim(estate, scenario, account, leverage, v)
+        level, rank = estate.level[v], estate.rank[scenario, g, v]
+        if level < estate.next[scenario, g, v]:
+            while rank < last and level < watches.threshold[g, rank]:
+                claim(estate, scenario, account, watches.leverage[g, rank], v)
+                rank += 1
+            estate.rank[scenario, g, v] = rank
+            estate.next[scenario, g, v] = watches.threshold[g, rank] if rank < last else -np.inf
 
 
 @hot
-def wake_by_price(
-    desks: Desks, scenario: int, account: int, paths: int, price: Floats, estate: Estate
+def wake(
+    market: Market,
+    desks: Desks,
+    scenario: int,
+    step: int,
+    paths: int,
+    now: Step,
+    price: Floats,
+    standing: Standing,
+    estate: Estate,
 ) -> None:
-    """Wake the paths on which a mark is at a stop, at every leverage."""
-    holdings, policies = desks.holdings, desks.policies
-    for q in range(policies.first[account], policies.first[account + 1]):
-        if policies.kind[q] != STOP_PRICE:
-            continue
-        for pool in range(holdings.first[account], holdings.first[account + 1]):
-            row = holdings.row[pool, 0]
-            for n in range(holdings.start[row], holdings.start[row + 1]):
-                i = holdings.place[pool] + n - holdings.start[row]
-                if not (holdings.closes[n] and policies.touches[q, i]):
-                    continue
-                side = 1.0 if holdings.size[n] > 0.0 else -1.0
-                mark, level = price[holdings.asset[n]], policies.below[q]
-                for v in range(paths):
-                    if side * (mark[v] - level) <= SLACK * level:
-                        for leverage in range(holdings.row.shape[1]):
-                            claim(estate, scenario, account, leverage, v)
-
-
-@hot
-def wake(desks: Desks, scenario: int, paths: int, price: Floats, standing: Standing, estate: Estate) -> None:
     """Wake all whom a policy may act on at this close, prices (A, LANES)."""
-    policies = desks.policies
+    watches = estate.watches
+    add_tolls(market, desks, scenario, step, now, price, estate)
     for account in range(estate.slot.shape[1]):
-        if policies.first[account] < policies.first[account + 1] and not is_followed(desks, account):
-            for leverage in range(estate.slot.shape[2]):
-                wake_by_margin(desks, scenario, account, leverage, paths, standing, estate)
-            wake_by_price(desks, scenario, account, paths, price, estate)
+        for g in range(watches.first[account], watches.first[account + 1]):
+            if level_line(scenario, g, price, standing, estate) > 0:
+                wake_by(scenario, account, g, paths, estate)

@@ -295,7 +295,8 @@ def walk_paths(
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
                 if follows:
-                    find_rates(market, parameters, regime, standing.funding[s], now.rate)
+                    if not market.clamps:
+                        find_rates(market, parameters, regime, standing.funding[s], now.rate)
                     if together:
                         move_pits(
                             market,
