@@ -30,6 +30,9 @@ AXES = {
     "groups": ("moment", "scenario", "group", "leverage", "horizon"),
     "aftermath": ("outcome", "scenario", "account", "leverage", "horizon"),
     "breach": ("scenario", "account", "leverage", "leg"),
+    "histogram": ("kind", "scenario", "account", "leverage", "horizon", "bin"),
+    "results": ("scenario", "account", "leverage", "horizon", "bin"),
+    "passages": ("scenario", "account", "leverage", "time"),
 }
 NOT_WRITTEN = -1
 

@@ -57,6 +57,7 @@ class Simulation(Part):
     monitoring: Literal["close", "bridge", "wick"] = "bridge"
     parameter_uncertainty: Annotated[bool, Field(strict=True)] = False
     resolve: Annotated[bool, Field(strict=True)] = False
+    quantiles: Annotated[bool, Field(strict=True)] = False
 
 
 class Plan(Part):

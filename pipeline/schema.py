@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pipeline.aftermath_schema import AFTERMATH_COORDINATES, AFTERMATH_VARIABLES
+from pipeline.quantiles_schema import QUANTILE_COORDINATES, QUANTILE_VARIABLES
 from pipeline.variable import CELL, COUNTED, LEVEL, Variable, with_ends
 
 __all__ = [
@@ -91,6 +92,7 @@ COORDINATES: Final = (
     Variable("group", ("group",), "str", "1", "group", "Accounts of the book that belong together."),
     Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
     *AFTERMATH_COORDINATES,
+    *QUANTILE_COORDINATES,
     Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
     Variable(
         "gross_leverage",
@@ -253,6 +255,7 @@ VARIABLES: Final = (
     ),
     *_OF_GROUPS,
     *AFTERMATH_VARIABLES,
+    *QUANTILE_VARIABLES,
     Variable(
         "liquidatable_now",
         ("scenario", "account", "leverage"),
