@@ -47,10 +47,10 @@ from kernels.structs import (
 
 # Grids are those of floating-point numbers: every octave has the same number of equal cells.
 MANTISSA_BITS = 52
-FINE, FINER = 4, 5  # an octave has two to that power of cells: where a grid has two sides, and one
+FINE, FINER = 5, 6  # an octave has two to that power of cells: where a grid has two sides, and one
 ONE = np.int64(np.float64(1.0).view(np.int64))
-FLAT = 0.25  # of an account's scale: how far from the middle cells are equally wide
-LEAST_RATIO = 0.125  # where the first octave of margin ratios begins
+FLAT = 0.5  # of an account's scale: how far from the middle cells are equally wide
+LEAST_RATIO = 0.25  # where the first octave of margin ratios begins
 RATIO_BITS = np.int64(np.float64(LEAST_RATIO).view(np.int64))
 
 # Trail.stage
@@ -90,9 +90,9 @@ class Trail(NamedTuple):
 
 
 def find_scales(holdings: Holdings) -> Floats:
-    """(P, L): equity at `as_of` or all that prices move, whichever is less."""
+    """(P, L): equity at `as_of` or all that prices move, whichever is less; 0 where they move nothing."""
     accounts, leverages = len(holdings.first) - 1, holdings.row.shape[1]
-    scale = np.ones((accounts, leverages))
+    scale = np.zeros((accounts, leverages))
     for account in range(accounts):
         for leverage in range(leverages):
             moved = 0.0
@@ -101,8 +101,8 @@ def find_scales(holdings: Holdings) -> Floats:
                 moved += multiple_of(holdings, row, leverage) * float(
                     np.abs(holdings.size[legs] * holdings.spot[holdings.asset[legs]]).sum()
                 )
-            both = [money for money in (moved, abs(float(holdings.equity[account]))) if money > 0.0]
-            scale[account, leverage] = min(both, default=1.0)
+            equity = abs(float(holdings.equity[account]))
+            scale[account, leverage] = min(moved, equity) if equity > 0.0 else moved
     return scale
 
 
@@ -396,7 +396,7 @@ def count_cells(
     """Count where every cell is at a horizon, and where it has been."""
     holdings, total, short = desks.holdings, trail.equity, trail.short
     for account in range(trail.ratio.shape[1]):
-        if holdings.first[account] == holdings.first[account + 1]:
+        if trail.scale[account, 0] == 0.0:
             continue  # nothing can happen to it
         began, quantum = holdings.equity[account], desks.rules.quantum[account]
         for leverage in range(trail.ratio.shape[2]):

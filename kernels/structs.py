@@ -321,7 +321,7 @@ COST_SHARE = 2.0**-8  # of the quantum of other money: costs are small, and gas 
 # First axis of Tally.histogram. Equity is an account's; RESULT what it has made, top-ups taken off.
 AT_HORIZON, LOWEST_EQUITY, RESULT, SHORT_OF, DRAWDOWN, LOWEST_RATIO = 0, 1, 2, 3, 4, 5
 SPREADS = 6
-SIDE = 96  # bins on each side of the middle
+SIDE = 128  # bins on each side of the middle
 BINS = 2 * SIDE
 TIMES = 128
 

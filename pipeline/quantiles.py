@@ -41,7 +41,7 @@ ONE_SIDED = (SHORT_OF, DRAWDOWN)
 
 def summarise_quantiles(tallies: Tallies, plan: Plan) -> dict[str, NDArray[Any]]:
     """Every variable of `pipeline.quantiles_schema`, from tallies that have what it takes."""
-    histogram, scale = tallies.histogram, tallies.scale
+    histogram, scale = tallies.histogram, np.where(tallies.scale > 0, tallies.scale, 1.0)
     assert histogram is not None
     found: dict[str, NDArray[Any]] = {}
     for name, kind in KIND_OF.items():
@@ -103,7 +103,7 @@ def _expected_shortfall(tallies: Tallies) -> dict[str, NDArray[Any]]:
     counts = histogram[RESULT][..., np.newaxis, :]
     unit = tallies.money_quantum[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
     mean = unit * results[..., np.newaxis, :] / np.maximum(counts, 1)
-    edges = edges_of(RESULT, tallies.scale)[:, :, np.newaxis, np.newaxis]
+    edges = edges_of(RESULT, np.maximum(tallies.scale, 1e-300))[:, :, np.newaxis, np.newaxis]
     half = np.maximum(np.minimum(mean - edges[..., :-1], edges[..., 1:] - mean), 0.0)
     half = np.where(np.isfinite(half), half, 0.0)
     tails = np.array(TAILS)[:, np.newaxis]
@@ -114,7 +114,7 @@ def _expected_shortfall(tallies: Tallies) -> dict[str, NDArray[Any]]:
     share = taken / np.maximum(counts, 1)
     worst = mean - half * (1 - share)
     divisor = np.maximum(size[..., 0], 1e-300)
-    loss = -(taken * worst).sum(axis=-1) / divisor
+    loss = 0.0 - (taken * worst).sum(axis=-1) / divisor
     edge = -np.where(taken > 0, worst + half * share, -np.inf).max(axis=-1)
     spread = np.maximum((taken * worst**2).sum(axis=-1) / divisor - loss**2, 0.0)
     tail = tails[:, 0]
@@ -166,7 +166,7 @@ def edges_of(kind: int, scale: Floats | float) -> Floats:
     else:
         side = _distances(FINE, SIDE)[1:-1]
         edges = np.concatenate([[-np.inf], -side[::-1], [0.0], side, [np.inf]])
-    return FLAT * np.asarray(scale)[..., np.newaxis] * edges
+    return np.asarray(FLAT * np.asarray(scale)[..., np.newaxis] * edges, np.float64)
 
 
 def ratio_edges() -> Floats:

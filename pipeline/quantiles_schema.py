@@ -94,8 +94,8 @@ QUANTILE_VARIABLES: Final = (
         "expected shortfall",
         "Mean over the worst 1 - tail share of paths of the loss by the horizon, equity at as_of less equity "
         f"there, top-ups taken off, of the book as desk and venue move it; below zero a gain. {_NOBODY}",
-        "normal, the error of the tail's own edge included; too short where the tail has few paths; NaN below "
-        "two",
+        "normal, the error of the tail's own edge included; too short where the tail has few paths; NaN "
+        "below two",
     ),
     *(
         Variable(

@@ -11,7 +11,7 @@ import pytest
 from kernels import estate as rows
 from kernels.aftermath import make_journal
 from kernels.estate import Desks, Journal
-from kernels.quantiles import find_bin, find_bin_above, find_first_ratios, find_ratio_bin, find_scales
+from kernels.quantiles import FLAT, find_bin, find_bin_above, find_first_ratios, find_ratio_bin, find_scales
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     AT_HORIZON,
@@ -190,7 +190,7 @@ def test_find_bin__edges_are_those_of_the_pipeline() -> None:
         assert edges.shape == (BINS + 1,)
         assert (np.diff(edges) >= 0).all()
         for value in values if kind == AT_HORIZON else abs(values):
-            number = place(float(value), 1.0 / (0.25 * scale))
+            number = place(float(value), 1.0 / (FLAT * scale))
             assert edges[number] <= value <= edges[number + 1]
     edges = ratio_edges()
     for ratio in (-3.0, 0.0, 1e-9, 0.2, 1.0, 1.01, 7.7, 1e5, np.inf):
