@@ -26,6 +26,7 @@ from kernels.estate import (
     Journal,
     Pits,
     claim,
+    find_pit,
     is_closed_out,
     is_liquidatable,
     is_read_about,
@@ -46,7 +47,6 @@ from kernels.structs import (
     EXHAUSTED_PATHS,
     FALL,
     FORCED_ACCOUNTS,
-    LANES,
     SHARE_QUANTUM,
     SOCIALISED,
     THROUGHOUT,
@@ -82,7 +82,7 @@ def move_pits(
     follow_news(market, desks, scenario, step, paths, now, price, standing, estate)
     for leverage in range(leverages):
         for lane in range(paths):
-            pit = (scenario * leverages + leverage) * LANES + lane
+            pit = find_pit(estate, scenario, leverage, lane)
             if estate.pits.busy[pit] == NOBODY:
                 continue
             estate.pits.here[0] = pit
@@ -351,5 +351,7 @@ def add_moments(value: float, quantum: float, rows: Integers) -> None:
 def keep_moves(desks: Desks, estate: Estate) -> None:
     """End a step of the pit: of what its fills have moved prices by, a share lasts."""
     pits = estate.pits
+    pit = pits.here[0]
     for a in range(pits.ratio.shape[0]):
-        pits.factor[pits.here[0], a] *= 1.0 + desks.contagion.lasting[0] * (pits.ratio[a] - 1.0)
+        pits.closing[pit, a] = pits.factor[pit, a] * pits.ratio[a]
+        pits.factor[pit, a] *= 1.0 + desks.contagion.lasting[0] * (pits.ratio[a] - 1.0)

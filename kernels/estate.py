@@ -233,6 +233,7 @@ class Pits(NamedTuple):
 
     busy: Integers  # (X,) NOBODY, SOMEBODY or EVERYBODY there has an estate
     factor: Floats  # (X, A) what has been left of earlier steps' moves, times the path's price
+    closing: Floats  # (X, A) the last close's marks over the path's prices
     lowest: Floats  # (X,) the lowest factor that any price has been pushed to, moves within steps included
     fund: Floats  # (X, V)
     paid: Floats  # (X, V) what the fund has paid
@@ -427,6 +428,14 @@ def find_loss(holdings: Holdings, estate: Estate, c: int, row: int, i: int, n: i
     return float(began - estate.size[c, i] * at[asset] - estate.gain[c, i])
 
 
+@inlined
+def find_pit(estate: Estate, scenario: int, leverage: int, lane: int) -> int:
+    """The number of the pit of a path, scenario and leverage; -1 where accounts don't touch one another."""
+    if estate.pits.busy.shape[0] == 0:
+        return -1
+    return int((scenario * estate.slot.shape[2] + leverage) * estate.slot.shape[3] + lane)
+
+
 @hot
 def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int) -> int:
     """The slot of an account at a leverage on a path: a new one, where it has none yet."""
@@ -439,8 +448,8 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
     estate.listed[scenario, estate.many[scenario]] = c
     estate.many[scenario] += 1
     estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2] = account, leverage, lane
-    if estate.pits.busy.shape[0] > 0:
-        pit = (scenario * estate.slot.shape[2] + leverage) * estate.slot.shape[3] + lane
+    pit = find_pit(estate, scenario, leverage, lane)
+    if pit >= 0:
         estate.pits.busy[pit] = max(estate.pits.busy[pit], SOMEBODY)
     for k in range(estate.told.shape[1]):
         estate.told[c, k], estate.touched[c, k] = NEVER, 0

@@ -111,7 +111,7 @@ def clear_pits(desks: Desks, pits: Pits) -> None:
     for pit in range(pits.busy.shape[0]):
         pits.busy[pit], pits.lowest[pit] = NOBODY, 1.0
         for a in range(pits.factor.shape[1]):
-            pits.factor[pit, a] = 1.0
+            pits.factor[pit, a], pits.closing[pit, a] = 1.0, 1.0
         for venue in range(pits.fund.shape[1]):
             pits.fund[pit, venue] = desks.contagion.fund[venue]
             pits.paid[pit, venue], pits.given[pit, venue] = 0.0, 0.0
@@ -130,6 +130,7 @@ def make_pits(desks: Desks, assets: int, scenarios: int) -> Pits:
     return Pits(
         busy=integers(count),
         factor=np.ones((count, assets)),
+        closing=np.ones((count, assets)),
         lowest=np.ones(count),
         fund=np.zeros((count, venues)),
         paid=np.zeros((count, venues)),

@@ -9,6 +9,7 @@ from kernels.estate import Desks, Journal, nobody
 from kernels.plain import find_obstacle
 from kernels.plain_pack import pack
 from kernels.plain_walk import simulate_plain_paths
+from kernels.quantiles import make_trail
 from kernels.reverting import room_for_normals
 from kernels.structs import (
     LANES,
@@ -148,6 +149,8 @@ def simulate_general_paths(
         np.zeros((ROOM, book.asset.shape[0])),
         np.zeros((3, assets)),
     )
+    estate = make_estate(desks, assets, scenarios, LANES)
+    spreads = tally.histogram.shape[2] > 0
     walk_paths(
         np.uint64(seed),
         first_path,
@@ -175,7 +178,8 @@ def simulate_general_paths(
         desk,
         pieces,
         desks,
-        make_estate(desks, assets, scenarios, LANES),
+        estate,
         make_journal(desks, 0, assets, (0, 0, 0, 0), 0) if journal is None else journal,
+        make_trail(desks, clock.steps, scenarios, len(estate.owner), spreads),
         tally,
     )

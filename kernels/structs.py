@@ -214,6 +214,9 @@ class Tally(NamedTuple):
     aftermath: Integers  # (AFTERMATHS, S, P, L, H) likewise, of what follows a breach
     breach: Integers  # (S, P, L, W) which position's price had cost most at the first forced close
     venue: Integers  # (VENUE_ROWS, S, V, L, H) as `groups`, of venues whose accounts share a market
+    histogram: Integers  # (SPREADS, S, P, L, H, BINS) paths by where they are, and have been, at each horizon
+    results: Integers  # (S, P, L, H, BINS) what those of RESULT have made, in quanta
+    passages: Integers  # (S, P, L, TIMES) liquidations by time, of a book that nobody touches
 
 
 class Draws(NamedTuple):
@@ -312,7 +315,8 @@ MOMENTS = 10
 # First axis of Tally.aftermath: paths, by each horizon; then money in quanta as above, sum, HIGH, LOW.
 FORCED_PATHS, PARTIAL_PATHS, CLOSED_PATHS, BANKRUPT_PATHS, ACTED_PATHS, NEEDLESS_PATHS = 0, 1, 2, 3, 4, 5
 SHORTFALLS, SHARES, PAID_FEES, PAID_SLIPPAGE, PAID_TO_FUND, PAID_GAS = 6, 9, 12, 15, 18, 21
-AFTERMATHS = 24
+PAID_FUNDING = 24  # may be negative
+AFTERMATHS = 27
 # First axis of Tally.venue, likewise. The fund has been asked for more than it had; a round after a step's
 # first has closed something.
 EXHAUSTED_PATHS, CASCADE_PATHS = 0, 1
@@ -320,6 +324,13 @@ FORCED_ACCOUNTS, SOCIALISED, CLOSED_NOTIONAL, DRAWN, FALL = 2, 5, 8, 11, 14
 VENUE_ROWS = 17
 SHARE_QUANTUM = 2.0**-24
 COST_SHARE = 2.0**-8  # of the quantum of other money: costs are small, and gas is smaller
+
+# First axis of Tally.histogram. Equity is an account's; RESULT what it has made, top-ups taken off.
+AT_HORIZON, LOWEST_EQUITY, RESULT, SHORT_OF, DRAWDOWN, LOWEST_RATIO = 0, 1, 2, 3, 4, 5
+SPREADS = 6
+SIDE = 128  # bins on each side of the middle
+BINS = 2 * SIDE
+TIMES = 128
 
 
 def checked(values: Any, dtype: type, shape: tuple[int, ...], name: str) -> NDArray[Any]:
@@ -350,13 +361,16 @@ def create_tally(
     groups: int = 0,
     width: int = 0,
     venues: int = 0,
+    quantiles: bool = False,
 ) -> Tally:
     """Return a tally of zeros. width: of `Holdings`, where what follows a breach is counted; else 0.
 
-    venues: whose accounts share a market, see `kernels.estate.Contagion`.
+    venues: whose accounts share a market, see `kernels.estate.Contagion`. quantiles: whether paths are
+    counted by where they have been, too.
     """
     pairs = accounts if joint else 0
     followed = accounts if width else 0
+    spread = followed if quantiles else 0
     return Tally(
         np.zeros((MARKS, scenarios, accounts, leverages, horizons), np.int64),
         np.zeros((scenarios, horizons, pairs, pairs), np.int64),
@@ -365,4 +379,7 @@ def create_tally(
         np.zeros((AFTERMATHS, scenarios, followed, leverages, horizons), np.int64),
         np.zeros((scenarios, followed, leverages, width), np.int64),
         np.zeros((VENUE_ROWS, scenarios, venues, leverages, horizons), np.int64),
+        np.zeros((SPREADS, scenarios, spread, leverages, horizons, BINS), np.int64),
+        np.zeros((scenarios, spread, leverages, horizons, BINS), np.int64),
+        np.zeros((scenarios, spread, leverages, TIMES), np.int64),
     )

@@ -29,6 +29,7 @@ from kernels.market import (
     switch_regimes,
 )
 from kernels.pits import are_together
+from kernels.quantiles import Trail, count_passages, follow_trail, start_trail
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.resolve import move_estates, start_estates
 from kernels.reverting import (
@@ -219,6 +220,7 @@ def walk_paths(
     desks: Desks,
     estate: Estate,
     journal: Journal,
+    trail: Trail,
     tally: Tally,
 ) -> None:
     """Walk paths first_path .. first_path + paths - 1 from `as_of` to the last step, LANES at a time."""
@@ -232,6 +234,7 @@ def walk_paths(
         start_lanes(market, book, clock, lanes, standing, desk, tally)
         if follows:
             start_estates(desks, lanes, standing.price.shape[0], estate, journal)
+            start_trail(trail)
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
@@ -295,6 +298,7 @@ def walk_paths(
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
                 if follows:
+                    count_passages(desks, s, step, standing, trail, tally)
                     if not market.clamps:
                         find_rates(market, parameters, regime, standing.funding[s], now.rate)
                     if together:
@@ -329,4 +333,5 @@ def walk_paths(
                             lanes,
                             tally,
                         )
+                    follow_trail(clock, desks, s, step, lanes, price, standing, estate, trail, tally)
         count_joint(lanes, standing, tally)

@@ -18,6 +18,8 @@ from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
 from pipeline.margin_now import Margin, margin_now, openable
 from pipeline.plan import Plan
+from pipeline.quantiles import summarise_quantiles
+from pipeline.quantiles_schema import QUANTILES, TAILS
 from pipeline.schema import DECLARED, EVENTS, LEVEL, QUANTITIES
 from pipeline.slabs import groups_of
 from pipeline.tallies import Tallies
@@ -65,6 +67,8 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
         arrays |= summarise_aftermath(tallies, plan)
     if tallies.venue is not None:
         arrays |= summarise_venues(tallies)
+    if tallies.histogram is not None:
+        arrays |= summarise_quantiles(tallies, plan)
     used = {dim for name in arrays for dim in DECLARED[name].dims}
     return xr.Dataset(
         {name: _declared(name, array) for name, array in arrays.items()},
@@ -117,6 +121,8 @@ def _coordinates(plan: Plan) -> dict[str, NDArray[Any]]:
         "component": np.array(COMPONENTS),
         "market": np.array(markets_of(plan)),
         "venue": np.array(venues_shared(plan)),
+        "quantile": np.array(QUANTILES),
+        "tail": np.array(TAILS),
         "quantity": np.array([quantity.name for quantity in QUANTITIES]),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +16,18 @@ from numpy.typing import NDArray
 
 from kernels.estate import Desks
 from kernels.jit import hash_sources
+from kernels.quantiles import find_scales
 from kernels.simulate import simulate_paths
 from kernels.structs import (
     AFTERMATHS,
     BANKRUPTCY,
+    BINS,
     LIQUIDATION,
     MARGIN_CALL,
     MARKS,
     MOMENTS,
+    SPREADS,
+    TIMES,
     VENUE_ROWS,
     Book,
     Clock,
@@ -72,6 +77,7 @@ NUMERIC_SOURCES = (
     "aftermath_schema.py",
     "venue_schema.py",
     "venue_outcomes.py",
+    "quantiles_schema.py",
     "variable.py",
     "plan.py",
     "book.py",
@@ -85,6 +91,7 @@ NUMERIC_SOURCES = (
     "groups.py",
     "legs.py",
     "aftermath.py",
+    "quantiles.py",
     "spread.py",
     "tallies.py",
     "intervals.py",
@@ -107,6 +114,9 @@ class Counts(NamedTuple):
     aftermath: NDArray[np.int64]  # (outcome, scenario, account, leverage, horizon), at each horizon
     breach: NDArray[np.int64]  # (scenario, account, leverage, leg): legs of the account that has most
     venue: NDArray[np.int64]  # (moment, scenario, venue, leverage, horizon), at each horizon
+    histogram: NDArray[np.int64]  # (kind, scenario, account, leverage, horizon, bin), at each horizon
+    results: NDArray[np.int64]  # (scenario, account, leverage, horizon, bin)
+    passages: NDArray[np.int64]  # (scenario, account, leverage, time)
 
 
 @lru_cache(maxsize=1)
@@ -140,6 +150,7 @@ def simulate_block(document: str, block: Block) -> Counts:
         groups=len(book.members),
         width=0 if desks is None else desks.holdings.width,
         venues=0 if desks is None else len(desks.contagion.fund),
+        quantiles=plan.simulation.quantiles,
     )
     obstacle = _find_obstacle(document, draw)
     simulate_paths(
@@ -156,6 +167,7 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
     several = len(accounts_of_several_pools(plan, slab))
     groups = len(groups_of(plan, slab))
     followed = len(slab) if plan.simulation.resolve else 0
+    spread = followed if plan.simulation.quantiles else 0
     return {
         "hits": (MARKS, scenarios, len(slab), leverages, horizons),
         "joint": (scenarios, horizons, pairs, pairs),
@@ -164,6 +176,9 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
         "aftermath": (AFTERMATHS, scenarios, followed, leverages, horizons),
         "breach": (scenarios, followed, leverages, most_legs(plan)),
         "venue": (VENUE_ROWS, scenarios, len(venues_shared(plan)), leverages, horizons),
+        "histogram": (SPREADS, scenarios, spread, leverages, horizons, BINS),
+        "results": (scenarios, spread, leverages, horizons, BINS),
+        "passages": (scenarios, spread, leverages, TIMES),
     }
 
 
@@ -174,12 +189,12 @@ def zero_counts(plan: Plan, slab: tuple[int, ...]) -> Counts:
 
 def _widened(counts: Counts, shapes: dict[str, tuple[int, ...]]) -> Counts:
     """What a slab counted of what follows a breach, with room for the legs of the plan's widest account."""
-    aftermath, breach, venue = (np.zeros(shapes[name], np.int64) for name in ("aftermath", "breach", "venue"))
-    if counts.aftermath.size:  # else nobody in the slab holds anything
-        aftermath[:] = counts.aftermath
-        breach[..., : counts.breach.shape[-1]] = counts.breach
-        venue[:] = counts.venue
-    return counts._replace(aftermath=aftermath, breach=breach, venue=venue)
+    if not counts.aftermath.size:  # nobody in the slab holds anything, if anybody is followed
+        nothing = ("aftermath", "breach", "venue", "histogram", "results", "passages")
+        return counts._replace(**{name: np.zeros(shapes[name], np.int64) for name in nothing})
+    breach = np.zeros(shapes["breach"], np.int64)
+    breach[..., : counts.breach.shape[-1]] = counts.breach
+    return counts._replace(breach=breach)
 
 
 def accounts_of_several_pools(plan: Plan, slab: tuple[int, ...]) -> list[int]:
@@ -213,6 +228,10 @@ def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
         total.aftermath[:, :, followed] += counts.aftermath
         total.breach[:, followed] += counts.breach
         total.venue[:] += counts.venue
+        spread = followed if plan.simulation.quantiles else []
+        total.histogram[:, :, spread] += counts.histogram
+        total.results[:, spread] += counts.results
+        total.passages[:, spread] += counts.passages
     return total
 
 
@@ -227,7 +246,7 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
         all_pools = by_horizon[LIQUIDATION].copy()  # an account of one pool loses it when it is liquidated
         all_pools[:, several] = np.cumsum(counts.last_pool, axis=-1)
     of_accounts, of_venues = _find_money_quanta(plan, market, book)
-    return Tallies(
+    tallies = Tallies(
         liquidations=by_horizon[LIQUIDATION],
         margin_calls=by_horizon[MARGIN_CALL],
         bankruptcies=by_horizon[BANKRUPTCY],
@@ -244,6 +263,9 @@ def collect_tallies(counts: Counts, plan: Plan, spread: Spread | None = None) ->
         paths=plan.simulation.paths,
         spread=spread,
     )
+    if plan.simulation.quantiles:
+        return _with_quantiles(tallies, counts, plan, market, book)
+    return tallies
 
 
 def _find_money_quanta(
@@ -257,6 +279,23 @@ def _find_money_quanta(
         )
     desks = lower_desks(plan, market, book, range(len(plan.accounts)))
     return desks.rules.quantum, desks.contagion.quantum
+
+
+def _with_quantiles(tallies: Tallies, counts: Counts, plan: Plan, market: Market, book: Book) -> Tallies:
+    """The tallies with what quantiles are read off."""
+    accounts, leverages = len(plan.accounts), len(plan.simulation.leverage)
+    scale, began = np.ones((accounts, leverages)), np.zeros(accounts)
+    if most_legs(plan):
+        holdings = lower_desks(plan, market, book, range(accounts)).holdings
+        scale, began = find_scales(holdings), holdings.equity
+    return replace(
+        tallies,
+        histogram=counts.histogram,
+        results=counts.results,
+        passages=counts.passages,
+        scale=scale,
+        began=began,
+    )
 
 
 def warm_kernels() -> str:

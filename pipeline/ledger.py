@@ -31,6 +31,9 @@ AXES = {
     "aftermath": ("outcome", "scenario", "account", "leverage", "horizon"),
     "breach": ("scenario", "account", "leverage", "leg"),
     "venue": ("moment", "scenario", "venue", "leverage", "horizon"),
+    "histogram": ("kind", "scenario", "account", "leverage", "horizon", "bin"),
+    "results": ("scenario", "account", "leverage", "horizon", "bin"),
+    "passages": ("scenario", "account", "leverage", "time"),
 }
 NOT_WRITTEN = -1
 

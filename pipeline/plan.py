@@ -60,6 +60,7 @@ class Simulation(Part):
     resolve: Annotated[bool, Field(strict=True)] = False
     # left out of documents where it is not asked for: runs keep the names that they had
     contagion: Contagion | None = Field(default=None, exclude_if=lambda asked: asked is None)
+    quantiles: Annotated[bool, Field(strict=True)] = False
 
 
 class Plan(Part):

@@ -19,6 +19,7 @@ from pipeline.contagion import find_contagion_faults
 from pipeline.faults import Fault, Loc, below, find_name_faults, unknown
 from pipeline.market_state import find_state_faults
 from pipeline.policy_faults import find_policy_faults, find_resolve_faults
+from pipeline.quantile_faults import find_quantile_faults
 from pipeline.scenario_faults import Surroundings, find_scenario_faults, find_still
 from pipeline.units import YEAR, format_duration, parse_duration
 from pipeline.venue_faults import find_venue_faults
@@ -76,6 +77,7 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
         yield from below(("accounts", i), find_policy_faults(account, its_venue, prices))
     yield from find_resolve_faults(simulation, accounts)
     yield from below(("simulation",), find_contagion_faults(simulation, scenarios, accounts))
+    yield from find_quantile_faults(plan)
     yield from find_price_faults(placed, assets or (), prices)
     yield from find_notional_faults(placed, prices)
     axes = {

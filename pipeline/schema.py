@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pipeline.aftermath_schema import AFTERMATH_COORDINATES, AFTERMATH_VARIABLES
+from pipeline.quantiles_schema import QUANTILE_COORDINATES, QUANTILE_VARIABLES
 from pipeline.variable import CELL, COUNTED, LEVEL, Variable, with_ends
 from pipeline.venue_schema import VENUE_COORDINATES, VENUE_VARIABLES
 
@@ -93,6 +94,7 @@ COORDINATES: Final = (
     Variable("account_other", ("account_other",), "str", "1", "other account", "The second of a pair."),
     *AFTERMATH_COORDINATES,
     *VENUE_COORDINATES,
+    *QUANTILE_COORDINATES,
     Variable("quantity", ("quantity",), "str", "1", "quantity", "What `margin_now` holds."),
     Variable(
         "gross_leverage",
@@ -256,6 +258,7 @@ VARIABLES: Final = (
     *_OF_GROUPS,
     *AFTERMATH_VARIABLES,
     *VENUE_VARIABLES,
+    *QUANTILE_VARIABLES,
     Variable(
         "liquidatable_now",
         ("scenario", "account", "leverage"),

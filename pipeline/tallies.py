@@ -7,11 +7,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.structs import AFTERMATHS, MOMENTS, VENUE_ROWS
+from kernels.structs import AFTERMATHS, BINS, MOMENTS, SPREADS, TIMES, VENUE_ROWS
 from pipeline.spread import Spread
 
 Counts = NDArray[np.int64]
-OPTIONAL = ("joint", "all_pools", "groups", "aftermath", "breach", "venue")  # kept by some plans only
+# kept by some plans only
+OPTIONAL = (
+    "joint",
+    "all_pools",
+    "groups",
+    "aftermath",
+    "breach",
+    "venue",
+    "histogram",
+    "results",
+    "passages",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +41,11 @@ class Tallies:
     venue first closed something, numbered as `pipeline.legs` does; None where nothing is followed.
     `venue`: int64 (moment, scenario, venue, leverage, horizon), as `groups`, of venues whose accounts share a
     market, money in units of `venue_quantum` (venue); None without contagion.
+    `histogram`: int64 (kind, scenario, account, leverage, horizon, bin), paths by where they are and have
+    been, bins of `kernels.quantiles` for accounts of `scale` (account, leverage), money less what there was
+    at as_of, `began` (account); `results`: int64 (scenario, account, leverage, horizon, bin), what those of
+    one kind have made, in units of `money_quantum`; `passages`: int64 (scenario, account, leverage, time),
+    first liquidations by time; None where nobody asks for quantiles.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
     model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
@@ -49,6 +65,11 @@ class Tallies:
     money_quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     venue: Counts | None = None
     venue_quantum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    histogram: Counts | None = None
+    results: Counts | None = None
+    passages: Counts | None = None
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    began: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     spread: Spread | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +87,9 @@ class Tallies:
             "aftermath": (AFTERMATHS, *shape),
             "breach": (scenarios, accounts, leverages, self._legs),
             "venue": (VENUE_ROWS, scenarios, len(self.venue_quantum), leverages, horizons),
+            "histogram": (SPREADS, *shape, BINS),
+            "results": (*shape, BINS),
+            "passages": (scenarios, accounts, leverages, TIMES),
             "liquidatable_now": (scenarios, accounts, leverages),
         }
         for name, wanted in expected.items():
@@ -88,7 +112,7 @@ class Tallies:
             raise ValueError("tallies of runs over draws can't be added: a draw would count as two")
         if not np.array_equal(self.liquidatable_now, other.liquidatable_now):
             raise ValueError("tallies of different plans: liquidatable_now differs")
-        for name in ("quantum", "money_quantum", "venue_quantum"):
+        for name in ("quantum", "money_quantum", "venue_quantum", "scale", "began"):
             if not np.array_equal(getattr(self, name), getattr(other, name)):
                 raise ValueError(f"tallies of different plans: {name} differs")
         return Tallies(
@@ -104,6 +128,11 @@ class Tallies:
             money_quantum=self.money_quantum,
             venue=_add(self.venue, other.venue),
             venue_quantum=self.venue_quantum,
+            histogram=_add(self.histogram, other.histogram),
+            results=_add(self.results, other.results),
+            passages=_add(self.passages, other.passages),
+            scale=self.scale,
+            began=self.began,
             liquidatable_now=self.liquidatable_now,
             paths=self.paths + other.paths,
         )
