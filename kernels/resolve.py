@@ -28,6 +28,7 @@ from kernels.estate import (
     is_liquidatable,
     is_read_about,
     open_estate,
+    take_outlier_off,
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
@@ -76,7 +77,7 @@ def pay_funding(
     c: int,
     sign: float,
 ) -> None:
-    """Take the funding of a step off every position's cash, at closing prices `estate.at`."""
+    """Take the funding of a step off every position's cash, at closing prices of the oracle, `estate.at`."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
@@ -159,6 +160,7 @@ def move_estate(
         for a in range(price.shape[0]):
             estate.at[a] = now.before[a, lane]
             estate.seen[a] = estate.at[a]
+        take_outlier_off(timeline, scenario, step, estate.at)
         look_at_all(desks, scenario, key, (step, AT_START), regime, estate, c, journal, breach)
     if throughout and clock.bridge:
         parameters = market.parameters[scenario, step]
@@ -184,6 +186,7 @@ def move_estate(
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
     pay_funding(market, desks, step, now, lane, estate, c, 1.0)
+    take_outlier_off(timeline, scenario, step, estate.at)
     if sees != HALTED:
         when = (step, AT_END)
         run_policies(desks, scenario, key, when, regime, estate, c, estate.at, journal)
@@ -230,7 +233,7 @@ def move_estates(
         c = claim(estate, scenario, desks.holdings.account[row], leverage, lane)
         estate.told[c, estate.pool_of[row]] = step
     standing.fresh[scenario] = 0
-    wake(desks, scenario, paths, price, standing, estate)
+    wake(desks, scenario, step, paths, price, standing, estate)
     cash_changes = desks.holdings.cash[scenario, step] >= 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
@@ -242,6 +245,7 @@ def move_estates(
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]
+            take_outlier_off(desks.timeline, scenario, step, estate.at)
         elif journal.open[0] or not rests(
             market, clock, desks, scenario, step, regime[lane], now, price, lane, estate, c
         ):

@@ -30,12 +30,14 @@ def rests(
     Most steps of most estates are like this, and `move_estate` costs many times as much. What is asked is
     what `move_estate` would ask, of the same state, in the same order of sums.
     """
-    holdings, policies = desks.holdings, desks.policies
+    holdings, policies, timeline = desks.holdings, desks.policies, desks.timeline
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     first, last = holdings.first[account], holdings.first[account + 1]
     falls = market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
     falls |= holdings.cash[scenario, step] >= 0
-    if falls or step == 0 or desks.timeline.sees[scenario, step] != step or estate.state[c, IS_OPEN] == 0:
+    if falls or step == 0 or timeline.sees[scenario, step] != step or estate.state[c, IS_OPEN] == 0:
+        return False
+    if timeline.outlier[scenario, step] >= 0:
         return False
     throughout = clock.bridge and clock.watch[scenario, step] == THROUGHOUT
     for i in range(holdings.width):

@@ -105,11 +105,25 @@ def wake_by_price(
 
 
 @hot
-def wake(desks: Desks, scenario: int, paths: int, price: Floats, standing: Standing, estate: Estate) -> None:
-    """Wake all whom a policy may act on at this close, prices (A, LANES)."""
+def wake(
+    desks: Desks,
+    scenario: int,
+    step: int,
+    paths: int,
+    price: Floats,
+    standing: Standing,
+    estate: Estate,
+) -> None:
+    """Wake all whom a policy may act on at this close, prices (A, LANES); under an outlier, which desks see
+    through, everybody who has a policy."""
     policies = desks.policies
     for account in range(estate.slot.shape[1]):
         if policies.first[account] < policies.first[account + 1] and not is_followed(desks, account):
+            if desks.timeline.outlier[scenario, step] >= 0:
+                for leverage in range(estate.slot.shape[2]):
+                    for v in range(paths):
+                        claim(estate, scenario, account, leverage, v)
+                continue
             for leverage in range(estate.slot.shape[2]):
                 wake_by_margin(desks, scenario, account, leverage, paths, standing, estate)
             wake_by_price(desks, scenario, account, paths, price, estate)

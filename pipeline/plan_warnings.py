@@ -24,6 +24,7 @@ from pipeline.effects import (
     classes_of,
 )
 from pipeline.funding_cap import annual_cap
+from pipeline.outliers import find_median_share
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
             yield f"no history of {some(absent)} in the window: moved by their beta to {effect.beta}"
     if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
         yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
+    if isinstance(effect, Oracle) and effect.sources is not None and not find_median_share(effect.sources):
+        wrong = f"{effect.sources.wrong} of {effect.sources.of} sources"
+        yield f"an oracle's outlier in {wrong} is not in their median, and changes nothing"
     if isinstance(effect, Depth):
         yield from filter(None, [depth_warning(plan)])
     if isinstance(effect, Gas):

@@ -20,7 +20,7 @@ from pipeline.scenarios import Scenario
 from pipeline.units import YEAR
 from tests.aftermath_desk import Desk, rows_of
 from tests.aftermath_estate import Estate, Event, Prices, columns_of, open_estate
-from tests.aftermath_sight import AS_OF, HALTED, find_gas, find_sight
+from tests.aftermath_sight import AS_OF, HALTED, find_gas, find_outlier, find_sight
 from tests.aftermath_venue import look
 
 Floats = NDArray[np.float64]
@@ -30,9 +30,9 @@ Attends = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Path:
-    """One path: prices (T, A) after what falls at the start of each step and at its close, annualised funding
-    rates (T, A) before clamps, regimes (T,), and at which steps' starts the venue looks (T,). Columns as
-    `tests.aftermath_estate.columns_of` names them."""
+    """One path: the oracle's prices (T, A) after what falls at the start of each step and at its close,
+    annualised funding rates (T, A) before clamps, regimes (T,), and at which steps' starts the venue looks
+    (T,). Columns as `tests.aftermath_estate.columns_of` names them."""
 
     before: Floats
     price: Floats
@@ -146,6 +146,7 @@ class _Walk:
         self.plan, self.path, self.pick = plan, path, pick
         self.estate = open_estate(plan, account, leverage)
         self.untouched = open_estate(plan, account, leverage)
+        self.off = find_outlier(scenario.effects, plan.model.assets, step, steps)
         self.sees, self.clear = find_sight(scenario.effects, step, steps)
         gas, gas_delay = find_gas(scenario.effects, step, steps)
         fee = venue.taker_fee if account.fee_tier is None else venue.fee_tiers[account.fee_tier].taker
@@ -165,13 +166,13 @@ class _Walk:
         for each in (estate, self.untouched):
             each.step, each.instant, each.traded = step, "start", {}
         estate.depth = self._depth(step)
-        self._move(path.before[step])
+        self._move(step, path.before[step])
         self._change_cash(step)
         if path.looks[step] and self.clear[step]:
-            self._look(self.prices)
+            self._look(self._named(path.before[step]))
         for each in (estate, self.untouched):
             each.instant = "close"
-        self._move(path.price[step])
+        self._move(step, path.price[step])
         for each in (estate, self.untouched):
             self._fund(each, step)
         if self.sees[step] == HALTED:
@@ -195,8 +196,9 @@ class _Walk:
     def _named(self, row: Floats) -> Prices:
         return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _move(self, row: Floats) -> None:
-        prices = self._named(row)
+    def _move(self, step: int, row: Floats) -> None:
+        off = self.off[step]
+        prices = {c: price / off[c.removesuffix(" mark")] for c, price in self._named(row).items()}
         for h in self.estate.held:
             self.estate.profit += h.size * (prices[h.column] - self.prices[h.column])
         for coins in self.estate.coins:
@@ -221,7 +223,8 @@ class _Walk:
             marks = [math.floor((begin + length * (step + i)) / h.interval) for i in (0, 1)]
             years = (marks[1] - marks[0]) * h.interval / YEAR.total_seconds()
             rate = float(self.path.rate[step, self.columns.index(h.column)])
-            paid = h.size * self.prices[h.column] * min(max(rate, -h.cap), h.cap) * years
+            oracle = float(self.path.price[step, self.columns.index(h.column)])
+            paid = h.size * oracle * min(max(rate, -h.cap), h.cap) * years
             estate.pay(h, paid)
             estate.funding += paid
 

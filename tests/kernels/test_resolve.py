@@ -163,6 +163,21 @@ def test_move_estates__full_and_free_closes_at_the_screens_first_passages(monito
         assert tally.aftermath[SHORTFALLS, 0].sum() == 0
 
 
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
+def test_look_within__an_outlier_closes_at_the_screens_first_passages(monitoring: str) -> None:
+    """By the oracle's prices when, at the market's for how much: nobody is short of what it never moved."""
+    data = document(monitoring, FREE)
+    wrong = {"effect": "oracle", "multiply": {"BTC": 0.93}, "at": "2h", "for": "2h"}
+    data["scenarios"][1]["effects"] = [wrong]
+    tally = count(plan_from_document(data))
+    passed = np.cumsum(tally.hits[LIQUIDATION], axis=-1)
+    assert (passed[1, :, 1] > passed[0, :, 1]).any()
+    np.testing.assert_array_equal(tally.aftermath[FORCED_PATHS], passed)
+    if monitoring != "close":
+        # between closes all goes at E = MM by the oracle, 7 % below the market: there is more left, not less
+        assert tally.aftermath[SHORTFALLS].sum() == 0
+
+
 @pytest.mark.parametrize("monitoring", ["bridge", "wick"])
 def test_falls_within__what_a_jump_went_through_is_seen_where_it_ends(monitoring: str) -> None:
     """Two jumps an hour of a fifth: who is broke at the close has been jumped over, however watched."""
