@@ -234,6 +234,19 @@ def test_wake__to_be_followed_from_the_start_changes_nothing(rules: str, monitor
     assert apart.max() <= PATHS
 
 
+def test_wake__a_desk_sees_the_market_through_an_outlier() -> None:
+    """The oracle is a tenth too high for three hours, in which rungs are met at the market's prices: desks act
+    on the paths on which they do with an oracle that is right, and as soon."""
+    acted = []
+    for effects in ([], [{"effect": "oracle", "multiply": {"BTC": 1.1}, "at": "2h", "for": "3h"}]):
+        data = document("close", FREE, (LADDER,))
+        data["simulation"] |= {"horizons": ["2h", "3h", "4h", "5h"], "leverage": [1]}
+        data["scenarios"][1]["effects"] = effects
+        acted.append(count(plan_from_document(data)).aftermath[ACTED_PATHS, 1])
+    assert (acted[0][:, :, -1] > acted[0][:, :, 1]).any()
+    np.testing.assert_array_equal(*acted)
+
+
 def test_move_estates__paths_may_be_cut_anywhere() -> None:
     plan = plan_from_document(document("bridge", {"rules": "dydx_v4"}, (LADDER, TOP_UP)))
     whole, parts = count(plan), count(plan, (0, 7), (7, PATHS - 7))
