@@ -14,6 +14,7 @@ from pipeline.account_faults import (
 )
 from pipeline.blocks import LANES
 from pipeline.book import find_limit_faults
+from pipeline.caps import find_cap_faults
 from pipeline.coherence import find_model_faults
 from pipeline.faults import Fault, Loc, below, find_name_faults, unknown
 from pipeline.market_state import find_state_faults
@@ -73,6 +74,8 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     for i, (account, its_venue) in enumerate(placed):
         yield from below(("accounts", i), find_account_faults(account, its_venue, assets))
         yield from below(("accounts", i), find_policy_faults(account, its_venue, prices))
+        caps, positions = account.get("caps") or {}, account.get("positions", ())
+        yield from below(("accounts", i, "caps"), find_cap_faults(caps, positions))
     yield from find_resolve_faults(simulation, accounts)
     yield from find_price_faults(placed, assets or (), prices)
     yield from find_notional_faults(placed, prices)

@@ -62,6 +62,7 @@ def find_warnings(plan: Plan) -> Iterator[str]:
             yield from (f"scenario {scenario.name}: {text}" for text in _effect_warnings(plan, effect))
     yield from _quote_warnings(plan)
     yield from _size_warnings(plan)
+    yield from _cap_warnings(plan)
     yield from find_desk_warnings(plan)
 
 
@@ -113,6 +114,18 @@ def _clamp_warnings(plan: Plan) -> Iterator[str]:
     free = dict.fromkeys(name for venue, name in markets if isinf(annual_cap(venue, venue.markets[name])))
     if free:
         yield f"funding of {some(list(free))} is not clamped: the venue's file has no `funding_cap`"
+
+
+def _cap_warnings(plan: Plan) -> Iterator[str]:
+    """Caps that the book as it stands breaks."""
+    from pipeline.caps_now import caps_now  # which needs plans
+
+    for account in plan.accounts:
+        for cap in caps_now(plan, account):
+            if cap.is_broken:
+                above = "" if isinf(cap.over) else f" by {cap.figure(cap.over)}"
+                stands = f"{cap.figure(cap.value)}, above its cap of {cap.figure(cap.cap)}{above}"
+                yield f"account {account.name}, {cap.what}: {stands}"
 
 
 def _held(plan: Plan) -> set[str]:

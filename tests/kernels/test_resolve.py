@@ -235,8 +235,8 @@ def test_wake__to_be_followed_from_the_start_changes_nothing(rules: str, monitor
 
 
 def test_wake__a_desk_sees_the_market_through_an_outlier() -> None:
-    """The oracle is a tenth too high for three hours, in which rungs are met at the market's prices: desks act
-    on the paths on which they do with an oracle that is right, and as soon."""
+    """The oracle is a tenth too high for three hours, in which rungs are met at the market's prices: desks
+    act on the paths on which they do with an oracle that is right, and as soon."""
     acted = []
     for effects in ([], [{"effect": "oracle", "multiply": {"BTC": 1.1}, "at": "2h", "for": "3h"}]):
         data = document("close", FREE, (LADDER,))
