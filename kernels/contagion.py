@@ -32,6 +32,7 @@ from kernels.estate import (
     is_read_about,
     open_estate,
     remember_tolls,
+    take_outlier_off,
     value_estate,
 )
 from kernels.forced import look, see_debt
@@ -152,6 +153,7 @@ def move_pit(
             estate.state[c, DRAWS] = 0
     if starts:
         set_marks(market, desks, scenario, step, step, lane, now.before, estate)
+        see_through(desks, scenario, step, estate)
         look_around(
             desks, scenario, leverage, lane, key, (step, AT_START), regime, standing, estate, journal, tally
         )
@@ -160,6 +162,7 @@ def move_pit(
         c = estate.slot[scenario, account, leverage, lane]
         if c >= 0:
             pay_funding(market, desks, step, now, lane, estate, c, 1.0)
+    see_through(desks, scenario, step, estate)
     if sees == HALTED:
         return
     when = (step, AT_END)
@@ -215,6 +218,15 @@ def set_marks(
         else:
             pits.view[a] = estate.past[scenario, sees % desks.timeline.memory, a, lane] * factor
         push(desks, estate, a)
+
+
+@inlined
+def see_through(desks: Desks, scenario: int, step: int, estate: Estate) -> None:
+    """Turn the pit's marks, which are the oracle's, into those of the market, where an outlier is in them."""
+    if desks.timeline.outlier[scenario, step] >= 0:
+        take_outlier_off(desks.timeline, scenario, step, estate.pits.start)
+        for a in range(estate.pits.start.shape[0]):
+            push(desks, estate, a)
 
 
 @hot

@@ -101,6 +101,8 @@ class Timeline(NamedTuple):
     memory: int  # how many closes back that may be, this one included; 1 where the venue sees all at once
     gas: Floats  # (S, T) factor on the cost of an action
     gas_delay: Integers  # (S, T) steps
+    outlier: Integers  # (S, T) which outlier the oracle has in that step, or -1
+    outliers: Floats  # (outliers, A) prices that the venue has over those of the market
 
 
 class Rules(NamedTuple):
@@ -220,7 +222,7 @@ def nobody() -> Desks:
             tie=table,
         ),
         Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
-        Timeline(numbers, 1, table, numbers),
+        Timeline(numbers, 1, table, numbers, numbers, table),
         Rules(none, *(nothing,) * 9, none, nothing),
         Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
         apart(),
@@ -347,6 +349,15 @@ def note(
         fields = journal.events[k]
         fields[0], fields[1], fields[2], fields[3] = when[0], when[1], event, which
         fields[4], fields[5], fields[6] = quantity, price, money
+
+
+@inlined
+def take_outlier_off(timeline: Timeline, scenario: int, step: int, prices: Floats) -> None:
+    """Turn prices (A,) of the walk, which are the oracle's, into those of the market."""
+    outlier = timeline.outlier[scenario, step]
+    if outlier >= 0:
+        for a in range(prices.shape[0]):
+            prices[a] /= timeline.outliers[outlier, a]
 
 
 @inlined

@@ -23,6 +23,7 @@ from kernels.estate import (
     find_pit,
     multiple_of,
     require,
+    take_outlier_off,
     value_estate,
 )
 from kernels.jit import hot, inlined
@@ -313,6 +314,7 @@ def follow_estates(
         for a in range(price.shape[0]):
             pushed = estate.pits.closing[pit, a] if pit >= 0 else 1.0
             estate.at[a] = price[a, estate.owner[c, 2]] * pushed
+        take_outlier_off(desks.timeline, scenario, step, estate.at)
         own[OWN_RATIO] = min(own[OWN_RATIO], value_own(desks, estate, c, own))
         net = own[OWN_EQUITY] - estate.money[c, PUT_IN]
         own[OWN_LOWEST] = min(own[OWN_LOWEST], own[OWN_EQUITY])
@@ -484,7 +486,8 @@ def follow_trail(
     if spreads:
         measure_rows(desks, scenario, price, standing, trail)
         follow_estates(desks, scenario, step, price, estate, trail)
-        follow_cells(desks, scenario, trail)
+        if desks.timeline.outlier[scenario, step] < 0:  # else prices are not what anything is worth
+            follow_cells(desks, scenario, trail)
     if clock.ends[step]:
         horizon = clock.horizon[step]
         if spreads:

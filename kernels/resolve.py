@@ -30,6 +30,7 @@ from kernels.estate import (
     is_read_about,
     open_estate,
     remember_tolls,
+    take_outlier_off,
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
@@ -75,7 +76,7 @@ def pay_funding(
     c: int,
     sign: float,
 ) -> None:
-    """Take the funding of a step off every position's cash, at closing prices `estate.at`."""
+    """Take the funding of a step off every position's cash, at closing prices of the oracle, `estate.at`."""
     holdings = desks.holdings
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
@@ -193,6 +194,7 @@ def move_estate(
         for a in range(price.shape[0]):
             estate.at[a] = now.before[a, lane]
             estate.seen[a] = estate.at[a]
+        take_outlier_off(timeline, scenario, step, estate.at)
         look_at_all(desks, scenario, key, (step, AT_START), regime, estate, c, journal, breach)
     if throughout and clock.bridge:
         parameters = market.parameters[scenario, step]
@@ -218,6 +220,7 @@ def move_estate(
     for a in range(price.shape[0]):
         estate.at[a] = price[a, lane]
     pay_funding(market, desks, step, now, lane, estate, c, 1.0)
+    take_outlier_off(timeline, scenario, step, estate.at)
     if sees != HALTED:
         when = (step, AT_END)
         run_policies(desks, scenario, key, when, regime, estate, c, estate.at, journal)
@@ -259,6 +262,7 @@ def move_estates(
     cash_changes = desks.holdings.cash[scenario, step] >= 0
     falls = cash_changes or market.shock[scenario, step] >= 0 or market.event[scenario, step] >= 0
     calm = step > 0 and not falls and desks.timeline.sees[scenario, step] == step
+    calm = calm and desks.timeline.outlier[scenario, step] < 0
     for number in range(estate.many[scenario]):
         c = estate.listed[scenario, number]
         account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
@@ -274,6 +278,7 @@ def move_estates(
         if still:
             for a in range(price.shape[0]):
                 estate.at[a] = price[a, lane]
+            take_outlier_off(desks.timeline, scenario, step, estate.at)
         else:
             estate.lines[c] = UNARMED
             move_estate(

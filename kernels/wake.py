@@ -97,10 +97,17 @@ def wake(
     standing: Standing,
     estate: Estate,
 ) -> None:
-    """Wake all whom a policy may act on at this close, prices (A, LANES)."""
-    watches = estate.watches
+    """Wake all whom a policy may act on at this close, prices (A, LANES); under an outlier, which desks see
+    through, everybody who has a policy."""
+    watches, policies = estate.watches, desks.policies
     add_tolls(market, desks, scenario, step, now, price, estate)
     for account in range(estate.slot.shape[1]):
+        if desks.timeline.outlier[scenario, step] >= 0:
+            if policies.first[account] < policies.first[account + 1]:
+                for leverage in range(estate.slot.shape[2]):
+                    for v in range(paths):
+                        claim(estate, scenario, account, leverage, v)
+            continue
         for g in range(watches.first[account], watches.first[account + 1]):
             if level_line(scenario, g, price, standing, estate) > 0:
                 wake_by(scenario, account, g, paths, estate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kernels.estate import NEVER, POINTS, Desks, Estate, Journal, require, value_estate
+from kernels.estate import NEVER, POINTS, Desks, Estate, Journal, require, take_outlier_off, value_estate
 from kernels.extremes import LN2, SLOPE, find_depth
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
@@ -228,6 +228,7 @@ def look_within(
                 share, here, there = (point - half + 1.0) / (half + 1.0), estate.low[a], price[a, lane]
             estate.at[a] = here + share * (there - here)
             estate.seen[a] = estate.at[a]
+        take_outlier_off(desks.timeline, scenario, step, estate.at)
         when = (step, 1 + point)
         sure = point == 0
         look(

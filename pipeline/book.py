@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline.caps import Caps
 from pipeline.faults import Fault, Part, show, unknown
 from pipeline.policies import Policy
 from pipeline.units import Duration, Finite, Name, NonNegative, Positive, parse_duration
@@ -49,7 +50,7 @@ class Account(Part):
 
     `cross`: one pool for all. `isolated`: every position stands on its own collateral. `mixed`: each
     position says which. `venue` is a key of the plan's venues, None for the plan's own. `policies` act in
-    their order, where what follows a breach is resolved.
+    their order, where what follows a breach is resolved. `caps` are the desk's own, judged at `as_of`.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("equity", "reserve", "override"))
@@ -63,6 +64,7 @@ class Account(Part):
     fee_tier: Name | None = None
     position_mode: Literal["one_way", "hedge"] = "one_way"
     policies: tuple[Policy, ...] = ()
+    caps: Caps | None = None
 
     def isolates(self, position: Position) -> bool:
         """Whether a position of this account stands on its own collateral."""

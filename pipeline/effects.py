@@ -249,18 +249,28 @@ class Halt(_Effect):
     effect: Literal["halt"]
 
 
+class Sources(Part):
+    """How many sources an oracle takes the median of, and how many of them are wrong."""
+
+    of: Annotated[int, Field(strict=True, ge=1)]
+    wrong: Annotated[int, Field(strict=True, ge=1)]
+
+
 class Oracle(_Effect):
     """What the venue sees is not what is: one of `delay`, `freeze` and `multiply`.
 
     delay: accounts are judged that much later, on what was. freeze: on nothing new until the end. multiply:
-    on prices off by these factors; where one must stand for `confirm` first, a shorter one does nothing.
+    on prices off by these factors, as far as a median over `sources`, a wait to `confirm` or an `average`
+    over time let it through (`pipeline.outliers`).
     """
 
     effect: Literal["oracle"]
     delay: Duration | None = None
     freeze: Annotated[bool, Field(strict=True)] = False
     multiply: Annotated[dict[str, Positive], Field(min_length=1)] | None = None
+    sources: Sources | None = None
     confirm: Delay = timedelta(0)
+    average: Duration | None = None
 
 
 Effect = Annotated[

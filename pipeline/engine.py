@@ -61,6 +61,7 @@ NUMERIC_SOURCES = (
     "lower_parameters.py",
     "lower_state.py",
     "lower_timeline.py",
+    "outliers.py",
     "effects.py",
     "betas.py",
     "mixing.py",

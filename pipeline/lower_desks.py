@@ -27,8 +27,9 @@ from pipeline.holders import Holder, find_holder
 from pipeline.lower_book import TIE, find_quanta
 from pipeline.lower_contagion import lower_contagion
 from pipeline.lower_market import count_steps
+from pipeline.lower_parameters import Shelf
 from pipeline.lower_policies import count_whole_steps, lower_policies
-from pipeline.lower_timeline import find_overlay, find_window
+from pipeline.lower_timeline import find_outliers, find_overlay, find_window
 from pipeline.plan import Plan, Venue
 from pipeline.venue_faults import POWERS
 from pipeline.venues import TieredLiquidation
@@ -51,7 +52,7 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
     return Desks(
         holdings=holdings,
         execution=execution,
-        timeline=_lower_timeline(plan),
+        timeline=_lower_timeline(plan, market),
         rules=_lower_rules(venues, plan.simulation.step, quanta),
         policies=lower_policies(plan, holders),
         contagion=lower_contagion(plan, venues, holdings, len(execution.depth)),
@@ -157,16 +158,26 @@ def _lower_execution(
     )
 
 
-def _lower_timeline(plan: Plan) -> Timeline:
+def _lower_timeline(plan: Plan, market: Market) -> Timeline:
     step, steps = plan.simulation.step, count_steps(plan)
     sees = np.array([find_views(scenario.effects, step, steps) for scenario in plan.scenarios])
     gas = [find_gas(scenario.effects, step, steps) for scenario in plan.scenarios]
+    outlier, outliers = np.full(sees.shape, -1, np.int64), Shelf[Floats]()
+    for s, scenario in enumerate(plan.scenarios):
+        levels = find_outliers(scenario.effects, plan.model, step, steps)[:, market.number]
+        for t in np.flatnonzero((levels != 1.0).any(axis=1)):
+            outlier[s, t] = outliers.put(levels[t].tobytes(), levels[t])
+    count, assets = len(outliers.items), len(market.number)
     back = np.where(sees == HALTED, 0, np.arange(steps) - sees)
     return Timeline(
         sees=checked_index(sees, sees.shape, HALTED, steps, "sees"),
         memory=int(back.max()) + 1,
         gas=np.array([factor for factor, _ in gas], np.float64),
         gas_delay=np.array([delay for _, delay in gas], np.int64),
+        outlier=outlier,
+        outliers=checked(
+            np.array(outliers.items).reshape(count, assets), np.float64, (count, assets), "outliers"
+        ),
     )
 
 

@@ -32,6 +32,7 @@ from pipeline.effects import (
     value_of,
 )
 from pipeline.model import MarketModel
+from pipeline.outliers import find_outlier
 
 PIECES = 8  # of a half-life: what decays is constant over each
 HALVINGS = 16  # after these nothing is left
@@ -115,15 +116,25 @@ def find_shocks(
                 factor = np.where(np.array(model.assets) == effect.asset, 1.0 + effect.move, 1.0)
                 _fall_and_return(factors, find_window(effect, step, steps), factor)
             case Oracle() if effect.multiply is not None:
-                factor = np.array([value_of(effect.multiply, a, model.assets, 1.0) for a in model.assets])
-                window = find_window(effect, step, steps)
-                late = min(window.start + effect.confirm // step, window.stop)
-                _fall_and_return(factors, slice(late, window.stop), factor)
+                level = find_outlier(effect, find_window(effect, step, steps), model, step, steps)
+                before = np.vstack([np.ones(len(model.assets)), level[:-1]])
+                moved = level != before
+                factors[moved] *= level[moved]
+                factors[moved] /= before[moved]
     held = factors[:, columns]
     if marks:
         level = basis_levels(effects, model, step, steps)[:, columns[-marks:]]
         held[:, -marks:] *= level / np.vstack([np.ones(marks), level[:-1]])
     return {int(at): held[at] for at in np.flatnonzero((held != 1.0).any(axis=1))}
+
+
+def find_outliers(effects: Sequence[Effect], model: MarketModel, step: timedelta, steps: int) -> Floats:
+    """(T, A): the oracle's prices over the market's during each step."""
+    level = np.ones((steps, len(model.assets)))
+    for effect in effects:
+        if isinstance(effect, Oracle) and effect.multiply is not None:
+            level *= find_outlier(effect, find_window(effect, step, steps), model, step, steps)
+    return level
 
 
 def basis_levels(effects: Sequence[Effect], model: MarketModel, step: timedelta, steps: int) -> Floats:

@@ -83,7 +83,7 @@ class Margin:
     @property
     def net_leverage(self) -> float:
         """Net notional over equity, negative for a short book."""
-        return copysign(_carried(abs(self.net_notional), self.equity), self.net_notional)
+        return copysign(carried(abs(self.net_notional), self.equity), self.net_notional)
 
 
 def margin_now(plan: Plan) -> dict[str, Margin]:
@@ -111,9 +111,9 @@ def margin_of(pools: Sequence[Pool], prices: dict[str, float]) -> Margin:
         margin_ratio=min((pool.margin_ratio for pool in margins if pool.maintenance_margin > 0), default=nan),
         gross_notional=gross,
         net_notional=fsum(notional),
-        leverage=_carried(gross, equity),
-        utilisation=_carried(im, equity),
-        concentration=_carried(largest, equity),
+        leverage=carried(gross, equity),
+        utilisation=carried(im, equity),
+        concentration=carried(largest, equity),
         pools=margins,
     )
 
@@ -138,7 +138,7 @@ def openable(plan: Plan, account: Account, multiple: float) -> bool:
     return not any(pool_margin(pool, plan.prices).called for pool in pools_of(plan, account, multiple))
 
 
-def _carried(load: float, equity: float) -> float:
+def carried(load: float, equity: float) -> float:
     """A load over the equity that carries it: infinite where there is none, zero where nothing is carried."""
     if load == 0:
         return 0.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import fsum, inf, isfinite, sqrt
 from typing import Any
 
+from pipeline.caps_now import CapNow, caps_now
 from pipeline.critical_prices import bankruptcy_prices, liquidation_moves
 from pipeline.margin_now import Margin, PoolMargin, margin_of, pool_margin
 from pipeline.plan import Account, MarketModel, Plan, Venue
@@ -74,12 +75,13 @@ class PositionMargin:
 
 @dataclass(frozen=True)
 class AccountMargin:
-    """An account at `as_of`, its venue, its margin, and its positions in the order of the plan."""
+    """An account at `as_of`, its venue, its margin, its positions in the order of the plan, and its caps."""
 
     account: Account
     venue: Venue
     margin: Margin
     positions: tuple[PositionMargin, ...]
+    caps: tuple[CapNow, ...]
 
     @property
     def name(self) -> str:
@@ -111,6 +113,10 @@ class AccountMargin:
             "taker_fee": self.taker_fee,
             "pools": [_pool_document(pool) for pool in margin.pools],
             "positions": [position.document() for position in self.positions],
+            "caps": [
+                {"what": cap.what, "cap": cap.cap, "value": _finite(cap.value), "broken": cap.is_broken}
+                for cap in self.caps
+            ],
         }
 
 
@@ -144,9 +150,8 @@ def _account(plan: Plan, account: Account, deviations: Mapping[str, float]) -> A
     # pools hold the cross positions first, then the isolated ones
     order = sorted(range(len(found)), key=lambda i: account.isolates(account.positions[i]))
     placed = dict(zip(order, found, strict=True))
-    return AccountMargin(
-        account, venue, margin_of(pools, plan.prices), tuple(placed[i] for i in range(len(found)))
-    )
+    positions = tuple(placed[i] for i in range(len(found)))
+    return AccountMargin(account, venue, margin_of(pools, plan.prices), positions, caps_now(plan, account))
 
 
 def _positions(

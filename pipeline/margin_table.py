@@ -27,6 +27,10 @@ POOLS = (
     "Pool: collateral and the positions that share it; an isolated position is a pool of its own. An account "
     "is in the worst state of its pools and has their lowest margin ratio; its other figures are sums."
 )
+CAPS = (
+    "Concentration: a position's initial margin over the account's equity, haircuts taken off. Leverage: "
+    "gross notional over that equity. Shares of a bucket: of gross notional, or of initial margin."
+)
 PRICES = (
     "Liquidation price: the asset's price nearest to the mark at which the equity of the pool equals its "
     "maintenance margin, what the other positions need included. All that the pool has on the asset moves, "
@@ -63,6 +67,9 @@ def margin_table(accounts: Sequence[AccountMargin]) -> RenderableType:
         rows = list(group)
         account = rows[0][0]
         parts += [_heading(account), _position_table(account, [position for _, position in rows])]
+    capped = [account for account in accounts if account.caps]
+    if capped:
+        parts += _cap_parts(capped)
     definitions = (STATES, POOLS, *PRICES) if pools else (STATES, *PRICES)
     return Group(*parts, *(Text(sentence, "dim") for sentence in definitions))
 
@@ -119,6 +126,25 @@ def _pool_parts(pools: Sequence[tuple[AccountMargin, PoolMargin]]) -> list[Rende
             table.add_row(Text(pool.name), *_figures(pool), _state(pool))
         parts += [_heading(rows[0][0]), table]
     return parts
+
+
+def _cap_parts(accounts: Sequence[AccountMargin]) -> list[RenderableType]:
+    """Every cap; of many those that are broken by most, or nearest to it."""
+    caps = [(account, cap) for account in accounts for cap in account.caps]
+    worst = _first([-cap.over for _, cap in caps])
+    table = _table("account", "cap", "at most", "is", "above by")
+    table.add_column("state")
+    for index in worst:
+        account, cap = caps[index]
+        figures = [cap.figure(value) for value in (cap.cap, cap.value)]
+        above = cap.figure(cap.over) if cap.is_broken else ""
+        state = Text("BROKEN", "yellow") if cap.is_broken else Text("kept", "green")
+        table.add_row(Text(account.name), Text(cap.what), *figures, above, state)
+    return [
+        _title("\nCaps", "nearest to their cap or beyond", len(worst), len(caps)),
+        table,
+        Text(CAPS, "dim"),
+    ]
 
 
 def _margin_columns(first: str, *more: str) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from pipeline.wording import cents, money, percent, price, size
 
 SMALL = 5e-3  # money below half a cent is not told
 MOVED = 1e-9  # a share of a mark: less is rounding
+ROUNDING = 1e-12  # of factors on prices
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,26 @@ def _tell_scenario(story: Story) -> Iterator[Event]:
     """Shocks, events, changes of cash, halts and views that are late."""
     scenario, market = story.cell[0], story.market
     names = (*simulated_assets(story.plan), *(f"{name} perpetual" for name in marked_assets(story.plan)))
-    sees = story.desks.timeline.sees[scenario]
+    timeline = story.desks.timeline
+    sees = timeline.sees[scenario]
     before = 0  # how many closes the venue was behind
+    off_before = np.ones(len(market.spot))  # the venue's prices over the market's
     for step in range(len(sees)):
+        outlier = timeline.outlier[scenario, step]
+        off = timeline.outliers[outlier] if outlier >= 0 else np.ones(len(market.spot))
         if (shock := market.shock[scenario, step]) >= 0:
-            moves = [
-                f"{name} {percent(factor - 1.0)}".replace("-", "−")
-                for name, factor in zip(names, market.shocks[shock], strict=False)
-                if factor != 1.0
-            ]
-            yield Event(step, "start", "shock", f"the scenario moves prices: {', '.join(moves)}")
+            moves = _list_moves(names, market.shocks[shock] * off_before / off)
+            if moves:
+                yield Event(step, "start", "shock", f"the scenario moves prices: {moves}")
+        if (off != off_before).any():
+            moves = _list_moves(names, off)
+            words = (
+                f"the venue's prices are off: {moves}"
+                if moves
+                else "the venue's prices are the market's again"
+            )
+            yield Event(step, "start", "oracle", words)
+        off_before = off
         if market.event[scenario, step] >= 0:
             yield Event(step, "start", "scenario_event", "the scenario's event strikes")
         if abs(change := float(story.changed[step])) >= SMALL:
@@ -185,6 +196,16 @@ def _tell_pushes(story: Story) -> Iterator[Event]:
 def _part(share: float) -> str:
     """A share that was measured, in percent: two decimals, or two digits where it is small."""
     return f"{100 * share:.2f} %" if share >= 1e-4 else f"{100 * share:.2g} %"
+
+
+def _list_moves(names: Sequence[str], factors: Floats) -> str:
+    """Factors on prices but for those that are one, to rounding: "BTC −25 %, ETH −10 %"."""
+    moved = [
+        f"{name} {percent(factor - 1.0)}".replace("-", "−")
+        for name, factor in zip(names, factors, strict=False)
+        if abs(factor - 1.0) > ROUNDING
+    ]
+    return ", ".join(moved)
 
 
 def _tell_written(written: Floats, story: Story) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from pipeline.account_faults import (
 )
 from pipeline.blocks import LANES
 from pipeline.book import find_limit_faults
+from pipeline.caps import find_cap_faults
 from pipeline.coherence import find_model_faults
 from pipeline.contagion import find_contagion_faults
 from pipeline.faults import Fault, Loc, below, find_name_faults, unknown
@@ -75,6 +76,8 @@ def find_plan_faults(plan: dict[str, Any]) -> Iterator[Fault]:
     for i, (account, its_venue) in enumerate(placed):
         yield from below(("accounts", i), find_account_faults(account, its_venue, assets))
         yield from below(("accounts", i), find_policy_faults(account, its_venue, prices))
+        caps, positions = account.get("caps") or {}, account.get("positions", ())
+        yield from below(("accounts", i, "caps"), find_cap_faults(caps, positions))
     yield from find_resolve_faults(simulation, accounts)
     yield from below(("simulation",), find_contagion_faults(simulation, scenarios, accounts))
     yield from find_quantile_faults(plan)

@@ -24,6 +24,7 @@ from pipeline.effects import (
     classes_of,
 )
 from pipeline.funding_cap import annual_cap
+from pipeline.outliers import find_median_share
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def find_warnings(plan: Plan) -> Iterator[str]:
             yield from (f"scenario {scenario.name}: {text}" for text in _effect_warnings(plan, effect))
     yield from _quote_warnings(plan)
     yield from _size_warnings(plan)
+    yield from _cap_warnings(plan)
     yield from find_desk_warnings(plan)
 
 
@@ -82,6 +84,9 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
             yield f"no history of {some(absent)} in the window: moved by their beta to {effect.beta}"
     if isinstance(effect, Oracle) and effect.for_ is not None and effect.for_ <= effect.confirm:
         yield "an oracle's outlier is shorter than its confirmation, and changes nothing"
+    if isinstance(effect, Oracle) and effect.sources is not None and not find_median_share(effect.sources):
+        wrong = f"{effect.sources.wrong} of {effect.sources.of} sources"
+        yield f"an oracle's outlier in {wrong} is not in their median, and changes nothing"
     if isinstance(effect, Depth):
         yield from filter(None, [depth_warning(plan)])
     if isinstance(effect, Gas):
@@ -109,6 +114,18 @@ def _clamp_warnings(plan: Plan) -> Iterator[str]:
     free = dict.fromkeys(name for venue, name in markets if isinf(annual_cap(venue, venue.markets[name])))
     if free:
         yield f"funding of {some(list(free))} is not clamped: the venue's file has no `funding_cap`"
+
+
+def _cap_warnings(plan: Plan) -> Iterator[str]:
+    """Caps that the book as it stands breaks."""
+    from pipeline.caps_now import caps_now  # which needs plans
+
+    for account in plan.accounts:
+        for cap in caps_now(plan, account):
+            if cap.is_broken:
+                above = "" if isinf(cap.over) else f" by {cap.figure(cap.over)}"
+                stands = f"{cap.figure(cap.value)}, above its cap of {cap.figure(cap.cap)}{above}"
+                yield f"account {account.name}, {cap.what}: {stands}"
 
 
 def _held(plan: Plan) -> set[str]:

@@ -71,7 +71,7 @@ def _effect_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
 
 def _step_faults(effect: Document, step: timedelta) -> Iterator[Fault]:
     """Times that the simulation's step does not divide."""
-    for key in ("at", "for", "stagger", "delay", "confirm"):
+    for key in ("at", "for", "stagger", "delay", "confirm", "average"):
         if effect.get(key) is not None and parse_duration(effect[key]) % step:
             expected = f"a multiple of the simulation's step, {format_duration(step)}"
             yield Fault((key,), expected, show(effect[key]), "round it")
@@ -198,11 +198,21 @@ def _oracle_faults(effect: Document, around: Surroundings) -> Iterator[Fault]:
     if len(said) != 1:
         got = " and ".join(f"`{key}`" for key in said) or "none"
         yield Fault((), "one of `delay`, `freeze` and `multiply`", got, "give one; others are effects apart")
+    confirms = effect.get("confirm") and parse_duration(effect["confirm"])
     if effect.get("multiply") is not None:
         yield from _log_faults(around, "an oracle's outlier")
-    elif effect.get("confirm") and parse_duration(effect["confirm"]):
-        fix = "remove it"
-        yield Fault(("confirm",), "`confirm` beside `multiply` alone", show(effect["confirm"]), fix)
+        if confirms and effect.get("average") is not None:
+            fix = "keep the one that the venue has"
+            yield Fault(("average",), "one of `confirm` and `average`", show(effect["average"]), fix)
+    else:
+        for key in ("sources", "confirm", "average"):
+            if confirms if key == "confirm" else effect.get(key) is not None:
+                expected = f"`{key}` beside `multiply` alone"
+                yield Fault((key,), expected, show(effect[key]), "remove it")
+    sources = effect.get("sources") or {}
+    if {"of", "wrong"} <= sources.keys() and sources["wrong"] > sources["of"]:
+        expected = f"at most all of the sources, {sources['of']}"
+        yield Fault(("sources", "wrong"), expected, f"{sources['wrong']}", "correct one of the two")
 
 
 def _log_faults(around: Surroundings, name: str) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ from pipeline.scenarios import Scenario
 from pipeline.units import YEAR
 from tests.aftermath_desk import Desk, rows_of
 from tests.aftermath_estate import Estate, Event, Prices, columns_of, open_estate
-from tests.aftermath_sight import AS_OF, HALTED, find_gas, find_sight
+from tests.aftermath_sight import AS_OF, HALTED, find_gas, find_outlier, find_sight
 from tests.aftermath_venue import look
 
 Floats = NDArray[np.float64]
@@ -30,9 +30,9 @@ Attends = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Path:
-    """One path: prices (T, A) after what falls at the start of each step and at its close, annualised funding
-    rates (T, A) before clamps, regimes (T,), and at which steps' starts the venue looks (T,). Columns as
-    `tests.aftermath_estate.columns_of` names them."""
+    """One path: the oracle's prices (T, A) after what falls at the start of each step and at its close,
+    annualised funding rates (T, A) before clamps, regimes (T,), and at which steps' starts the venue looks
+    (T,). Columns as `tests.aftermath_estate.columns_of` names them."""
 
     before: Floats
     price: Floats
@@ -147,6 +147,7 @@ class Walk:
         self.plan, self.path, self.pick = plan, path, pick
         self.estate = open_estate(plan, account, leverage, kind)
         self.untouched = open_estate(plan, account, leverage)
+        self.off = find_outlier(scenario.effects, plan.model.assets, step, steps)
         self.sees, self.clear = find_sight(scenario.effects, step, steps)
         gas, gas_delay = find_gas(scenario.effects, step, steps)
         fee = venue.taker_fee if account.fee_tier is None else venue.fee_tiers[account.fee_tier].taker
@@ -155,7 +156,7 @@ class Walk:
         self.overlay = find_overlay(scenario.effects, Depth, plan.model, step, steps)[0]
         self.columns = columns_of(plan)
         self.as_of: Prices = {c: plan.prices.get(c.removesuffix(" mark"), 1.0) for c in self.columns}
-        self.prices = self.as_of
+        self.prices = self.oracle = self.as_of
         self.most = max(1, int(step.total_seconds()))
         self.looks = 0
 
@@ -166,13 +167,14 @@ class Walk:
         for each in (estate, self.untouched):
             each.step, each.instant, each.traded = step, "start", {}
         estate.depth = self.find_depth(step)
-        self.move(path.before[step])
+        self.move(step, path.before[step])
         self.change_cash(step)
         if path.looks[step] and self.clear[step]:
-            self._look(self.prices)
+            self._look(self.named(path.before[step]))
         for each in (estate, self.untouched):
             each.instant = "close"
-        self.move(path.price[step])
+        self.move(step, path.price[step])
+        self.oracle = self.named(path.price[step])
         for each in (estate, self.untouched):
             self.pay_funding(each, step)
         if self.sees[step] == HALTED:
@@ -196,8 +198,12 @@ class Walk:
     def named(self, row: Floats) -> Prices:
         return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def move(self, row: Floats) -> None:
-        prices = self.named(row)
+    def see_through(self, step: int, prices: Prices) -> Prices:
+        """The market's prices, from those of the walk, which are the oracle's."""
+        return {c: price / self.off[step][c.removesuffix(" mark")] for c, price in prices.items()}
+
+    def move(self, step: int, row: Floats) -> None:
+        prices = self.see_through(step, self.named(row))
         for h in self.estate.held:
             self.estate.profit += h.size * (prices[h.column] - self.prices[h.column])
         for coins in self.estate.coins:
@@ -222,7 +228,7 @@ class Walk:
             marks = [math.floor((begin + length * (step + i)) / h.interval) for i in (0, 1)]
             years = (marks[1] - marks[0]) * h.interval / YEAR.total_seconds()
             rate = float(self.path.rate[step, self.columns.index(h.column)])
-            paid = h.size * self.prices[h.column] * min(max(rate, -h.cap), h.cap) * years
+            paid = h.size * self.oracle[h.column] * min(max(rate, -h.cap), h.cap) * years
             estate.pay(h, paid)
             estate.funding += paid
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
+from statistics import median
 
-from pipeline.effects import Effect, Gas, Halt, Oracle
+from pipeline.effects import Effect, Gas, Halt, Oracle, classes_of
 
 AS_OF, HALTED = -1, -2
 
@@ -45,6 +47,31 @@ def find_gas(effects: Sequence[Effect], step: timedelta, steps: int) -> tuple[li
                 factor[t] *= effect.multiply
                 delay[t] += math.ceil(effect.delay / step)
     return factor, delay
+
+
+def find_outlier(
+    effects: Sequence[Effect], assets: Sequence[str], step: timedelta, steps: int
+) -> list[dict[str, float]]:
+    """By asset what the oracle's prices are over the market's, in each step."""
+    found = [dict.fromkeys(assets, 1.0) for _ in range(steps)]
+    for effect in effects:
+        if not isinstance(effect, Oracle) or effect.multiply is None:
+            continue
+        first, stop = _window(effect, step, steps)
+        for t, asset in product(range(steps), assets):
+            given = [
+                effect.multiply[key] for key in (asset, *classes_of(asset, assets)) if key in effect.multiply
+            ]
+            wrong = given[0] if given else 1.0
+            if effect.sources is not None:
+                readings = [wrong] * effect.sources.wrong + [1.0] * (effect.sources.of - effect.sources.wrong)
+                wrong = median(readings)
+            if effect.average is not None:
+                hours = [wrong if first <= t - back < stop else 1.0 for back in range(effect.average // step)]
+                found[t][asset] *= sum(hours) / len(hours)
+            elif first + effect.confirm // step <= t < stop:
+                found[t][asset] *= wrong
+    return found
 
 
 def _window(effect: Effect, step: timedelta, steps: int) -> tuple[int, int]:

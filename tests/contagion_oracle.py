@@ -289,7 +289,8 @@ def _take(pit: Pit, walks: list[Walk], path: Path, step: int) -> None:
         pit.depth |= {(walk.estate.account.venue, name): d for name, d in walk.estate.depth.items()}
     named, sees = walks[0].named, walks[0].sees[step]
     if path.looks[step] and walks[0].clear[step]:
-        pit.set(named(path.before[step]), named(path.before[step]))
+        before = named(path.before[step])
+        pit.set(walks[0].see_through(step, before), before)
         _look_around(pit, walks)
     close = named(path.price[step])
     seen = close
@@ -300,8 +301,11 @@ def _take(pit: Pit, walks: list[Walk], path: Path, step: int) -> None:
     pit.set(close, seen)
     for walk in walks:
         walk.estate.instant = "close"
-        walk.prices = pit.marks
+        walk.oracle = pit.marks
         walk.pay_funding(walk.estate, step)
+    pit.set(walks[0].see_through(step, close), seen)
+    for walk in walks:
+        walk.prices = pit.marks
     if sees == HALTED:
         return
     for walk in walks:

@@ -265,6 +265,27 @@ def test_look__a_delay_judges_late_and_fills_at_the_market() -> None:
     assert found.hit == found.untouched == (3, "close")
 
 
+def test_look__an_outlier_is_judged_by_and_not_filled_at() -> None:
+    # 75 at the oracle, 100 in the market: sold there, and nothing is lost; the desk's stop at 80 sees 100
+    wrong = {"effect": "oracle", "multiply": {"A": 0.75}, "at": "1h", "for": "1h"}
+    stop = {"kind": "stop", "market": "A-USD", "price": 80.0}
+    plan = case(stop, venue=tiered("full", 0.01), effects=[wrong])
+    found = run(plan, 100, 75, 100)
+    assert happened(found, "liquidation", "order") == [(1, "liquidation", -1_000, 100, 1_000)]
+    assert [record.equity[0] for record in found.records] == pytest.approx([10_000] + [9_000] * 7)
+    assert not found.records[1].bankrupt  # it would be, by what the venue sees: but it is sold by then
+    assert found.records[-1].shortfall == 0
+
+
+def test_look__an_outlier_that_is_better_than_the_market_hides_it() -> None:
+    # 96.8 at the oracle while the market is at 88: it stands, and is looked at when it is 2,000 short
+    wrong = {"effect": "oracle", "multiply": {"A": 1.1}, "for": "2h"}
+    found = run(case(venue=tiered("full"), effects=[wrong]), 110, 96.8, 88)
+    assert happened(found, "liquidation") == [(2, "liquidation", -1_000, 88, 0)]
+    assert [record.equity[0] for record in found.records[:2]] == pytest.approx([10_000, -2_000])
+    assert [record.shortfall for record in found.records[:3]] == pytest.approx([0, 2_000, 2_000])
+
+
 def test_look__in_a_halt_there_is_none() -> None:
     halt = {"effect": "halt", "for": "3h"}
     found = run(case(venue=tiered("full"), effects=[halt]), 92, 92, 94)

@@ -100,7 +100,7 @@ def test_margin__json_is_one_object_with_these_keys(
     assert list(account) == [
         *("name", "equity", "initial_margin", "maintenance_margin", "free_collateral", "margin_ratio"),
         *("leverage", "liquidatable", "bankrupt", "venue", "group", "fee_tier", "margin", "taker_fee"),
-        *("pools", "positions"),
+        *("pools", "positions", "caps"),
     ]
     assert [list(position) for position in account["positions"]] == [
         [

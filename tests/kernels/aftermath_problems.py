@@ -28,6 +28,8 @@ def document(seed: int, *, paths: int = 64, accounts: tuple[int, int] = (1, 3)) 
     venues = {"chain": _chain(rng, names), "desk": _tiered(rng, names)}
     first = str(rng.choice(list(venues)))
     half = max(1, steps // 2)
+    scenario = _scenario(rng, names, steps)
+    scenario["effects"] += _outliers(np.random.default_rng([seed, 1]), names, steps)
     return {
         "name": f"aftermath-{seed}",
         "as_of": "2026-05-15T00:00:00Z",
@@ -44,7 +46,7 @@ def document(seed: int, *, paths: int = 64, accounts: tuple[int, int] = (1, 3)) 
         "venues": {name: venue for name, venue in venues.items() if name != first},
         "prices": prices,
         "model": _model(rng, names),
-        "scenarios": ["baseline", _scenario(rng, names, steps)],
+        "scenarios": ["baseline", scenario],
         "accounts": [
             _account(rng, f"account-{i}", names, prices, first, venues)
             for i in range(rng.integers(accounts[0], accounts[1] + 1))
@@ -170,6 +172,19 @@ def _scenario(rng: Random, names: list[str], steps: int) -> Document:
     if _some(rng, 0.3):
         effects.append({"effect": "loss", "share": 0.2, "at": when(), "for": how_long()})
     return {"name": "trouble", "narrative": "Much at once.", "effects": effects}
+
+
+def _outliers(rng: Random, names: list[str], steps: int) -> list[Document]:
+    """In half of the plans one, let through in one of four ways; two in a quarter of them."""
+    found: list[Document] = []
+    for _ in range(int(rng.choice([0, 0, 1, 2]))):
+        filters: Document = [{}, {"confirm": "1h"}, {"average": "3h"}, {"sources": {"of": 4, "wrong": 2}}][
+            rng.integers(4)
+        ]
+        wrong = {str(rng.choice([*names, "all"])): float(rng.uniform(0.85, 1.15))}
+        when = {"at": f"{rng.integers(0, steps - 1)}h", "for": f"{rng.integers(1, 5)}h"}
+        found.append({"effect": "oracle", "multiply": wrong} | when | filters)
+    return found
 
 
 def _account(

@@ -163,6 +163,21 @@ def test_move_estates__full_and_free_closes_at_the_screens_first_passages(monito
         assert tally.aftermath[SHORTFALLS, 0].sum() == 0
 
 
+@pytest.mark.parametrize("monitoring", ["close", "bridge", "wick"])
+def test_look_within__an_outlier_closes_at_the_screens_first_passages(monitoring: str) -> None:
+    """By the oracle's prices when, at the market's for how much: nobody is short of what it never moved."""
+    data = document(monitoring, FREE)
+    wrong = {"effect": "oracle", "multiply": {"BTC": 0.93}, "at": "2h", "for": "2h"}
+    data["scenarios"][1]["effects"] = [wrong]
+    tally = count(plan_from_document(data))
+    passed = np.cumsum(tally.hits[LIQUIDATION], axis=-1)
+    assert (passed[1, :, 1] > passed[0, :, 1]).any()
+    np.testing.assert_array_equal(tally.aftermath[FORCED_PATHS], passed)
+    if monitoring != "close":
+        # between closes all goes at E = MM by the oracle, 7 % below the market: there is more left, not less
+        assert tally.aftermath[SHORTFALLS].sum() == 0
+
+
 @pytest.mark.parametrize("monitoring", ["bridge", "wick"])
 def test_falls_within__what_a_jump_went_through_is_seen_where_it_ends(monitoring: str) -> None:
     """Two jumps an hour of a fifth: who is broke at the close has been jumped over, however watched."""
@@ -217,6 +232,19 @@ def test_wake__to_be_followed_from_the_start_changes_nothing(rules: str, monitor
     # cash is what the pool has paid in one sum, or each position in turn: a quantum may be rounded elsewhere
     apart = np.abs(some.aftermath[SHORTFALLS::3] - all_of_it.aftermath[SHORTFALLS::3])
     assert apart.max() <= PATHS
+
+
+def test_wake__a_desk_sees_the_market_through_an_outlier() -> None:
+    """The oracle is a tenth too high for three hours, in which rungs are met at the market's prices: desks
+    act on the paths on which they do with an oracle that is right, and as soon."""
+    acted = []
+    for effects in ([], [{"effect": "oracle", "multiply": {"BTC": 1.1}, "at": "2h", "for": "3h"}]):
+        data = document("close", FREE, (LADDER,))
+        data["simulation"] |= {"horizons": ["2h", "3h", "4h", "5h"], "leverage": [1]}
+        data["scenarios"][1]["effects"] = effects
+        acted.append(count(plan_from_document(data)).aftermath[ACTED_PATHS, 1])
+    assert (acted[0][:, :, -1] > acted[0][:, :, 1]).any()
+    np.testing.assert_array_equal(*acted)
 
 
 def test_move_estates__paths_may_be_cut_anywhere() -> None:

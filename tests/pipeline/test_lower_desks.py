@@ -377,6 +377,16 @@ def test_lower_desks__memory_reaches_back_as_far_as_the_venue_sees() -> None:
     assert desks.timeline.memory == 3
 
 
+def test_lower_desks__an_outlier_is_what_the_venue_has_over_the_market() -> None:
+    document = desk_document()
+    wrong = {"effect": "oracle", "multiply": {"BTC": 0.8}, "at": "1h", "for": "1h"}
+    document["scenarios"] = ["baseline", {"name": "off", "narrative": "Off.", "effects": [wrong]}]
+    market, _, desks = lowered(document)
+    assert desks.timeline.outlier.tolist() == [[-1] * 4, [-1, 0, -1, -1]]
+    off = np.where(market.number == 0, 0.8, 1.0)
+    assert desks.timeline.outliers.tolist() == [off.tolist()]
+
+
 def test_find_gas__factors_multiply_and_delays_add_up() -> None:
     given = effects(
         {"effect": "gas", "multiply": 4, "delay": "2h", "at": "1h", "for": "3h"},

@@ -410,6 +410,21 @@ def test_oracle__outlier_liquidates_though_the_price_never_moved(monitoring: str
     assert [w for w in plan.warnings() if "shorter than its confirmation" in w]
 
 
+@both_ways
+def test_oracle__outlier_as_a_median_or_a_mean_over_time_has_it(monitoring: str) -> None:
+    wrong = {"effect": "oracle", "multiply": {"first": 0.6}, "at": "2h", "for": "3h"}
+    few = wrong | {"sources": {"of": 5, "wrong": 2}}
+    assert hours_at(60.0, few, monitoring=monitoring) == (None, None)
+    assert hours_at(60.0, wrong | {"sources": {"of": 5, "wrong": 3}}, monitoring=monitoring) == (3, None)
+    half = wrong | {"sources": {"of": 4, "wrong": 2}}
+    assert hours_at(80.0, half, monitoring=monitoring) == (3, None)
+    # 0.9, 0.8 and 0.7 of its price with the closes of hours 3, 4 and 5
+    for low, hour in ((90.0, 3), (80.0, 4), (70.0, 5), (69.0, None)):
+        assert hours_at(low, wrong | {"average": "4h"}, monitoring=monitoring)[0] == hour
+    plan = plan_from_document(still_document(few))
+    assert [w for w in plan.warnings() if "2 of 5 sources is not in their median" in w]
+
+
 @pytest.mark.parametrize(
     ("effect", "watch", "seen"),
     [

@@ -210,7 +210,7 @@ def test_document__keys_and_nulls() -> None:
     assert list(document) == [
         *("name", "equity", "initial_margin", "maintenance_margin", "free_collateral", "margin_ratio"),
         *("leverage", "liquidatable", "bankrupt", "venue", "group", "fee_tier", "margin", "taker_fee"),
-        *("pools", "positions"),
+        *("pools", "positions", "caps"),
     ]
     assert document["leverage"] is None  # no equity to carry it
     assert document["margin_ratio"] == pytest.approx(-0.2)
@@ -238,6 +238,7 @@ def test_document__account_without_positions_has_no_margin_ratio() -> None:
     assert margin_snapshot(plan.model_copy(update={"accounts": (emptied,)}))[0].document() == {
         **{"name": "desk", **figures, "leverage": 0.0, "venue": "inline", "group": None, "fee_tier": None},
         **{"margin": "cross", "taker_fee": 0.0005, "pools": [{"name": "cross", **figures}], "positions": []},
+        "caps": [],
     }
 
 

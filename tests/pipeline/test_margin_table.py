@@ -173,3 +173,18 @@ def test_margin_table__of_many_pools_those_with_the_lowest_ratio() -> None:
     text = printed(*mixed_book(count=60))
     assert f"Pools: the {MOST_ROWS} of 121 with the lowest margin ratio" in text
     assert f"Positions: the {MOST_ROWS} of 125 nearest to liquidation" in text
+
+
+def test_margin_table__caps_have_a_row_each() -> None:
+    document = small_document()
+    account = document["accounts"][0] | {"collateral": {"USDC": 100_000}}
+    account["caps"] = {"leverage": 2, "buckets": {"tactical": {"margin": 0.9}}}
+    document["accounts"] = [account]
+    text = printed(margin_snapshot(plan_from_document(document))[0])
+    rows = [line.split() for line in text.splitlines() if line.startswith("basis ") and "Caps" in text]
+    leverage, margin = rows[-2:]
+    assert leverage[:3] == ["basis", "leverage", "2.00x"]
+    assert leverage[-1] == "BROKEN"
+    assert float(leverage[3].rstrip("x")) - 2.0 == pytest.approx(float(leverage[4].rstrip("x")), abs=0.011)
+    assert margin[-1] == "kept"
+    assert "Caps" not in printed(account_of(1_000, 1))

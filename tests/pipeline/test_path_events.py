@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -40,10 +43,13 @@ POLICIES = [
 ]
 
 
-def story(scenario: int = 0) -> Story:
-    """The first account of the busy plan with every kind of policy; nothing happens by itself."""
+def story(scenario: int = 0, effects: Sequence[dict[str, Any]] = ()) -> Story:
+    """The first account of the busy plan with every kind of policy; nothing happens by itself. `effects` in
+    place of the second scenario's."""
     document = busy_document()
     document["accounts"][0]["policies"] = POLICIES
+    if effects:
+        document["scenarios"][1]["effects"] = list(effects)
     plan = plan_from_document(document)
     market = lower_market(plan)
     book = lower_book(plan, market, [0])
@@ -167,6 +173,17 @@ def test_tell_events__what_the_scenario_does() -> None:
         (5, "the scenario moves prices: BTC −8 %, ETH −10 %"),
         (8, "trading is halted: nobody acts, nobody is liquidated"),
         (10, "the halt is over"),
+    ]
+
+
+def test_tell_events__an_outlier_is_not_a_move_of_the_market() -> None:
+    wrong = {"effect": "oracle", "multiply": {"BTC": 0.75}, "at": "2h", "for": "2h"}
+    fall = {"effect": "shock", "moves": {"BTC": -0.1, "ETH": -0.2}, "at": "2h"}
+    said = told(by=story(1, [wrong, fall]))
+    assert [(event.step, event.kind, event.words) for event in said] == [
+        (2, "shock", "the scenario moves prices: BTC −10 %, ETH −20 %"),
+        (2, "oracle", "the venue's prices are off: BTC −25 %"),
+        (4, "oracle", "the venue's prices are the market's again"),
     ]
 
 

@@ -97,6 +97,9 @@ def test_scenario__correlation_target_may_be_a_matrix() -> None:
     assert effect.target == ((1.0, -0.5), (-0.5, 1.0))
 
 
+WRONG = {"effect": "oracle", "multiply": {"BTC": 0.9}}
+
+
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
@@ -157,6 +160,13 @@ def test_scenario__correlation_target_may_be_a_matrix() -> None:
         ({"effect": "oracle", "multiply": {"BTC": -0.5}}, "above 0"),
         ({"effect": "oracle", "multiply": {"BTX": 0.5}}, "did you mean `BTC`?"),
         ({"effect": "oracle", "delay": "1h", "confirm": "1h"}, "`confirm` beside `multiply` alone"),
+        ({"effect": "oracle", "delay": "1h", "average": "1h"}, "`average` beside `multiply` alone"),
+        ({"effect": "oracle", "freeze": True, "sources": {"of": 3, "wrong": 2}}, "`sources` beside"),
+        (WRONG | {"sources": {"of": 3, "wrong": 4}}, "at most all of the sources, 3"),
+        (WRONG | {"sources": {"of": 3, "wrong": 0}}, "at least 1"),
+        (WRONG | {"sources": {"of": 3}}, "wrong"),
+        (WRONG | {"average": "90m"}, "a multiple of the simulation's step"),
+        (WRONG | {"average": "2h", "confirm": "1h"}, "one of `confirm` and `average`"),
     ],
 )
 def test_scenario__refuses(effect: dict[str, Any], words: str) -> None:
