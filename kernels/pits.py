@@ -120,7 +120,7 @@ def clear_pits(desks: Desks, pits: Pits) -> None:
 
 def make_pits(desks: Desks, assets: int, scenarios: int) -> Pits:
     """Room for the pits of a tile."""
-    together = are_together(desks)
+    together = len(desks.contagion.lasting) > 0
     venues, markets = len(desks.contagion.fund), len(desks.contagion.column)
     count = scenarios * desks.holdings.row.shape[1] * LANES if together else 0
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from kernels.aftermath import make_estate, make_journal
 from kernels.estate import Desks, Journal, nobody
-from kernels.pits import are_together
 from kernels.plain import find_obstacle
 from kernels.plain_pack import pack
 from kernels.plain_walk import simulate_plain_paths
@@ -91,7 +90,7 @@ def simulate_general_paths(
         raise ValueError("a tally made for others than those who are followed")
     if tally.venue.shape[2] != len(desks.contagion.fund):
         raise ValueError("a tally made for other venues than those whose accounts share a market")
-    if are_together(desks) and clock.bridge:
+    if len(desks.contagion.lasting) > 0 and clock.bridge:
         raise ValueError("accounts that share a market are watched at closes")
     scenarios = market.parameters.shape[0]
     pools, accounts = book.base.shape[0], book.pools.shape[0]

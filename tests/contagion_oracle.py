@@ -39,7 +39,8 @@ class VenueRecord:
 class Told:
     """What happened to every account, by its place in the plan, and to the venues, by horizon and venue.
 
-    `marks` are those after each step; `outside` and `funds` what others outside and the funds have paid."""
+    `marks` are those after each step; `outside` is what others outside have given up, `funds` what the funds
+    began with and have now."""
 
     events: tuple[tuple[Event, ...], ...]
     records: tuple[tuple[Record, ...], ...]
@@ -48,7 +49,7 @@ class Told:
     equity_before: tuple[float, ...]
     scale: tuple[float, ...]
     outside: float
-    funds: float
+    funds: tuple[tuple[float, float], ...]
     unsure: bool
 
 
@@ -273,10 +274,7 @@ def follow_book(
         tuple(member.equity_before for member in pit.members),
         tuple(max(member.scale) for member in pit.members),
         pit.outside,
-        sum(
-            pit.paid[venue] if begun == math.inf else begun - pit.fund[venue]
-            for venue, begun in pit.begun.items()
-        ),
+        tuple((begun, pit.fund[venue]) for venue, begun in pit.begun.items()),
         any(member.unsure for member in pit.members),
     )
 
