@@ -208,10 +208,11 @@ def set_marks(
 ) -> None:
     """Set the pit's marks, and what the venue has of them, at the path's prices (A, LANES) of an instant."""
     pits = estate.pits
+    halted = sees == HALTED
     for a in range(price.shape[0]):
         factor = pits.factor[pits.here[0], a]
         pits.start[a] = price[a, lane] * factor
-        if sees in (step, HALTED):
+        if halted or sees == step:
             pits.view[a] = pits.start[a]
         elif sees < 0:
             pits.view[a] = market.spot[a] * factor

@@ -38,7 +38,7 @@ class Parts:
             document["accounts"] = [self._place(i, account) for i, account in enumerate(accounts)]
         simulation = document.get("simulation")
         if isinstance(simulation, dict) and "resolve" not in simulation:
-            follows = bool(simulation.get("contagion")) or _has_policies(document.get("accounts"))
+            follows = simulation.get("contagion") is not None or _has_policies(document.get("accounts"))
             document["simulation"] = {**simulation, "resolve": follows}
         for key, part in (("venue", self.venues.venue), ("venues", self.venues.venues)):
             if key in document or part:

@@ -65,7 +65,7 @@ class Event:
 class SharedMarket(NamedTuple):
     """What an account has of a market that it shares with the book: its number in the desks, the share of a
     step's moves that stays, slippage of its orders (T,), marks (T + 1, legs in order), and what they would be
-    if no liquidation moved them."""
+    if no order moved them."""
 
     number: int
     lasting: float
@@ -168,7 +168,7 @@ def _tell_scenario(story: Story) -> Iterator[Event]:
 
 
 def _tell_pushes(story: Story) -> Iterator[Event]:
-    """Where liquidations in the book move marks: by how much in the step, and how far off the path they are.
+    """Where orders in the book move marks: by how much in the step, and how far off the path they are.
 
     Of a move within a step the share `lasting` stays.
     """
@@ -187,7 +187,7 @@ def _tell_pushes(story: Story) -> Iterator[Event]:
             way, side = ("down", "below") if move < 0 else ("up", "above")
             mark = float(shared.marks[step + 1, column])
             words = (
-                f"forced orders in the book push {market} {way} by {_part(abs(move))}, to {price(mark)}: "
+                f"orders in the book push {market} {way} by {_part(abs(move))}, to {price(mark)}: "
                 f"{_part(abs(float(off) - 1.0))} {side if (off < 1.0) == (move < 0) else 'off'} its own path"
             )
             yield Event(step, "close", "pushed", words, market, price=mark)

@@ -89,7 +89,7 @@ class PathReplay:
     marks: Floats
     """(T + 1, W)"""
     own_marks: Floats
-    """(T + 1, W) what they would be if no liquidation moved them: the same, unless accounts share a market"""
+    """(T + 1, W) what they would be if no order moved them: the same, unless accounts share a market"""
     sizes: Floats
     """(T + 1, W)"""
     orders: Floats

@@ -75,7 +75,7 @@ def _header(replay: PathReplay) -> Iterator[Text]:
     yield Text(f"scenario {replay.scenario}, seed {simulation.seed}{draw}, steps of {step}")
     if simulation.contagion is not None:
         others = len(replay.plan.accounts) - 1
-        said = f"in one market with the {others:,} other accounts: marks are as liquidations have moved them"
+        said = f"in one market with the {others:,} other accounts: marks are as their orders have moved them"
         yield Text(said, "dim")
     if not replay.resolved:
         yield Text(DIVERGES, "dim")

@@ -91,8 +91,8 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "USD",
         "drawn from the insurance fund",
-        "Mean over all paths of what the insurance fund lacks at the horizon of what it began with, fees that "
-        "it took counted in; where nothing is stated, of what it has paid.",
+        "Mean over all paths of what the insurance fund lacks at the horizon of what it began with, fees "
+        "that it took counted in; where none is stated, of what it has paid.",
         _ANY,
     ),
     *with_ends(
@@ -100,9 +100,9 @@ VENUE_VARIABLES: Final = (
         VENUE_CELL,
         "1",
         "price pushed",
-        "Mean over all paths of the furthest that orders of desks and venues in the book have pushed any price "
-        "below its own path by the horizon, as a share of that; moves within a step count. The same for "
-        "every venue.",
+        "Mean over all paths of the furthest that orders of desks and venues in the book have pushed any "
+        "price below its own path by the horizon, as a share of that; moves within a step count. The same "
+        "for every venue.",
         _ANY,
     ),
 )

@@ -135,7 +135,7 @@ class Venue(Part):
     `haircuts` names the assets taken as collateral besides the quote currency, and the part of their value
     that doesn't count. `liquidation` is dydx_v4's or a tiered venue's. `gas_cost` is what an action of the
     desk costs, in quote units; `insurance_fund` what the fund begins with, for every account and leverage by
-    itself: None is all that is ever asked.
+    itself, or shared by all accounts where the plan has contagion: None is all that is ever asked.
     """
 
     later_keys: ClassVar[frozenset[str]] = frozenset(("scan", "adders"))

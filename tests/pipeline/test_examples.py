@@ -44,6 +44,20 @@ def test_load_plan__desk_is_of_the_size_promised() -> None:
     assert len(plan.simulation.leverage) == 8
 
 
+def test_load_plan__the_book_of_the_cascade_follows_its_rule() -> None:
+    plan = load_plan(ROOT / "examples" / "cascade.yaml")
+    assert len(plan.accounts) == 200
+    for n, account in enumerate(plan.accounts, start=1):
+        collateral = 100 * round(2_000 * 50 ** (0.6180339887 * n % 1) / 100)
+        assert account.collateral == {"USDC": collateral}
+        held = (("BTC",), ("SOL", "LINK"), ("LINK",), ("BTC", "LINK"))[n % 4]
+        notional = collateral * (2 + 6 * (0.7548776662 * n % 1)) / len(held) * (1 if n % 5 else -1)
+        expected = [
+            (f"{asset}-USD", pytest.approx(notional / plan.prices[asset], rel=1e-5)) for asset in held
+        ]
+        assert [(position.market, position.size) for position in account.positions] == expected
+
+
 def test_load_plan__imports_little() -> None:
     code = (
         "import sys; from pipeline.plan import load_plan; load_plan('examples/desk.yaml');"

@@ -98,7 +98,7 @@ def test_plan_from_document__account_without_positions() -> None:
         ((*REGIME, "wick"), None),
         ((*POSITION, "strike"), None),
         (("keep",), {}),
-        (("contagion",), False),
+        (("replay",), False),
     ],
 )
 def test_plan_from_document__later_keys_that_ask_for_nothing(path: tuple[str | int, ...], value: Any) -> None:
@@ -168,7 +168,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("limits", 0, "maximum"), 1, "limits[0].maximum", "known key"),
     (("market_state",), {"BTC": 1}, "market_state.BTC", "`BTC`"),
     (("simulation", "precision"), {"max_paths": 1}, "simulation.precision", "not supported yet"),
-    (("contagion",), True, "contagion", "not supported yet"),
+    (("contagion",), True, "contagion", "known key"),
     (("accounts", 0, "policies"), [{}], "accounts[0].policies[0]", "a mapping with a key `kind`"),
     (
         ("accounts", 0, "policies"),

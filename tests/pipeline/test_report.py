@@ -23,6 +23,7 @@ from tests.cubes import (
     full_cube,
     plan_document,
     resolved_cube,
+    shared_cube,
     small_cube,
     small_plan,
     small_tallies,
@@ -319,3 +320,19 @@ def test_render_report__says_what_follows_a_breach() -> None:
     assert "nobody tops up" in small_report()
     assert "nobody tops up" not in page.text
     assert "nobody acts but by the policies" in page.text
+
+
+def test_render_report__says_what_becomes_of_a_venue_that_accounts_share() -> None:
+    assert "<h2>The venue</h2>" not in render(resolved_cube())
+    html = render(shared_cube())
+    page = Page(html)
+    section = page.text.partition(" The venue ")[2].partition(" Leverage and horizon")[0]
+    for words in (
+        "inline 3 accounts baseline 0.0607 [0.0597, 0.0617] 0.1214 [0.1193, 0.1235] 3.03 %",
+        "gap-down-10",
+        "242.8",
+    ):
+        assert words in section
+    assert 'aria-label="Accounts liquidated against horizon, untouched and together"' in html
+    assert "accounts do not touch one another" not in page.text
+    assert "accounts do not touch one another" in small_report()

@@ -14,7 +14,15 @@ from pipeline.cube import build_cube
 from pipeline.plan import Limit
 from pipeline.verdict import judge_limits
 from pipeline.verdict_table import verdict_table
-from tests.cubes import PROVENANCE, plan_document, resolved_cube, small_cube, small_plan, small_tallies
+from tests.cubes import (
+    PROVENANCE,
+    plan_document,
+    resolved_cube,
+    shared_cube,
+    small_cube,
+    small_plan,
+    small_tallies,
+)
 
 ON_WEEK = Limit(metric="p_liquidation", horizon=timedelta(days=7), max=0.01)
 
@@ -87,3 +95,13 @@ def test_verdict_table__says_what_follows_a_breach() -> None:
         "[1.96, 2.08] [4.47, 4.63] [18.04, 18.38]",
     ):
         assert figure in words
+
+
+def test_verdict_table__says_what_becomes_of_a_venue_that_accounts_share() -> None:
+    said = said_in_terminal(shared_cube(), [])
+    assert max(map(len, said.splitlines())) <= 100
+    words = " ".join(said.split())
+    assert "The venue, 3 accounts: accounts liquidated within 7d, untouched and together" in words
+    assert "0.0607 0.1214 3.03 % 2.02 %" in words
+    assert "P(fund exhausted)" in words
+    assert "The venue" not in said_in_terminal(resolved_cube(), [])
