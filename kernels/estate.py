@@ -99,6 +99,7 @@ class Timeline(NamedTuple):
     memory: int  # how many closes back that may be, this one included; 1 where the venue sees all at once
     gas: Floats  # (S, T) factor on the cost of an action
     gas_delay: Integers  # (S, T) steps
+    baseline: int  # the scenario that others are held against
 
 
 class Rules(NamedTuple):
@@ -181,7 +182,7 @@ def nobody() -> Desks:
             tie=table,
         ),
         Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
-        Timeline(numbers, 1, table, numbers),
+        Timeline(numbers, 1, table, numbers, 0),
         Rules(none, *(nothing,) * 9, none, nothing),
         Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
     )

@@ -164,6 +164,7 @@ def _lower_timeline(plan: Plan) -> Timeline:
         memory=int(back.max()) + 1,
         gas=np.array([factor for factor, _ in gas], np.float64),
         gas_delay=np.array([delay for _, delay in gas], np.int64),
+        baseline=[scenario.name for scenario in plan.scenarios].index("baseline"),
     )
 
 
