@@ -37,7 +37,8 @@ class Tallies:
     at as_of, `began` (account); `results`: int64 (scenario, account, leverage, horizon, bin), what those of
     one kind have made, in units of `money_quantum`; `passages`: int64 (scenario, account, leverage, time),
     first liquidations by time; `discordant`: int64 (way, scenario, account, leverage, horizon), paths on
-    which a cell was liquidated and not in the baseline, then the reverse; None where nobody asks for quantiles.
+    which a cell was liquidated and not in the baseline, then the reverse; None where nobody asks for
+    quantiles.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
     model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
