@@ -103,6 +103,7 @@ class Timeline(NamedTuple):
     gas_delay: Integers  # (S, T) steps
     outlier: Integers  # (S, T) which outlier the oracle has in that step, or -1
     outliers: Floats  # (outliers, A) prices that the venue has over those of the market
+    baseline: int  # the scenario that others are held against
 
 
 class Rules(NamedTuple):
@@ -222,7 +223,7 @@ def nobody() -> Desks:
             tie=table,
         ),
         Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
-        Timeline(numbers, 1, table, numbers, numbers, table),
+        Timeline(numbers, 1, table, numbers, numbers, table, 0),
         Rules(none, *(nothing,) * 9, none, nothing),
         Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
         apart(),

@@ -80,7 +80,7 @@ class Trail(NamedTuple):
     # since `as_of`
     paid: Floats  # (S, R, LANES) funding
     cash: Floats  # (S, R) that the scenario has changed
-    passed: Integers  # (S, P, L, LANES) 1 once it has been liquidatable untouched
+    passed: Integers  # (S, P, L, LANES) horizon by which it was seen to be liquidatable untouched, or H
     # closes of untouched cells; money is what a book of multiple 1 has made, where leverages share their rows
     lowest: Floats  # (S, P, L, LANES)
     highest: Floats  # (S, P, L, LANES)
@@ -169,11 +169,11 @@ def make_trail(desks: Desks, steps: int, scenarios: int, slots: int, spreads: bo
 
 
 @hot
-def start_trail(trail: Trail) -> None:
+def start_trail(trail: Trail, tally: Tally) -> None:
     """Forget the tile before: everybody is where `as_of` has them, before what a scenario does then."""
     trail.paid[:] = 0.0
     trail.cash[:] = 0.0
-    trail.passed[:] = 0
+    trail.passed[:] = tally.hits.shape[4]
     trail.lowest[:] = 0.0
     trail.highest[:] = 0.0
     trail.fall[:] = 0.0
@@ -187,17 +187,35 @@ def start_trail(trail: Trail) -> None:
 
 @hot
 def count_passages(
-    desks: Desks, scenario: int, step: int, standing: Standing, trail: Trail, tally: Tally
+    clock: Clock, desks: Desks, scenario: int, step: int, standing: Standing, trail: Trail, tally: Tally
 ) -> None:
     """Count when accounts that nobody touches are first liquidatable, before the news is taken up."""
     if tally.passages.shape[1] == 0:
         return
+    never = tally.hits.shape[4]
     for number in range(standing.fresh[scenario]):
         row, leverage, lane = standing.news[scenario, number]
         account = desks.holdings.account[row]
-        if trail.passed[scenario, account, leverage, lane] == 0:
-            trail.passed[scenario, account, leverage, lane] = 1
+        if trail.passed[scenario, account, leverage, lane] == never:
+            trail.passed[scenario, account, leverage, lane] = clock.seen[scenario, step]
             tally.passages[scenario, account, leverage, step // trail.stretch] += 1
+
+
+@hot
+def count_discordant(desks: Desks, paths: int, trail: Trail, tally: Tally) -> None:
+    """Count the paths on which a cell was liquidated untouched, and not in the baseline; and the reverse."""
+    here, there = tally.discordant[0], tally.discordant[1]
+    baseline = desks.timeline.baseline
+    for s in range(trail.passed.shape[0]):
+        for account in range(trail.passed.shape[1]):
+            for leverage in range(trail.passed.shape[2]):
+                for v in range(paths):
+                    own = trail.passed[s, account, leverage, v]
+                    other = trail.passed[baseline, account, leverage, v]
+                    for horizon in range(own, other):
+                        here[s, account, leverage, horizon] += 1
+                    for horizon in range(other, own):
+                        there[s, account, leverage, horizon] += 1
 
 
 @inlined

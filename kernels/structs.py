@@ -217,6 +217,7 @@ class Tally(NamedTuple):
     histogram: Integers  # (SPREADS, S, P, L, H, BINS) paths by where they are, and have been, at each horizon
     results: Integers  # (S, P, L, H, BINS) what those of RESULT have made, in quanta
     passages: Integers  # (S, P, L, TIMES) liquidations by time, of a book that nobody touches
+    discordant: Integers  # (2, S, P, L, H) likewise: only here, only in the baseline, by each horizon
 
 
 class Draws(NamedTuple):
@@ -382,4 +383,5 @@ def create_tally(
         np.zeros((SPREADS, scenarios, spread, leverages, horizons, BINS), np.int64),
         np.zeros((scenarios, spread, leverages, horizons, BINS), np.int64),
         np.zeros((scenarios, spread, leverages, TIMES), np.int64),
+        np.zeros((2, scenarios, spread, leverages, horizons), np.int64),
     )

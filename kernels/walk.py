@@ -29,7 +29,7 @@ from kernels.market import (
     switch_regimes,
 )
 from kernels.pits import are_together
-from kernels.quantiles import Trail, count_passages, follow_trail, start_trail
+from kernels.quantiles import Trail, count_discordant, count_passages, follow_trail, start_trail
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.resolve import move_estates, start_estates
 from kernels.reverting import (
@@ -234,7 +234,7 @@ def walk_paths(
         start_lanes(market, book, clock, lanes, standing, desk, tally)
         if follows:
             start_estates(desks, lanes, standing.price.shape[0], estate, journal)
-            start_trail(trail)
+            start_trail(trail, tally)
         for step in range(clock.steps):
             key = Key(seed, np.uint64(first_path + offset), np.uint64(step))
             draw_step(market, key, clock.bridge, draws)
@@ -298,7 +298,7 @@ def walk_paths(
                 if groups and clock.ends[step]:
                     count_groups(book, s, clock.horizon[step], lanes, standing, desk, tally)
                 if follows:
-                    count_passages(desks, s, step, standing, trail, tally)
+                    count_passages(clock, desks, s, step, standing, trail, tally)
                     if not market.clamps:
                         find_rates(market, parameters, regime, standing.funding[s], now.rate)
                     if together:
@@ -334,4 +334,6 @@ def walk_paths(
                             tally,
                         )
                     follow_trail(clock, desks, s, step, lanes, price, standing, estate, trail, tally)
+        if follows:
+            count_discordant(desks, lanes, trail, tally)
         count_joint(lanes, standing, tally)

@@ -15,6 +15,7 @@ from kernels.structs import (
     FORCED_PATHS,
     NEEDLESS_PATHS,
     PAID_FEES,
+    PAID_FUNDING,
     PAID_GAS,
     PAID_SLIPPAGE,
     PAID_TO_FUND,
@@ -24,6 +25,7 @@ from kernels.structs import (
     SHORTFALLS,
 )
 from pipeline.aftermath_schema import COMPONENTS, OUTCOMES
+from pipeline.hedge_cost import find_break_even, find_closing_costs
 from pipeline.intervals import counted, of_mean
 from pipeline.legs import number_legs
 from pipeline.plan import Plan
@@ -67,8 +69,14 @@ def summarise_aftermath(tallies: Tallies, plan: Plan) -> dict[str, NDArray[Any]]
     found |= mean_of("shortfall_mean", *moments_of(sums, SHORTFALLS, unit, paths))
     found |= mean_of("share_liquidated_mean", *moments_of(sums, SHARES, SHARE_QUANTUM, paths))
     cost_unit = COST_SHARE * unit
-    costs = [moments_of(sums, ROW_OF_COMPONENT[component], cost_unit, paths) for component in COMPONENTS]
+    costs = [moments_of(sums, row, cost_unit, paths) for row in ROW_OF_COMPONENT.values()]
+    funding = _signed_moments(sums, PAID_FUNDING, unit, paths)
+    costs.append(funding)
     found |= mean_of("cost_mean", *(np.stack(figures, axis=-1) for figures in zip(*costs, strict=True)))
+    assert len(costs) == len(COMPONENTS)
+    found["closing_cost"] = find_closing_costs(plan)
+    even = find_break_even(found["closing_cost"], funding, plan)
+    found |= mean_of("break_even_days", *even)
     found["first_breach"] = _by_market(tallies, plan)
     return found
 
@@ -86,6 +94,15 @@ def moments_of(
     squares = sums[row + 1] * WORD + sums[row + 2]
     mean, low, high = (figure * unit for figure in of_mean(sums[row], squares, paths, LEVEL))
     return mean, np.maximum(low, 0.0), np.where(sums[row] == 0, np.nan, high)
+
+
+def _signed_moments(
+    sums: NDArray[np.int64], row: int, unit: Floats | float, paths: int
+) -> tuple[Floats, Floats, Floats]:
+    """As `moments_of`, of something that may be negative, and happens on every path."""
+    squares = sums[row + 1] * WORD + sums[row + 2]
+    mean, low, high = (figure * unit for figure in of_mean(sums[row], squares, paths, LEVEL))
+    return mean, low, high
 
 
 def mean_of(name: str, mean: Floats, low: Floats, high: Floats) -> dict[str, NDArray[Any]]:

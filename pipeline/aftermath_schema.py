@@ -52,7 +52,7 @@ OUTCOMES: Final = (
         "a policy of the account acted by the horizon",
     ),
 )
-COMPONENTS: Final = ("fees", "slippage", "liquidation_fee", "gas")
+COMPONENTS: Final = ("fees", "slippage", "liquidation_fee", "gas", "funding")
 
 _NOTE: Final = " Of the book as desk and venue move it."
 _ANY: Final = "normal; no upper end where no path had any"
@@ -81,7 +81,7 @@ AFTERMATH_COORDINATES: Final = (
         "1",
         "component",
         "What `cost_mean` is made of: taker fees, slippage of the desk's orders and the venue's, liquidation "
-        "fees, gas.",
+        "fees, gas, funding.",
     ),
     Variable(
         "market",
@@ -92,6 +92,8 @@ AFTERMATH_COORDINATES: Final = (
         "A market that the book has a position in; of one name on several venues they are one.",
     ),
 )
+
+_EVEN: Final = "by the interval of funding in cost_mean; infinite where funding may be received"
 
 AFTERMATH_VARIABLES: Final = (
     *(variable for outcome in OUTCOMES for variable in _of_outcome(outcome)),
@@ -129,8 +131,9 @@ AFTERMATH_VARIABLES: Final = (
         "USD",
         "cost",
         "Mean over all paths of what desk and venue have cost the account by the horizon; slippage is what "
-        "fills were worse than their marks.",
-        _ANY,
+        "fills were worse than their marks. Funding is what was paid on all paths, whatever happened; below "
+        "zero it was received.",
+        f"{_ANY}; funding has both ends always",
     ),
     Variable(
         "first_breach",
@@ -141,5 +144,24 @@ AFTERMATH_VARIABLES: Final = (
         "Paths on which the venue closed something by the last horizon, by the market of the position whose "
         "price had cost the account most since as_of when it first did, at the book's sizes. Adds up to "
         "forced_liquidations there.",
+    ),
+    Variable(
+        "closing_cost",
+        ("account", "leverage"),
+        "float64",
+        "USD",
+        "cost of closing now",
+        "What closing all positions at as_of would cost: taker fee on gross notional, and the slippage of "
+        "each market's `execution`, a depth a step; nothing where none is stated.",
+    ),
+    *with_ends(
+        "break_even_days",
+        CELL,
+        "d",
+        "break-even of holding",
+        "Days after which holding is dearer than closing now: closing_cost over mean funding paid a day up "
+        "to the horizon, of the book as desk and venue move it. Infinite where funding is received, or nil. "
+        "NaN where nothing is held.",
+        _EVEN,
     ),
 )

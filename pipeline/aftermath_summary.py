@@ -42,7 +42,7 @@ class AftermathSummary:
     """On how many of the paths."""
     shortfall: Chance
     cost: Chance
-    """Over all components. Their sum has no interval: the cube has those of each."""
+    """Over all components but funding. Their sum has no interval: the cube has those of each."""
     share: Chance
     first: str
     """The market that goes first most often, and on which share of the paths with a forced close."""
@@ -150,7 +150,7 @@ def _summarise(
         low, high = (float(cell[f"{name}{end}"]) for end in ENDS[1:])
         return float(cell[name]), low, high
 
-    cost = float(cell["cost_mean"].sum())
+    cost = float(sum(cell["cost_mean"][i] for i, name in enumerate(COMPONENTS) if name != "funding"))
     return AftermathSummary(
         account=account,
         scenario=scenario,

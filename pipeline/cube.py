@@ -17,6 +17,7 @@ from pipeline.contagion import venues_shared
 from pipeline.groups import summarise_groups
 from pipeline.intervals import counted
 from pipeline.margin_now import Margin, margin_now, openable
+from pipeline.paired import summarise_pairs
 from pipeline.plan import Plan
 from pipeline.quantiles import summarise_quantiles
 from pipeline.quantiles_schema import QUANTILES, TAILS
@@ -68,7 +69,7 @@ def build_cube(tallies: Tallies, plan: Plan, provenance: Provenance) -> xr.Datas
     if tallies.venue is not None:
         arrays |= summarise_venues(tallies)
     if tallies.histogram is not None:
-        arrays |= summarise_quantiles(tallies, plan)
+        arrays |= summarise_quantiles(tallies, plan) | summarise_pairs(tallies, plan)
     used = {dim for name in arrays for dim in DECLARED[name].dims}
     return xr.Dataset(
         {name: _declared(name, array) for name, array in arrays.items()},

@@ -92,7 +92,9 @@ NUMERIC_SOURCES = (
     "groups.py",
     "legs.py",
     "aftermath.py",
+    "hedge_cost.py",
     "quantiles.py",
+    "paired.py",
     "spread.py",
     "tallies.py",
     "intervals.py",
@@ -118,6 +120,7 @@ class Counts(NamedTuple):
     histogram: NDArray[np.int64]  # (kind, scenario, account, leverage, horizon, bin), at each horizon
     results: NDArray[np.int64]  # (scenario, account, leverage, horizon, bin)
     passages: NDArray[np.int64]  # (scenario, account, leverage, time)
+    discordant: NDArray[np.int64]  # (way, scenario, account, leverage, horizon), by each horizon
 
 
 @lru_cache(maxsize=1)
@@ -180,6 +183,7 @@ def count_shapes(plan: Plan, slab: tuple[int, ...]) -> dict[str, tuple[int, ...]
         "histogram": (SPREADS, scenarios, spread, leverages, horizons, BINS),
         "results": (scenarios, spread, leverages, horizons, BINS),
         "passages": (scenarios, spread, leverages, TIMES),
+        "discordant": (2, scenarios, spread, leverages, horizons),
     }
 
 
@@ -191,7 +195,7 @@ def zero_counts(plan: Plan, slab: tuple[int, ...]) -> Counts:
 def _widened(counts: Counts, shapes: dict[str, tuple[int, ...]]) -> Counts:
     """What a slab counted of what follows a breach, with room for the legs of the plan's widest account."""
     if not counts.aftermath.size:  # nobody in the slab holds anything, if anybody is followed
-        nothing = ("aftermath", "breach", "venue", "histogram", "results", "passages")
+        nothing = ("aftermath", "breach", "venue", "histogram", "results", "passages", "discordant")
         return counts._replace(**{name: np.zeros(shapes[name], np.int64) for name in nothing})
     breach = np.zeros(shapes["breach"], np.int64)
     breach[..., : counts.breach.shape[-1]] = counts.breach
@@ -233,6 +237,7 @@ def merge_counts(plan: Plan, found: Iterable[tuple[int, Counts]]) -> Counts:
         total.histogram[:, :, spread] += counts.histogram
         total.results[:, spread] += counts.results
         total.passages[:, spread] += counts.passages
+        total.discordant[:, :, spread] += counts.discordant
     return total
 
 
@@ -294,6 +299,7 @@ def _with_quantiles(tallies: Tallies, counts: Counts, plan: Plan, market: Market
         histogram=counts.histogram,
         results=counts.results,
         passages=counts.passages,
+        discordant=counts.discordant,
         scale=scale,
         began=began,
     )

@@ -56,6 +56,23 @@ def counted(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Bou
     return low, high
 
 
+def paired_difference(
+    only_here: ArrayLike, only_there: ArrayLike, trials: int, level: float = 0.95
+) -> Bounds:
+    """Two-sided interval (low, high) for the difference of two probabilities on the same trials, elementwise.
+
+    From the trials with the one event and not the other, and the reverse: Wald's, with one pair of each
+    added. Source: D. G. Bonett and R. M. Price, J. Educ. Behav. Stat. 37 (2012) 479.
+    """
+    from scipy.special import ndtri
+
+    up, n = _counts(only_here, trials, level)
+    down, _ = _counts(only_there, trials, level)
+    p, q = (up + 1) / (n + 2), (down + 1) / (n + 2)
+    half = ndtri(0.5 + level / 2) * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    return np.maximum(p - q - half, -1.0), np.minimum(p - q + half, 1.0)
+
+
 def over_draws(mean: ArrayLike, deviation: ArrayLike, draws: int, level: float = 0.95) -> Bounds:
     """Two-sided interval (low, high) for the probability under one more draw of a model's parameters.
 

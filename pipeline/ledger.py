@@ -34,6 +34,7 @@ AXES = {
     "histogram": ("kind", "scenario", "account", "leverage", "horizon", "bin"),
     "results": ("scenario", "account", "leverage", "horizon", "bin"),
     "passages": ("scenario", "account", "leverage", "time"),
+    "discordant": ("way", "scenario", "account", "leverage", "horizon"),
 }
 NOT_WRITTEN = -1
 

@@ -178,6 +178,7 @@ def _lower_timeline(plan: Plan, market: Market) -> Timeline:
         outliers=checked(
             np.array(outliers.items).reshape(count, assets), np.float64, (count, assets), "outliers"
         ),
+        baseline=[scenario.name for scenario in plan.scenarios].index("baseline"),
     )
 
 

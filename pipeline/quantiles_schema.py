@@ -33,7 +33,11 @@ _RANKS: Final = (
     "any beyond it"
 )
 _CLOSES: Final = "seen at closes by the horizon, after desk and venue, and at as_of before any shock"
-_MONEY: Final = "From counts in bins."
+_MONEY: Final = (
+    "From counts in bins, read by straight lines: 1.6 % of the account's scale wide, the lesser of equity at "
+    "as_of and all that prices move, 3.1 % from half a scale off equity at as_of, 6 % and more beyond one "
+    "and a half; more than 7.5 scales off it is the end of the bins."
+)
 _NOBODY: Final = "NaN for accounts that hold nothing."
 
 _OF_CELLS: Final = (
@@ -55,15 +59,16 @@ _OF_CELLS: Final = (
         "1",
         "lowest margin ratio",
         "Quantile of the lowest margin ratio, (E - H) / MM of the account's lowest pool, "
-        f"{_CLOSES}, of the book as desk and venue move it. From counts in bins, within 1 % of it; 0: not "
-        f"above zero; infinite: never anything that requires margin. {_NOBODY}",
+        f"{_CLOSES}, of the book as desk and venue move it. From counts in bins some 3 % of it wide, read by "
+        "straight lines; 0: not above zero; below 1/4 and above 60 there is one bin; infinite: never "
+        f"anything that requires margin. {_NOBODY}",
     ),
     (
         "shortfall_q",
         "USD",
         "shortfall",
         "Quantile of what the account's pools are short of zero equity at the horizon, plus what the "
-        "insurance fund and the other side have paid by then. From counts in bins, within 3 % of it. "
+        "insurance fund and the other side have paid by then. Bins half as wide as equity_q's, zero apart. "
         f"{_NOBODY}",
     ),
     (
@@ -71,7 +76,8 @@ _OF_CELLS: Final = (
         "USD",
         "largest drawdown",
         "Quantile of the largest fall of equity, top-ups taken off, from its highest before, "
-        f"{_CLOSES}, of the book as desk and venue move it. From counts in bins, within 3 % of it. {_NOBODY}",
+        f"{_CLOSES}, of the book as desk and venue move it. Bins half as wide as equity_q's, zero apart. "
+        f"{_NOBODY}",
     ),
 )
 _TIMES: Final = ("scenario", "account", "leverage", "quantile")
@@ -96,6 +102,30 @@ QUANTILE_VARIABLES: Final = (
         f"there, top-ups taken off, of the book as desk and venue move it; below zero a gain. {_NOBODY}",
         "normal, the error of the tail's own edge included; too short where the tail has few paths; NaN "
         "below two",
+    ),
+    Variable(
+        "discordant_up",
+        CELL,
+        "int64",
+        "1",
+        "paths that only the scenario liquidates",
+        "Paths on which the book that nobody touches was liquidated by the horizon, and not in the baseline.",
+    ),
+    Variable(
+        "discordant_down",
+        CELL,
+        "int64",
+        "1",
+        "paths that only the baseline liquidates",
+        "Paths on which the book that nobody touches was liquidated by the horizon in the baseline alone.",
+    ),
+    *with_ends(
+        "p_liquidation_difference",
+        CELL,
+        "1",
+        "P(liquidation), scenario less baseline",
+        "Estimated difference of p_liquidation to the baseline, on the same paths.",
+        "paired, Bonett and Price; the baseline has 0",
     ),
     *(
         Variable(

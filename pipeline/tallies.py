@@ -13,15 +13,8 @@ from pipeline.spread import Spread
 Counts = NDArray[np.int64]
 # kept by some plans only
 OPTIONAL = (
-    "joint",
-    "all_pools",
-    "groups",
-    "aftermath",
-    "breach",
-    "venue",
-    "histogram",
-    "results",
-    "passages",
+    *("joint", "all_pools", "groups", "aftermath", "breach", "venue"),
+    *("histogram", "results", "passages", "discordant"),
 )
 
 
@@ -45,7 +38,9 @@ class Tallies:
     been, bins of `kernels.quantiles` for accounts of `scale` (account, leverage), money less what there was
     at as_of, `began` (account); `results`: int64 (scenario, account, leverage, horizon, bin), what those of
     one kind have made, in units of `money_quantum`; `passages`: int64 (scenario, account, leverage, time),
-    first liquidations by time; None where nobody asks for quantiles.
+    first liquidations by time; `discordant`: int64 (way, scenario, account, leverage, horizon), paths on
+    which a cell was liquidated and not in the baseline, then the reverse; None where nobody asks for
+    quantiles.
     `liquidatable_now`: bool (scenario, account, leverage), the same whatever the paths.
     `paths`: how many there were. `spread`: how far draws of the model's parameters are apart, None where the
     model was taken as given. Raises ValueError where shapes or dtypes don't fit together.
@@ -68,6 +63,7 @@ class Tallies:
     histogram: Counts | None = None
     results: Counts | None = None
     passages: Counts | None = None
+    discordant: Counts | None = None
     scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     began: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     spread: Spread | None = None
@@ -90,6 +86,7 @@ class Tallies:
             "histogram": (SPREADS, *shape, BINS),
             "results": (*shape, BINS),
             "passages": (scenarios, accounts, leverages, TIMES),
+            "discordant": (2, *shape),
             "liquidatable_now": (scenarios, accounts, leverages),
         }
         for name, wanted in expected.items():
@@ -131,6 +128,7 @@ class Tallies:
             histogram=_add(self.histogram, other.histogram),
             results=_add(self.results, other.results),
             passages=_add(self.passages, other.passages),
+            discordant=_add(self.discordant, other.discordant),
             scale=self.scale,
             began=self.began,
             liquidatable_now=self.liquidatable_now,

@@ -155,7 +155,7 @@ def test_follow_trail__cut_anywhere_counts_are_the_same() -> None:
     parts = lowered(plan)
     whole = count(plan, parts, 0, 70)
     pieces = [count(plan, parts, *piece) for piece in ((0, 1), (1, 40), (41, 29))]
-    for name in ("histogram", "results", "passages", "aftermath"):
+    for name in ("histogram", "results", "passages", "discordant", "aftermath"):
         np.testing.assert_array_equal(sum(getattr(p, name) for p in pieces), getattr(whole, name), name)
     assert (whole.histogram.sum(axis=-1) == 70).all()
 
@@ -179,6 +179,24 @@ def test_count_passages__each_liquidation_once(monitoring: str) -> None:
     assert hits.any()
     for h, last in enumerate(np.flatnonzero(parts[2].ends)):
         np.testing.assert_array_equal(tally.passages[..., : last + 1].sum(axis=-1), hits[..., h])
+
+
+def test_count_discordant__against_each_path_by_itself() -> None:
+    """A path alone is liquidated or not, in each scenario; the baseline need not come first."""
+    plain = document("bridge", CHAIN)
+    gap = {"effect": "shock", "moves": {"all": -0.03}, "at": "2h"}
+    plain["scenarios"] = [{"name": "gap", "narrative": "A fall.", "effects": [gap]}, "baseline"]
+    plan = plan_from_document(plain)
+    parts = lowered(plan)
+    together = count(plan, parts, 0, 30).discordant
+    alone = np.array([np.cumsum(count(plan, parts, path, 1).hits[LIQUIDATION], -1) for path in range(30)])
+    up = alone[:, 0] > alone[:, 1]
+    down = alone[:, 0] < alone[:, 1]
+    np.testing.assert_array_equal(together[0, 0], up.sum(axis=0))
+    np.testing.assert_array_equal(together[1, 0], down.sum(axis=0))
+    assert up.any()
+    assert down.any()
+    assert not together[:, 1].any()
 
 
 def test_find_bin__edges_are_those_of_the_pipeline() -> None:

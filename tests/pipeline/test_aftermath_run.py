@@ -69,7 +69,7 @@ def test_simulate_block__first_passages_are_of_the_book_untouched() -> None:
     plain = counted(document, (0, 300))
     np.testing.assert_array_equal(resolved.hits, plain.hits)
     np.testing.assert_array_equal(resolved.joint, plain.joint)
-    assert plain.aftermath.shape == (24, 3, 0, 3, 3)
+    assert plain.aftermath.shape == (27, 3, 0, 3, 3)
     assert plain.breach.size == 0
 
 
