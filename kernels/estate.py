@@ -15,7 +15,7 @@ from kernels.kinks import lift_at
 from kernels.structs import LIQUIDATION, PAID, Floats, Integers, Kinks, Standing
 
 # Policies.kind
-TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE = 0, 1, 2, 3, 4, 5
+TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE, ISOLATE = range(7)
 # Rules.family
 DYDX, FULL, PARTIAL = 0, 1, 2
 HALTED = -2  # of Timeline.sees
@@ -45,6 +45,7 @@ POINTS = 8
 AT_START, AT_END = 0, 1 + POINTS
 # Events, in Journal.
 BREACHED, FILLED, TOPPED_UP, SENT, ACTED, LIQUIDATED, DELEVERAGED, PAID_BY_FUND, WENT_BANKRUPT = range(9)
+MOVED = 9
 EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, price, money
 
 
@@ -71,6 +72,7 @@ class Holdings(NamedTuple):
     first: Integers  # (P + 1,) first pool of each account; the last number is Y, that of all pools
     row: Integers  # (Y, L) row of Book that the pool is at each leverage
     place: Integers  # (Y,) where its positions begin among the account's
+    spare: Integers  # (Y,) 1 what is empty until a policy moves a position there: rows that Book has not
     width: int  # W
     closes: Integers  # (N,) 1 what a venue or a desk can close; 0 collateral in coins, and fillers
     market: Integers  # (N,) which market of Execution, 0 where it can't be traded
@@ -127,14 +129,16 @@ class Policies(NamedTuple):
     kind: Integers  # (Q,)
     number: Integers  # (Q,) which of its account's policies, in the plan's order
     below: (
-        Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN share; STRATEGY_CAP loss; REBALANCE high
+        Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN, ISOLATE share; STRATEGY_CAP loss;
+        # REBALANCE high
     )
     low: Floats  # (Q,) REBALANCE: the lower end of the band
-    amount: Floats  # (Q,) TOP_UP money; REBALANCE target leverage; else the share to close
+    amount: Floats  # (Q,) TOP_UP, ISOLATE money; REBALANCE target leverage; else the share to close
     reserve: Floats  # (Q,) TOP_UP: all that may be put in
     delay: Integers  # (Q,) steps from seeing to acting
     probability: Floats  # (Q,) that somebody is there
     touches: Integers  # (Q, W) 1 the positions of the account that it is about
+    pool: Integers  # (Q,) ISOLATE: the spare pool that is kept for it, by number in its account
     most: int  # rows of any one account
 
 
@@ -173,6 +177,7 @@ def nobody() -> Desks:
             first=ends,
             row=numbers,
             place=none,
+            spare=none,
             width=0,
             closes=none,
             market=none,
@@ -185,7 +190,7 @@ def nobody() -> Desks:
         Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
         Timeline(numbers, 1, table, numbers, numbers, table),
         Rules(none, *(nothing,) * 9, none, nothing),
-        Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
+        Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, none, 0),
     )
 
 
@@ -378,6 +383,21 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
     return int(c)
 
 
+@inlined
+def begin_gains(holdings: Holdings, estate: Estate, c: int) -> None:
+    """Nobody has brought anything yet; what isn't there yet is as if sold at `as_of`: it has lost nothing."""
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    for i in range(holdings.width):
+        estate.gain[c, i] = 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        if holdings.spare[pool]:
+            row = holdings.row[pool, leverage]
+            for n in range(holdings.start[row], holdings.start[row + 1]):
+                i = holdings.place[pool] + n - holdings.start[row]
+                worth = holdings.size[n] * holdings.spot[holdings.asset[n]]
+                estate.gain[c, i] = multiple_of(holdings, row, leverage) * worth
+
+
 @hot
 def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate: Estate) -> None:
     """Give an estate the state that the screen has it in: sizes, and cash after what it has paid so far."""
@@ -387,6 +407,9 @@ def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate:
         estate.size[c, i], estate.order[c, i] = 0.0, 0.0
         estate.gain[c, i], estate.traded[c, i] = 0.0, 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
+        if holdings.spare[pool]:
+            estate.cash[c, pool - holdings.first[account]] = 0.0
+            continue
         row = holdings.row[pool, leverage]
         multiple = multiple_of(holdings, row, leverage)
         paid = standing.pool[scenario, row, PAID, lane]

@@ -22,6 +22,7 @@ from kernels.estate import (
     Desks,
     Estate,
     Journal,
+    begin_gains,
     claim,
     count_open,
     is_closed_out,
@@ -145,8 +146,7 @@ def move_estate(
             estate.at[a] = price[a, lane]
         pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
         estate.money[c, FUNDING_PAID] = 0.0
-        for i in range(holdings.width):
-            estate.gain[c, i] = 0.0
+        begin_gains(holdings, estate, c)
     elif change >= 0 and step > 0:
         for pool in range(first, last):
             row = holdings.row[pool, leverage]

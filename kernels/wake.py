@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.estate import (
     CLOSE,
+    ISOLATE,
     REBALANCE,
     STOP_DRAWDOWN,
     STOP_PRICE,
@@ -33,7 +34,8 @@ def is_followed(desks: Desks, account: int) -> bool:
     policies = desks.policies
     found = False
     for q in range(policies.first[account], policies.first[account + 1]):
-        found |= policies.kind[q] == STRATEGY_CAP or policies.kind[q] == REBALANCE
+        kind = policies.kind[q]
+        found |= kind in (STRATEGY_CAP, REBALANCE, ISOLATE)
     return found
 
 

@@ -48,6 +48,7 @@ NUMERIC_SOURCES = (
     "lower_desks.py",
     "lower_policies.py",
     "holders.py",
+    "spare_pools.py",
     "lower_market.py",
     "lower_parameters.py",
     "lower_state.py",
