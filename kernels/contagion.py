@@ -25,13 +25,13 @@ from kernels.estate import (
     Estate,
     Journal,
     Pits,
+    begin_gains,
     claim,
     find_pit,
     is_closed_out,
     is_liquidatable,
     is_read_about,
     open_estate,
-    remember_tolls,
     take_outlier_off,
     value_estate,
 )
@@ -147,7 +147,7 @@ def move_pit(
                 open_estate(desks, scenario, c, standing, estate)
                 pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it
                 estate.money[c, FUNDING_PAID] = 0.0
-                remember_tolls(desks, scenario, lane, estate, c)
+                begin_gains(desks, scenario, lane, estate, c)
             else:
                 change_cash(desks, scenario, step, estate, c)
             estate.state[c, DRAWS] = 0
@@ -250,7 +250,7 @@ def follow_all(
         c = estate.slot[scenario, account, leverage, lane]
         if estate.state[c, IS_OPEN] == 0:
             open_estate(desks, scenario, c, standing, estate)
-            remember_tolls(desks, scenario, lane, estate, c)
+            begin_gains(desks, scenario, lane, estate, c)
 
 
 @hot

@@ -15,7 +15,7 @@ from kernels.kinks import lift_at
 from kernels.structs import LIQUIDATION, PAID, Floats, Integers, Kinks, Standing
 
 # Policies.kind
-TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE = 0, 1, 2, 3, 4, 5
+TOP_UP, CLOSE, STOP_PRICE, STOP_DRAWDOWN, STRATEGY_CAP, REBALANCE, ISOLATE = range(7)
 # Rules.family
 DYDX, FULL, PARTIAL = 0, 1, 2
 HALTED = -2  # of Timeline.sees
@@ -47,6 +47,7 @@ AT_START, AT_END = 0, 1 + POINTS
 # Events, in Journal.
 BREACHED, FILLED, TOPPED_UP, SENT, ACTED, LIQUIDATED, DELEVERAGED, PAID_BY_FUND, WENT_BANKRUPT = range(9)
 COUNTERED = 9  # closed against another account's bankruptcy; money as of DELEVERAGED: below zero, it has cost
+MOVED = 10
 EVENT_FIELDS = 7  # step, instant, event, position or policy row, quantity, price, money
 
 
@@ -73,6 +74,7 @@ class Holdings(NamedTuple):
     first: Integers  # (P + 1,) first pool of each account; the last number is Y, that of all pools
     row: Integers  # (Y, L) row of Book that the pool is at each leverage
     place: Integers  # (Y,) where its positions begin among the account's
+    spare: Integers  # (Y,) 1 what is empty until a policy moves a position there: rows that Book has not
     width: int  # W
     closes: Integers  # (N,) 1 what a venue or a desk can close; 0 collateral in coins, and fillers
     market: Integers  # (N,) which market of Execution, 0 where it can't be traded
@@ -130,14 +132,16 @@ class Policies(NamedTuple):
     kind: Integers  # (Q,)
     number: Integers  # (Q,) which of its account's policies, in the plan's order
     below: (
-        Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN share; STRATEGY_CAP loss; REBALANCE high
+        Floats  # (Q,) margin ratio; STOP_PRICE price; STOP_DRAWDOWN, ISOLATE share; STRATEGY_CAP loss;
+        # REBALANCE high
     )
     low: Floats  # (Q,) REBALANCE: the lower end of the band
-    amount: Floats  # (Q,) TOP_UP money; REBALANCE target leverage; else the share to close
+    amount: Floats  # (Q,) TOP_UP, ISOLATE money; REBALANCE target leverage; else the share to close
     reserve: Floats  # (Q,) TOP_UP: all that may be put in
     delay: Integers  # (Q,) steps from seeing to acting
     probability: Floats  # (Q,) that somebody is there
     touches: Integers  # (Q, W) 1 the positions of the account that it is about
+    pool: Integers  # (Q,) ISOLATE: the spare pool that is kept for it, by number in its account
     most: int  # rows of any one account
 
 
@@ -213,6 +217,7 @@ def nobody() -> Desks:
             first=ends,
             row=numbers,
             place=none,
+            spare=none,
             width=0,
             closes=none,
             market=none,
@@ -225,7 +230,7 @@ def nobody() -> Desks:
         Execution(*(nothing,) * 4, np.zeros((0, 0, 0)), table),
         Timeline(numbers, 1, table, numbers, numbers, table, 0),
         Rules(none, *(nothing,) * 9, none, nothing),
-        Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, 0),
+        Policies(ends, none, none, *(nothing,) * 4, none, nothing, numbers, none, 0),
         apart(),
     )
 
@@ -480,6 +485,9 @@ def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate:
         estate.size[c, i], estate.order[c, i] = 0.0, 0.0
         estate.gain[c, i], estate.traded[c, i] = 0.0, 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
+        if holdings.spare[pool]:
+            estate.cash[c, pool - holdings.first[account]] = 0.0
+            continue
         row = holdings.row[pool, leverage]
         multiple = multiple_of(holdings, row, leverage)
         paid = standing.pool[scenario, row, PAID, lane]
@@ -499,18 +507,21 @@ def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate:
 
 
 @inlined
-def remember_tolls(desks: Desks, scenario: int, lane: int, estate: Estate, c: int) -> None:
+def begin_gains(desks: Desks, scenario: int, lane: int, estate: Estate, c: int) -> None:
     """Give a new estate's positions what they have brought so far: funding, where somebody asks for it.
 
-    What they pay at the end of the step is taken later.
+    What they pay at the end of the step is taken later. What is not there yet is as if sold at `as_of`.
     """
     holdings, watches = desks.holdings, estate.watches
     account, leverage = estate.owner[c, 0], estate.owner[c, 1]
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
+        multiple = multiple_of(holdings, row, leverage)
         for n in range(holdings.start[row], holdings.start[row + 1]):
             i, k = holdings.place[pool] + n - holdings.start[row], watches.toll_of[n]
-            if k < 0:
+            if holdings.spare[pool]:
+                estate.gain[c, i] = multiple * holdings.size[n] * holdings.spot[holdings.asset[n]]
+            elif k < 0:
                 estate.gain[c, i] = 0.0
             else:
-                estate.gain[c, i] -= multiple_of(holdings, row, leverage) * estate.toll[scenario, k, lane]
+                estate.gain[c, i] -= multiple * estate.toll[scenario, k, lane]

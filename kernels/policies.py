@@ -9,6 +9,7 @@ from kernels.estate import (
     CLOSE,
     GAS,
     HAS_ACTED,
+    ISOLATE,
     NEVER,
     PUT_IN,
     REBALANCE,
@@ -25,6 +26,7 @@ from kernels.estate import (
     note,
     value_estate,
 )
+from kernels.isolate import move_apart, outgrows
 from kernels.jit import hot, inlined
 from kernels.random import SLOT_ATTENDANCE, draw_uniform
 from kernels.structs import Floats, Key
@@ -94,6 +96,8 @@ def triggers(
         return bool(ratio < below)
     if kind == STOP_PRICE:
         return is_stopped(desks, estate, c, q, at)
+    if kind == ISOLATE:
+        return outgrows(desks, estate, c, q, at)
     if kind == STRATEGY_CAP:
         return bool(add_losses(desks, estate, c, q, at) > below)
     if kind == STOP_DRAWDOWN:
@@ -128,6 +132,12 @@ def act(
         estate.sent[c, k] = 0.0
         pay_gas(desks, scenario, when, estate, c)
         return
+    if policies.kind[q] == ISOLATE:
+        cost = find_gas_cost(desks, scenario, when[0], account)
+        if move_apart(desks, when, cost, estate, c, q, at, journal):
+            note(journal, when, ACTED, q, 0.0, 0.0, 0.0)
+            pay_gas(desks, scenario, when, estate, c)
+        return
     factor = 0.0
     if policies.kind[q] == REBALANCE:
         _, _, equity, gross = survey(desks, estate, c, at)
@@ -152,9 +162,15 @@ def act(
 
 
 @inlined
+def find_gas_cost(desks: Desks, scenario: int, step: int, account: int) -> float:
+    """What an action costs an account."""
+    return float(desks.rules.gas_cost[account] * desks.timeline.gas[scenario, step])
+
+
+@inlined
 def pay_gas(desks: Desks, scenario: int, when: tuple[int, int], estate: Estate, c: int) -> None:
     """What an action costs its account, from its first pool."""
-    cost = desks.rules.gas_cost[estate.owner[c, 0]] * desks.timeline.gas[scenario, when[0]]
+    cost = find_gas_cost(desks, scenario, when[0], estate.owner[c, 0])
     estate.cash[c, 0] -= cost
     estate.money[c, GAS] += cost
     estate.touched[c, 0] |= int(cost > 0.0)
@@ -225,6 +241,6 @@ def decide(
             return
         estate.left[c, k] -= estate.sent[c, k]
         note(journal, when, SENT, q, 0.0, 0.0, estate.sent[c, k])
-    elif policies.kind[q] != REBALANCE:
+    elif policies.kind[q] != REBALANCE and policies.kind[q] != ISOLATE:  # which is done once it has moved
         estate.done[c, k] = 1
     estate.due[c, k] = step + policies.delay[q] + timeline.gas_delay[scenario, step]

@@ -92,6 +92,12 @@ class Trail(NamedTuple):
     own: Floats  # (C, OWN) equity; and, of the money, net of top-ups but for the lowest equity
 
 
+def find_rows(holdings: Holdings, account: int, leverage: int) -> Integers:
+    """The rows of an account's pools at `as_of`."""
+    own = slice(holdings.first[account], holdings.first[account + 1])
+    return np.asarray(holdings.row[own, leverage][holdings.spare[own] == 0])
+
+
 def find_scales(holdings: Holdings) -> Floats:
     """(P, L): equity at `as_of` or all that prices move, whichever is less; 0 where they move nothing."""
     accounts, leverages = len(holdings.first) - 1, holdings.row.shape[1]
@@ -99,7 +105,7 @@ def find_scales(holdings: Holdings) -> Floats:
     for account in range(accounts):
         for leverage in range(leverages):
             moved = 0.0
-            for row in holdings.row[holdings.first[account] : holdings.first[account + 1], leverage]:
+            for row in find_rows(holdings, account, leverage):
                 legs = slice(holdings.start[row], holdings.start[row + 1])
                 moved += multiple_of(holdings, row, leverage) * float(
                     np.abs(holdings.size[legs] * holdings.spot[holdings.asset[legs]]).sum()
@@ -115,7 +121,7 @@ def find_first_ratios(holdings: Holdings) -> Floats:
     ratio = np.full((accounts, leverages), np.inf)
     for account in range(accounts):
         for leverage in range(leverages):
-            for row in holdings.row[holdings.first[account] : holdings.first[account + 1], leverage]:
+            for row in find_rows(holdings, account, leverage):
                 times = multiple_of(holdings, row, leverage)
                 maintenance, haircuts = 0.0, 0.0
                 for n in range(holdings.start[row], holdings.start[row + 1]):
@@ -152,7 +158,7 @@ def make_trail(desks: Desks, steps: int, scenarios: int, slots: int, spreads: bo
         stretch=-(-steps // TIMES),
         gain=np.zeros((rows, LANES)),
         stake=np.zeros((rows, LANES)),
-        yielded=np.zeros((rows, LANES)),
+        yielded=np.full((rows, LANES), np.inf),
         equity=np.zeros(LANES),
         short=np.zeros(LANES),
         paid=np.zeros((scenarios, rows, LANES)),
@@ -240,7 +246,7 @@ def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, tra
     """Keep the funding that rows have paid since `as_of`: the screen has changes of cash among it."""
     holdings = desks.holdings
     change = holdings.cash[scenario, step]
-    for row in range(trail.paid.shape[1]):
+    for row in range(standing.pool.shape[1]):  # none of the spare ones
         if change >= 0:
             trail.cash[scenario, row] += holdings.cashes[change, row]
         paid, kept, cash = (
@@ -256,7 +262,7 @@ def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, tra
 def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing, trail: Trail) -> None:
     """Fill what every row has made, and what its margin ratios are made of, at prices (A, LANES)."""
     holdings = desks.holdings
-    for row in range(trail.gain.shape[0]):
+    for row in range(standing.held.shape[0]):  # none of the spare ones
         base, began = holdings.base[row], holdings.began[row]
         value, required = standing.held[row, 0], standing.held[row, 1]
         paid, gain = standing.pool[scenario, row, PAID], trail.gain[row]

@@ -23,13 +23,13 @@ from kernels.estate import (
     Desks,
     Estate,
     Journal,
+    begin_gains,
     claim,
     count_open,
     is_closed_out,
     is_liquidatable,
     is_read_about,
     open_estate,
-    remember_tolls,
     take_outlier_off,
 )
 from kernels.forced import look, see_debt
@@ -60,7 +60,7 @@ def start_estates(desks: Desks, paths: int, scenarios: int, estate: Estate, jour
     estate.many[:] = 0
     estate.slot[:] = -1
     clear_pits(desks, estate.pits)
-    fall_asleep(scenarios, paths, estate)
+    fall_asleep(desks, scenarios, paths, estate)
     if journal.events.shape[0] > 0:
         claim(estate, journal.of[0], journal.of[1], journal.of[2], journal.of[3])
 
@@ -183,7 +183,7 @@ def move_estate(
             estate.at[a] = price[a, lane]
         pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it already
         estate.money[c, FUNDING_PAID] = 0.0
-        remember_tolls(desks, scenario, lane, estate, c)
+        begin_gains(desks, scenario, lane, estate, c)
     else:
         change_cash(desks, scenario, step, estate, c)
     for i in range(holdings.width):

@@ -14,6 +14,7 @@ from kernels.estate import (
     CLOSE,
     FUNDING_PAID,
     IS_OPEN,
+    ISOLATE,
     NEVER,
     REBALANCE,
     STOP_DRAWDOWN,
@@ -187,6 +188,8 @@ def draw_lines(desks: Desks, step: int, price: Floats, lane: int, estate: Estate
     if estate.until[c] <= step:
         return
     bends = False
+    for q in range(policies.first[account], policies.first[account + 1]):
+        bends |= policies.kind[q] == ISOLATE and waits(desks, estate, c, q)
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
         bends |= holdings.kinks.present[row] != 0

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.estate import Desks, Estate, claim
+from kernels.estate import ISOLATE, Desks, Estate, claim
 from kernels.jit import hot, inlined
 from kernels.structs import LANES, PAID, Floats, Market, Standing, Step
 
 
 @hot
-def fall_asleep(scenarios: int, paths: int, estate: Estate) -> None:
-    """Put every line of a tile before its first threshold."""
+def fall_asleep(desks: Desks, scenarios: int, paths: int, estate: Estate) -> None:
+    """Put every line of a tile before its first threshold, and wake accounts that wait for what is no line:
+    a position's share of their margin."""
     watches = estate.watches
     for s in range(scenarios):
         for g in range(watches.rest.shape[0]):
@@ -25,6 +26,12 @@ def fall_asleep(scenarios: int, paths: int, estate: Estate) -> None:
         for k in range(watches.tolled.shape[0]):
             for v in range(LANES):
                 estate.toll[s, k, v] = 0.0
+        for account in range(estate.slot.shape[1]):
+            for q in range(desks.policies.first[account], desks.policies.first[account + 1]):
+                if desks.policies.kind[q] == ISOLATE:
+                    for leverage in range(estate.slot.shape[2]):
+                        for v in range(paths):
+                            claim(estate, s, account, leverage, v)
 
 
 @inlined

@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
 
 def make_watches(desks: Desks) -> Watches:
-    """What the policies of all accounts wait for."""
+    """What the policies of all accounts wait for, but for shares of margin."""
     holdings, policies = desks.holdings, desks.policies
     leverages = len(holdings.multiple)
     count = len(holdings.first) - 1
@@ -73,8 +73,12 @@ def make_watches(desks: Desks) -> Watches:
     first = [0]
     for account in range(count):
         if policies.first[account] < policies.first[account + 1]:
-            pools = range(holdings.first[account], holdings.first[account + 1])
-            if (holdings.alone[holdings.row[pools.start : pools.stop]] < 0).all():
+            pools = [
+                pool
+                for pool in range(holdings.first[account], holdings.first[account + 1])
+                if not holdings.spare[pool]
+            ]
+            if (holdings.alone[holdings.row[pools]] < 0).all():
                 each = [list(range(leverages))]
             else:
                 each = [[leverage] for leverage in range(leverages)]
@@ -161,7 +165,7 @@ def _margin_line(desks: Desks, pool: Pool, ratio: float) -> Line:
 def _packed(desks: Desks, found: list[tuple[Line, list[float], list[int]]], first: list[int]) -> Watches:
     """Lines as arrays; with what rounding may take off them."""
     holdings, count, leverages = desks.holdings, len(found), len(desks.holdings.multiple)
-    rows = len(holdings.account)
+    rows = len(holdings.account) - len(np.unique(holdings.row[holdings.spare == 1]))  # that the screen walks
     tolled = sorted({n for line, _, _ in found for n, _ in line.tolls})
     toll_of = np.full(len(holdings.asset), -1, np.int64)
     toll_of[tolled] = np.arange(len(tolled))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.effects import Gas
-from pipeline.policies import Ladder, Override, Policy, Rebalance, TopUp
+from pipeline.policies import Isolate, Ladder, Override, Policy, Rebalance, TopUp
 from pipeline.units import format_duration
 from pipeline.wording import some
 
@@ -83,7 +83,8 @@ def _policy_warnings(plan: Plan, account: Account) -> Iterator[str]:
     if not any(position.size for position in account.positions):
         yield "its policies have no positions to act on"
         return
-    margin = margin_of(pools_of(plan, account), plan.prices)
+    pools = pools_of(plan, account)
+    margin = margin_of(pools, plan.prices)
     last = plan.simulation.horizons[-1]
     for number, policy in enumerate(account.policies, start=1):
         name = f"policy {number} ({policy.kind})"
@@ -94,6 +95,21 @@ def _policy_warnings(plan: Plan, account: Account) -> Iterator[str]:
         if policy.delay >= last:
             yield f"{name} never acts: its delay of {format_duration(policy.delay)} reaches the last horizon"
         yield from (f"{name} {text}" for text in _acts_at_once(policy, levels, margin))
+        if isinstance(policy, Isolate):
+            shared = [h for h in pools[0].holdings if h.position.market == policy.market]
+            own = sum(h.maintenance.at(plan.prices[h.asset]) for h in shared)
+            yield from (f"{name} {text}" for text in _isolates_at_once(policy, own, margin))
+
+
+def _isolates_at_once(policy: Isolate, own: float, margin: Margin) -> Iterator[str]:
+    """own: maintenance margin at `as_of` of what it is about."""
+    share = own / margin.maintenance_margin if margin.maintenance_margin > 0 else 0.0
+    if share > policy.above:
+        stands = f"{policy.market} has {share:.2f} of maintenance margin at as_of, above {policy.above:g}"
+        yield f"acts at the first close: {stands}"
+    if policy.collateral < own:
+        has = f"{policy.market} requires {own:,.0f} at as_of, more than its collateral"
+        yield f"moves nothing until it requires less: {has}, {policy.collateral:,.0f}"
 
 
 def _levels(policy: Policy) -> Iterable[float]:

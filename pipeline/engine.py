@@ -57,6 +57,7 @@ NUMERIC_SOURCES = (
     "lower_contagion.py",
     "contagion.py",
     "holders.py",
+    "spare_pools.py",
     "lower_market.py",
     "lower_parameters.py",
     "lower_state.py",

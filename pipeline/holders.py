@@ -10,6 +10,7 @@ import numpy as np
 from kernels.structs import Book
 from pipeline.lower_book import pools_that_matter
 from pipeline.plan import Account, Plan, Position, Venue
+from pipeline.policies import Isolate
 from pipeline.pools import Pool
 
 
@@ -20,9 +21,19 @@ class Place(NamedTuple):
     position: Position
 
 
+class Spare(NamedTuple):
+    """A pool that a policy moves positions to: the policy's number, the pool's in its account, where its legs
+    begin among the account's, and of which legs of the first pool they are copies."""
+
+    policy: int
+    pool: int
+    place: int
+    copies: list[int]
+
+
 class Holder(NamedTuple):
     """An account of the slab: its pools' rows of Book (Y, L), where each pool's legs begin, how many legs all
-    have, and what of them can be closed."""
+    have, what of them can be closed, and pools that stand empty, their legs last."""
 
     account: Account
     venue: Venue
@@ -30,6 +41,7 @@ class Holder(NamedTuple):
     places: list[int]
     width: int
     closable: list[Place]
+    spares: list[Spare]
 
 
 def find_holder(plan: Plan, book: Book, number: int, account: Account) -> Holder:
@@ -49,4 +61,14 @@ def find_holder(plan: Plan, book: Book, number: int, account: Account) -> Holder
         for place, pool in zip(places, pools, strict=True)
         for i, holding in enumerate(h for h in pool.holdings if h.size != 0)
     ]
-    return Holder(account, plan.venue_of(account), rows, places, width, closable)
+    spares: list[Spare] = []
+    for policy_number, policy in enumerate(account.policies):
+        if isinstance(policy, Isolate):
+            copies = [
+                place.number
+                for place in closable
+                if place.number < legs[0] and place.position.market == policy.market
+            ]
+            spares.append(Spare(policy_number, len(rows) + len(spares), width, copies))
+            width += len(copies)
+    return Holder(account, plan.venue_of(account), rows, places, width, closable, spares)

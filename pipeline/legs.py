@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pipeline.plan import Account, Plan, Position
+from pipeline.policies import Isolate
 
 Legs = tuple[Position | None, ...]
 """What can be closed, by place. None: collateral in coins, or a filler, as pools have an even number."""
 
 
 def number_legs(plan: Plan, account: Account) -> Legs:
-    """The legs of an account, over its pools: first those that share one, then each isolated position."""
+    """The legs of an account, over its pools: first those that share one, then each isolated position, then
+    those that a policy may isolate, once more."""
     held = [position for position in account.positions if position.size != 0]
     coins = sum(asset != plan.venue_of(account).quote for asset in account.collateral)
     legs: list[Position | None] = [position for position in held if not account.isolates(position)]
@@ -18,6 +20,9 @@ def number_legs(plan: Plan, account: Account) -> Legs:
     for position in held:
         if account.isolates(position):
             legs += [position, None]
+    for policy in account.policies:
+        if isinstance(policy, Isolate):
+            legs += [p for p in held if not account.isolates(p) and p.market == policy.market]
     return tuple(legs)
 
 

@@ -31,6 +31,7 @@ from pipeline.lower_parameters import Shelf
 from pipeline.lower_policies import count_whole_steps, lower_policies
 from pipeline.lower_timeline import find_outliers, find_overlay, find_window
 from pipeline.plan import Plan, Venue
+from pipeline.spare_pools import append_spare_pools
 from pipeline.venue_faults import POWERS
 from pipeline.venues import TieredLiquidation
 
@@ -50,7 +51,7 @@ def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> 
     quanta = find_quanta(holdings.gross[:, -1] + np.abs(holdings.equity))
     execution = _lower_execution(plan, holders, markets)
     return Desks(
-        holdings=holdings,
+        holdings=append_spare_pools(holdings, holders),
         execution=execution,
         timeline=_lower_timeline(plan, market),
         rules=_lower_rules(venues, plan.simulation.step, quanta),
@@ -116,6 +117,7 @@ def _lower_holdings(
         first=checked_index(first, (len(holders) + 1,), 0, pools + 1, "first"),
         row=checked_index(rows, (pools, len(book.multiple)), 0, len(book.account), "row"),
         place=checked([place for h in holders for place in h.places], np.int64, (pools,), "place"),
+        spare=np.zeros(pools, np.int64),
         width=max(h.width for h in holders),
         closes=closes,
         market=checked_index(traded, (count,), 0, max(len(markets), 1), "market"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from kernels.estate import (
     CLOSE,
+    ISOLATE,
     REBALANCE,
     STOP_DRAWDOWN,
     STOP_PRICE,
@@ -21,7 +22,7 @@ from kernels.estate import (
 from kernels.structs import checked, checked_index
 from pipeline.holders import Holder
 from pipeline.plan import Plan, Position, Venue
-from pipeline.policies import Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
+from pipeline.policies import Isolate, Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
 
 ALL = 1.0  # the share that a stop closes
 
@@ -38,6 +39,7 @@ class Action(NamedTuple):
     delay: int
     probability: float
     touches: list[int]
+    pool: int = 0
 
 
 def lower_policies(plan: Plan, holders: list[Holder]) -> Policies:
@@ -50,7 +52,7 @@ def lower_policies(plan: Plan, holders: list[Holder]) -> Policies:
         touches[q, action.touches] = 1
     return Policies(
         first=checked(list(accumulate(map(len, desks), initial=0)), np.int64, (len(holders) + 1,), "first"),
-        kind=checked_index([a.kind for a in rows], (count,), TOP_UP, REBALANCE + 1, "kind"),
+        kind=checked_index([a.kind for a in rows], (count,), TOP_UP, ISOLATE + 1, "kind"),
         number=checked([a.number for a in rows], np.int64, (count,), "number"),
         below=checked([a.below for a in rows], np.float64, (count,), "below"),
         low=checked([a.low for a in rows], np.float64, (count,), "low"),
@@ -59,6 +61,7 @@ def lower_policies(plan: Plan, holders: list[Holder]) -> Policies:
         delay=checked([a.delay for a in rows], np.int64, (count,), "delay"),
         probability=checked([a.probability for a in rows], np.float64, (count,), "probability"),
         touches=touches,
+        pool=checked([a.pool for a in rows], np.int64, (count,), "pool"),
         most=max(map(len, desks)),
     )
 
@@ -96,13 +99,26 @@ def _actions_of(plan: Plan, holder: Holder) -> Iterator[Action]:
                 yield blank._replace(kind=REBALANCE, below=policy.high, low=policy.low, amount=policy.target)
             case Override():
                 yield blank._replace(below=policy.below, amount=policy.close)
+            case Isolate():
+                (spare,) = (spare for spare in holder.spares if spare.policy == number)
+                yield blank._replace(
+                    kind=ISOLATE,
+                    below=policy.above,
+                    amount=policy.collateral,
+                    pool=spare.pool,
+                    touches=spare.copies,
+                )
 
 
 def _touched(plan: Plan, holder: Holder, policy: Policy) -> list[int]:
     """The positions that a policy is about, by their number among the account's legs."""
     if isinstance(policy, TopUp):
         return []
-    return [number for number, position in holder.closable if _touches(plan, holder.venue, policy, position)]
+    held = [number for number, position in holder.closable if _touches(plan, holder.venue, policy, position)]
+    moved = [
+        spare.place + i for spare in holder.spares for i, number in enumerate(spare.copies) if number in held
+    ]
+    return held + moved
 
 
 def _touches(plan: Plan, venue: Venue, policy: Policy, position: Position) -> bool:

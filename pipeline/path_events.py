@@ -20,6 +20,7 @@ from kernels.estate import (
     FILLED,
     HALTED,
     LIQUIDATED,
+    MOVED,
     PAID_BY_FUND,
     SENT,
     TOPPED_UP,
@@ -31,7 +32,7 @@ from kernels.trading import cost_of
 from pipeline.lower_market import marked_assets, simulated_assets
 from pipeline.lower_policies import count_whole_steps
 from pipeline.plan import Account, Plan
-from pipeline.policies import Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
+from pipeline.policies import Isolate, Ladder, Override, Policy, Rebalance, Stop, StrategyCap, TopUp
 from pipeline.units import format_duration
 from pipeline.wording import cents, money, percent, price, size
 
@@ -253,6 +254,11 @@ def _tell_written(written: Floats, story: Story) -> Iterator[Event]:
                 yield Event(step, when, "sent", words, money={"sent": paid})
             case k if k == TOPPED_UP:
                 yield Event(step, when, "top_up", f"top-up of {cents(paid)} arrives", money={"top_up": paid})
+            case k if k == MOVED:
+                subject = story.legs[which][0].removesuffix(" moved")
+                goes = f"{size(abs(quantity))} {subject} at {price(at)}"
+                words = f"{goes} and {cents(paid)} of cash go to a pool of their own"
+                yield Event(step, when, "moved", words, subject, None, at, {"moved": paid})
             case k if k == ACTED:
                 delay = policies[which].delay
                 late = f", after its delay of {format_duration(delay)}" if delay else ""
@@ -359,3 +365,6 @@ def _describe(policy: Policy) -> Iterator[str]:
             yield f"rebalance, {outside}: trades every position to {policy.target:g}"
         case Override():
             yield f"override, margin ratio below {policy.below:g}: closes {percent(policy.close)} of all"
+        case Isolate():
+            share = f"{policy.market} above {percent(policy.above)} of maintenance margin"
+            yield f"isolate, {share}: moves it to a pool of its own"

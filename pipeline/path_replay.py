@@ -199,14 +199,25 @@ def _label(
     first_pool, end_pool = held.first[walk.number : walk.number + 2]
     rows = [int(row) for row in held.row[first_pool:end_pool, cell.leverage]]
     scale = [1.0 if held.alone[row] >= 0 else float(held.multiple[cell.leverage]) for row in rows]
-    numbers = [int(held.start[rows[leg.pool]] + leg.place - held.place[leg.pool]) for leg in legs]
+    # of a leg in a pool that a policy may fill: those of the first pool's, from which it comes
+    homes = [0 if held.spare[leg.pool] else leg.pool for leg in legs]
+    numbers = [
+        int(held.start[rows[home]] + leg.like - held.place[home])
+        for home, leg in zip(homes, legs, strict=True)
+    ]
+    kinked = [bool(held.kinks.present[rows[home]]) for home in homes]
     places = [leg.place for leg in legs]
-    first = np.array([scale[leg.pool] * held.size[n] for leg, n in zip(legs, numbers, strict=True)])
+    first = np.array(
+        [
+            0.0 if held.spare[leg.pool] else scale[leg.pool] * held.size[n]
+            for leg, n in zip(legs, numbers, strict=True)
+        ]
+    )
     columns = held.asset[numbers]
     prices, unmoved = (np.vstack([walk.market.spot, closes]) for closes in (journal.price, own))
     sizes = np.vstack([first, journal.size[:, places]])
     initial, required = (
-        _require(walk.book, legs, rows, numbers, len(pools), sizes, prices, mark)
+        _require(walk.book, legs, kinked, numbers, len(pools), sizes, prices, mark)
         for mark in (MARGIN_CALL, LIQUIDATION)
     )
     haircuts, maintenance = (
@@ -303,7 +314,7 @@ def _label(
 def _require(
     book: Book,
     legs: list[Leg],
-    rows: list[int],
+    kinked: list[bool],
     numbers: list[int],
     pools: int,
     sizes: Floats,
@@ -315,7 +326,7 @@ def _require(
     for w, (leg, n) in enumerate(zip(legs, numbers, strict=True)):
         at = np.abs(sizes[:, w] / book.size[n]) * prices[:, book.asset[n]]
         required = book.requirement[mark, n] * at
-        if book.kinks.present[rows[leg.pool]]:
+        if kinked[w]:
             required += [lift_at(book.kinks, mark, n, value) if value > 0 else 0.0 for value in at]
         found[int(leg.is_position), :, leg.pool] += required
     return found[0], found[1]

@@ -29,6 +29,7 @@ from pipeline.lower_book import lower_book, lower_clock, pools_that_matter
 from pipeline.lower_desks import lower_desks
 from pipeline.lower_market import lower_market
 from pipeline.plan import Account, Plan, plan_from_document
+from pipeline.policies import Isolate
 from pipeline.pools import Pool
 
 OF_POOLS, OF_POLICIES = (BREACHED, PAID_BY_FUND, WENT_BANKRUPT), (TOPPED_UP, SENT, ACTED)
@@ -45,13 +46,15 @@ class Cell(NamedTuple):
 class Leg(NamedTuple):
     """A position, or a coin held as collateral: its name, what it is marked by, the number of its pool.
 
-    place: among the account's legs in the kernel."""
+    place: among the account's legs in the kernel; like: the place of the leg whose rules it has, its own but
+    in a pool that a policy may fill."""
 
     name: str
     market: str
     pool: int
     place: int
     is_position: bool
+    like: int
 
 
 class Walk(NamedTuple):
@@ -158,12 +161,17 @@ def name_legs(plan: Plan, account: Account, desks: Desks, number: int) -> tuple[
     pools = list(pools_that_matter(plan, account).values())
     place = desks.holdings.place[desks.holdings.first[number] :]
     legs = [leg for y, pool in enumerate(pools) for leg in _legs_of(pool, y, int(place[y]))]
+    names = [pool.name for pool in pools]
+    for y, policy in enumerate((p for p in account.policies if isinstance(p, Isolate)), start=len(pools)):
+        copied = [leg for leg in legs if leg.pool == 0 and leg.is_position and leg.market == policy.market]
+        names.append(f"{policy.market} moved")
+        for at, leg in enumerate(copied, start=int(place[y])):
+            legs.append(leg._replace(name=f"{leg.name} moved", pool=y, place=at))
     several = {name for name, count in Counter(leg.name for leg in legs).items() if count > 1}
     apart = [
-        leg._replace(name=f"{leg.name} in {pools[leg.pool].name}") if leg.name in several else leg
-        for leg in legs
+        leg._replace(name=f"{leg.name} in {names[leg.pool]}") if leg.name in several else leg for leg in legs
     ]
-    return tuple(pool.name for pool in pools), apart
+    return tuple(names), apart
 
 
 def _legs_of(pool: Pool, number: int, first: int) -> list[Leg]:
@@ -172,6 +180,8 @@ def _legs_of(pool: Pool, number: int, first: int) -> list[Leg]:
     legs = []
     for place, position in enumerate(held, start=first):
         side = "" if position.market not in both else " short" if position.size < 0 else " long"
-        legs.append(Leg(position.market + side, position.market, number, place, True))
+        legs.append(Leg(position.market + side, position.market, number, place, True, place))
     coins = enumerate(pool.coins, start=first + len(held))
-    return legs + [Leg(f"{coin.asset} (coin)", coin.asset, number, place, False) for place, coin in coins]
+    return legs + [
+        Leg(f"{coin.asset} (coin)", coin.asset, number, place, False, place) for place, coin in coins
+    ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,8 +20,6 @@ class _Policy(Part):
     account, the lowest of its pools'; 1 is where the venue liquidates. Money is in the quote currency of the
     account's venue, and the same at every leverage.
     """
-
-    later_values: ClassVar[Mapping[str, frozenset[str]]] = {"kind": frozenset(("isolate",))}
 
     delay: Delay = timedelta(0)
     probability: Share = 1.0
@@ -103,7 +100,17 @@ class Override(_Policy):
     close: Share
 
 
+class Isolate(_Policy):
+    """Moves the position in `market` from the shared pool to one of its own, with `collateral`, once its
+    maintenance margin is above the share `above` of the account's."""
+
+    kind: Literal["isolate"]
+    market: Name
+    above: Annotated[Finite, Field(gt=0, lt=1)]
+    collateral: Positive
+
+
 Policy = Annotated[
-    TopUp | Ladder | Stop | StrategyCap | Rebalance | Override,
+    TopUp | Ladder | Stop | StrategyCap | Rebalance | Override | Isolate,
     Field(discriminator="kind"),
 ]

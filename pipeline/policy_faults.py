@@ -29,6 +29,9 @@ def find_policy_faults(account: Document, venue: Document, prices: Mapping[str, 
             yield from below(loc, _strategy_faults(policy, held))
         elif kind == "rebalance":
             yield from below(loc, _band_faults(policy))
+        elif kind == "isolate":
+            yield from below(loc, _isolate_faults(policy, account, held))
+    yield from _twice_faults(account)
 
 
 def find_resolve_faults(simulation: Document, accounts: Sequence[Document]) -> Iterator[Fault]:
@@ -124,6 +127,28 @@ def _strategy_faults(policy: Document, held: Sequence[Document]) -> Iterator[Fau
     if name is not None and name not in known:
         expected = "a strategy that some position of the account is labelled with"
         yield unknown(("strategy",), expected, name, known)
+
+
+def _isolate_faults(policy: Document, account: Document, held: Sequence[Document]) -> Iterator[Fault]:
+    name, usual = policy.get("market"), account.get("margin", "cross")
+    shared = [position for position in held if (position.get("margin") or usual) != "isolated"]
+    known = dict.fromkeys(position["market"] for position in shared if "market" in position)
+    if name is not None and name not in known:
+        expected = "a market that the account holds a position in that shares its collateral"
+        yield unknown(("market",), expected, name, known)
+
+
+def _twice_faults(account: Document) -> Iterator[Fault]:
+    """Two policies that isolate one position."""
+    seen: set[str] = set()
+    for i, policy in enumerate(account.get("policies") or ()):
+        if policy.get("kind") == "isolate" and policy.get("market") is not None:
+            if policy["market"] in seen:
+                fix = "keep one: a position is moved once"
+                yield Fault(
+                    ("policies", i, "market"), "one `isolate` for a market", show(policy["market"]), fix
+                )
+            seen.add(policy["market"])
 
 
 def _band_faults(policy: Document) -> Iterator[Fault]:

@@ -46,7 +46,7 @@ class Desk:
 
     def go_on(self, estate: Estate, prices: Prices) -> None:
         """Orders not yet filled are, as far as the book goes."""
-        for h in estate.held:
+        for h in estate.by_pool():
             self._fill(estate, h, prices)
 
     def act(self, estate: Estate, prices: Prices) -> None:
@@ -56,7 +56,7 @@ class Desk:
                 row.due = None
                 self._act(estate, row, prices)
             elif row.due is None and not row.done and _sees(estate, row, prices):
-                row.done = row.policy.kind not in ("top_up", "rebalance")
+                row.done = row.policy.kind not in ("top_up", "rebalance", "isolate")
                 if row.policy.kind == "top_up":
                     row.sent = min(row.policy.amount, row.left)
                     row.left -= row.sent
@@ -79,7 +79,10 @@ class Desk:
             row.sent = 0.0
             self._pay_gas(estate, row)
             return
-        chosen = [h for h in estate.held if h.size != 0.0 and _is_about(row, h)]
+        if row.policy.kind == "isolate":
+            self._move_apart(estate, row, prices)
+            return
+        chosen = [h for h in estate.by_pool() if h.size != 0.0 and _is_about(row, h)]
         if row.policy.kind == "rebalance":
             equity, gross = estate.total(prices), estate.gross(prices)
             if equity <= 0.0:
@@ -94,6 +97,27 @@ class Desk:
             self._pay_gas(estate, row)
         for h in chosen:
             self._fill(estate, h, prices)
+
+    def _move_apart(self, estate: Estate, row: Row, prices: Prices) -> None:
+        """The position goes at its mark, and what the shared pool can spare goes with it."""
+        moved = [h for h in estate.of_pool(0) if h.market == row.policy.market]
+        own = sum(estate.required(h, prices[h.column]) for h in moved)
+        left = estate.equity(0, prices) - estate.withheld(0, prices) - (estate.margin(0, prices) - own)
+        money = min(row.policy.collateral, left - self.gas_cost * self.gas[estate.step])
+        if own == 0.0 or estate.is_less(money, own, estate.scale[0]):
+            return
+        isolating = [i for i, policy in enumerate(estate.account.policies) if policy.kind == "isolate"]
+        pool = len(estate.cash) - len(isolating) + isolating.index(row.number)
+        for h in moved:
+            worth = h.size * prices[h.column]
+            estate.cash[0] += worth
+            estate.cash[pool] -= worth
+            h.pool = pool
+            estate.tell("moved", h.number, h.size, prices[h.column])
+        estate.cash[0] -= money
+        estate.cash[pool] += money
+        row.done = True
+        self._pay_gas(estate, row)
 
     def _pay_gas(self, estate: Estate, row: Row) -> None:
         paid = self.gas_cost * self.gas[estate.step]
@@ -165,6 +189,12 @@ def _sees(estate: Estate, row: Row, prices: Prices) -> bool:
         before = estate.equity_before
         lost, most = before - estate.total(prices), policy.drawdown * before
         return before > 0.0 and not estate.is_less(lost, most, before + estate.gross_before)
+    if policy.kind == "isolate":
+        pools = range(len(estate.cash))
+        inside = [h for h in estate.of_pool(0) if h.market == policy.market]
+        own = sum(estate.required(h, prices[h.column]) for h in inside)
+        total = sum(estate.margin(pool, prices) for pool in pools)
+        return total > 0.0 and estate.is_less(policy.above * total, own, total)
     if policy.kind == "strategy_cap":
         lost = -sum(h.profit(prices) for h in estate.held if _is_about(row, h))
         return estate.is_less(policy.loss, lost, estate.gross_before)

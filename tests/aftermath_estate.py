@@ -52,6 +52,7 @@ class Held:
     start: float
     begun: float
     size: float
+    home: int
     flow: float = 0.0
     order: float = 0.0
 
@@ -118,6 +119,10 @@ class Estate:
     def of_pool(self, pool: int) -> list[Held]:
         """Its open positions, in the book's order."""
         return [h for h in self.held if h.pool == pool and h.size != 0.0]
+
+    def by_pool(self) -> list[Held]:
+        """All positions, pool by pool, in the book's order within each: that in which orders are filled."""
+        return sorted(self.held, key=lambda h: h.pool)
 
     def equity(self, pool: int, prices: Prices) -> float:
         """E, without haircuts."""
@@ -313,6 +318,7 @@ def open_estate(plan: Plan, account: Account, leverage: float, kind: type[Estate
                     start,
                     size,
                     size,
+                    number,
                 )
             )
         estate.collateral.append(pool.cash)
@@ -320,6 +326,12 @@ def open_estate(plan: Plan, account: Account, leverage: float, kind: type[Estate
         estate.coins.append([(coin.asset, coin.amount, coin.haircut) for coin in pool.coins])
         estate.scale.append(gross + coins + abs(pool.equity(plan.prices)) or 1.0)
         estate.gross_before += gross
+    for policy in account.policies:
+        if policy.kind == "isolate":  # to a pool that is empty until then
+            estate.collateral.append(0.0)
+            estate.cash.append(0.0)
+            estate.coins.append([])
+            estate.scale.append(estate.scale[0])
     return estate
 
 

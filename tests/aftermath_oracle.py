@@ -216,7 +216,7 @@ class Walk:
             factor = self.has if collateral > 0.0 else self.owes
             change = collateral * (factor[step] - (factor[step - 1] if step else 1.0))
             self.untouched.cash[pool] += change
-            had = any(h.pool == pool for h in self.estate.held)
+            had = any(h.home == pool for h in self.estate.held)
             if self.estate.of_pool(pool) or not had:  # else it would take what may be gone already
                 self.estate.cash[pool] += change
                 self.estate.changes += change

@@ -39,7 +39,7 @@ def look(estate: Estate, seen: Prices, prices: Prices, most: int, pick: Callable
             if estate.is_below(equity, pool):
                 _draw_on_fund(estate, pool, min(estate.ask_fund(-equity), -equity))
     for pool in range(len(estate.cash)):
-        if any(h.pool == pool for h in estate.held):
+        if any(pool in (h.pool, h.home) for h in estate.held):
             estate.was_bankrupt |= estate.is_below(estate.equity(pool, seen), pool)
 
 

@@ -28,8 +28,17 @@ def document(seed: int, *, paths: int = 64, accounts: tuple[int, int] = (1, 3)) 
     venues = {"chain": _chain(rng, names), "desk": _tiered(rng, names)}
     first = str(rng.choice(list(venues)))
     half = max(1, steps // 2)
+    leverage = [round(rng.uniform(0.4, 0.9), 2), 1, round(rng.uniform(1.2, 3.0), 2)]
+    model = _model(rng, names)
     scenario = _scenario(rng, names, steps)
     scenario["effects"] += _outliers(np.random.default_rng([seed, 1]), names, steps)
+    book = [
+        _account(rng, f"account-{i}", names, prices, first, venues)
+        for i in range(rng.integers(accounts[0], accounts[1] + 1))
+    ]
+    aside = np.random.default_rng([seed, 2])
+    for account in book:
+        _isolate(aside, account, prices)
     return {
         "name": f"aftermath-{seed}",
         "as_of": "2026-05-15T00:00:00Z",
@@ -38,19 +47,16 @@ def document(seed: int, *, paths: int = 64, accounts: tuple[int, int] = (1, 3)) 
             "paths": paths,
             "step": "1h",
             "horizons": [f"{half}h", f"{steps}h"],
-            "leverage": [round(rng.uniform(0.4, 0.9), 2), 1, round(rng.uniform(1.2, 3.0), 2)],
+            "leverage": leverage,
             "monitoring": "close",
             "resolve": True,
         },
         "venue": venues[first],
         "venues": {name: venue for name, venue in venues.items() if name != first},
         "prices": prices,
-        "model": _model(rng, names),
+        "model": model,
         "scenarios": ["baseline", scenario],
-        "accounts": [
-            _account(rng, f"account-{i}", names, prices, first, venues)
-            for i in range(rng.integers(accounts[0], accounts[1] + 1))
-        ],
+        "accounts": book,
     }
 
 
@@ -234,6 +240,24 @@ def _account(
     if tiered and _some(rng, 0.5):
         account["fee_tier"] = "vip"
     return {key: value for key, value in account.items() if value is not None}
+
+
+def _isolate(rng: Random, account: Document, prices: dict[str, float]) -> None:
+    """In half of the accounts with a shared pool a policy that moves a position of it, at any place."""
+    usual = account["margin"]
+    shared = [p for p in account["positions"] if p.get("margin", usual) != "isolated"]
+    if not shared or _some(rng, 0.5):
+        return
+    position = shared[rng.integers(len(shared))]
+    notional = abs(position["size"]) * position["entry"]
+    policy = {
+        "kind": "isolate",
+        "market": position["market"],
+        "above": float(rng.uniform(0.05, 0.6)),
+        "collateral": notional * float(rng.uniform(0.03, 0.15)),
+        "delay": f"{int(rng.choice([0, 90]))}m",
+    }
+    account["policies"].insert(int(rng.integers(len(account["policies"]) + 1)), policy)
 
 
 def _policies(

@@ -32,6 +32,7 @@ NAMES = {
     rows.LIQUIDATED: "liquidation",
     rows.DELEVERAGED: "deleveraging",
     rows.PAID_BY_FUND: "fund",
+    rows.MOVED: "moved",
 }
 
 
@@ -105,7 +106,7 @@ def assert_same(twin: Followed, journal: Journal, where: tuple[int, ...]) -> Non
     ], where
     scale = twin.scale
     for event, row in zip(told, written, strict=True):
-        if event.kind in ("order", "liquidation", "deleveraging"):
+        if event.kind in ("order", "liquidation", "deleveraging", "moved"):
             assert row[4] == pytest.approx(event.quantity, rel=1e-6, abs=NEAR), (where, event)
         if event.kind in ("top_up", "fund"):
             assert row[6] == pytest.approx(event.money, rel=1e-6, abs=NEAR * scale), (where, event)
