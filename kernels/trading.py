@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
-from kernels.jit import hot, inlined
+from kernels.jit import inlined
 from kernels.structs import Floats
 
 SMALLEST = 1e-9  # quote currency: a position of less is closed
@@ -51,7 +51,7 @@ def take_until(room: float, depth: float, impact: float, power: float) -> float:
     return depth * (share * share if power == 0.5 else share)
 
 
-@hot
+@inlined
 def fill_order(
     desks: Desks,
     scenario: int,
@@ -103,7 +103,7 @@ def fill_order(
     note(journal, when, FILLED, i, filled, price, slippage + fee)
 
 
-@hot
+@inlined
 def fill_orders(
     desks: Desks,
     scenario: int,
