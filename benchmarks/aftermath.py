@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import time
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
+import numpy as np
+
 from kernels.simulate import simulate_general_paths
-from kernels.structs import ACTED_PATHS, FORCED_PATHS, Tally, create_tally
+from kernels.structs import ACTED_PATHS, FORCED_PATHS, Floats, Tally, create_tally
 from pipeline.lower_book import lower_book, lower_clock
 from pipeline.lower_desks import lower_desks
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
 
-PATHS, TURNS = 4_000, 5
-LEVERAGE = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5]
-FIGHTS = [
+PATHS, TURNS, TOLD = 4_000, 5, 500
+LEVERAGE = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+POLICIES = [
     {"kind": "top_up", "below": 1.6, "amount": 2_000, "reserve": 5_000, "delay": "2h"},
     {"kind": "ladder", "rungs": [{"below": 1.5, "close": 0.25}, {"below": 1.25, "close": 0.5}]},
-]
-STOPS = [
     {"kind": "stop", "drawdown": 0.8},
     {"kind": "stop", "market": "BTC-USD", "price": 45_000},
+    {"kind": "strategy_cap", "strategy": "carry", "loss": 25_000},
+    {"kind": "rebalance", "low": 0.5, "target": 8, "high": 20},
     {"kind": "override", "below": 1.1, "close": 1, "delay": "1h", "probability": 0.5},
 ]
 
 
 def plan_document(monitoring: str, follows: bool) -> dict[str, Any]:
-    """Three accounts of two assets for a week: two whose desks act, one isolated and left alone."""
-    long, short = {"market": "BTC-USD", "size": 2, "entry": 59_000}, {"market": "ETH-USD", "size": -20}
+    """Three accounts of two assets for a week, each with every policy; follows: as it says, or not at all."""
+    long: dict[str, Any] = {"market": "BTC-USD", "size": 2, "entry": 59_000, "strategy": "carry"}
+    short: dict[str, Any] = {"market": "ETH-USD", "size": -20, "strategy": "carry"}
     accounts: list[dict[str, Any]] = [
         {"name": "hedged", "collateral": {"USDC": 30_000}, "positions": [long, short | {"entry": 3_100}]},
         {"name": "long", "collateral": {"USDC": 40_000}, "positions": [long]},
@@ -42,8 +45,8 @@ def plan_document(monitoring: str, follows: bool) -> dict[str, Any]:
         },
     ]
     if follows:
-        accounts[0]["policies"] = FIGHTS + STOPS
-        accounts[1]["policies"] = FIGHTS
+        for account in accounts:
+            account["policies"] = POLICIES
     market = {
         "initial_margin": 0.05,
         "maintenance_margin": 0.03,
@@ -87,37 +90,60 @@ def plan_document(monitoring: str, follows: bool) -> dict[str, Any]:
     }
 
 
-def measure(monitoring: str, follows: bool) -> tuple[float, Tally]:
-    """CPU microseconds a path, and what was counted."""
-    plan = plan_from_document(plan_document(monitoring, follows))
-    slab = range(len(plan.accounts))
-    market = lower_market(plan)
-    book, clock = lower_book(plan, market, slab), lower_clock(plan)
-    desks = lower_desks(plan, market, book, slab) if follows else None
-    width = 0 if desks is None else desks.holdings.width
-    several = int(book.several.max(initial=-1)) + 1
-    tally = create_tally(1, len(slab), len(LEVERAGE), 2, True, several, 0, width)
-    before = time.process_time()
-    simulate_general_paths(plan.simulation.seed, 0, PATHS, market, book, clock, tally, desks)
-    return (time.process_time() - before) / PATHS * 1e6, tally
+class Problem:
+    """A plan, lowered; to be walked from any path on."""
+
+    def __init__(self, monitoring: str, follows: bool) -> None:
+        plan = plan_from_document(plan_document(monitoring, follows))
+        slab = range(len(plan.accounts))
+        self.seed = plan.simulation.seed
+        self.market = lower_market(plan)
+        self.book, self.clock = lower_book(plan, self.market, slab), lower_clock(plan)
+        self.desks = lower_desks(plan, self.market, self.book, slab) if follows else None
+
+    def walk(self, first: int, paths: int) -> tuple[float, Tally]:
+        """CPU microseconds a path, and what was counted."""
+        width = 0 if self.desks is None else self.desks.holdings.width
+        several = int(self.book.several.max(initial=-1)) + 1
+        accounts, leverages = len(self.book.pools), len(LEVERAGE)
+        tally = create_tally(1, accounts, leverages, 2, True, several, 0, width)
+        before = time.process_time()
+        simulate_general_paths(self.seed, first, paths, self.market, self.book, self.clock, tally, self.desks)
+        return (time.process_time() - before) / paths * 1e6, tally
+
+
+def tell_events(problem: Problem) -> tuple[Floats, float]:
+    """The share of paths on which the venue closes something or a policy acts, by account and leverage, and
+    in any of them: by walking some paths one by one."""
+    happened = []
+    for path in range(TOLD):
+        counts = problem.walk(path, 1)[1].aftermath[:, 0, :, :, -1]
+        happened.append((counts[FORCED_PATHS] + counts[ACTED_PATHS]) > 0)
+    events = np.array(happened)
+    return events.mean(axis=0), float(events.any(axis=(1, 2)).mean())
 
 
 def main() -> None:
     """Paired turns of both, and their medians."""
     for monitoring in ("close", "bridge"):
-        for follows in (False, True):
-            measure(monitoring, follows)
+        screen, followed = Problem(monitoring, False), Problem(monitoring, True)
+        for problem in (screen, followed):
+            problem.walk(0, 1)
         turns = []
         for _ in range(TURNS):
-            alone, _ = measure(monitoring, False)
-            both, tally = measure(monitoring, True)
+            alone, _ = screen.walk(0, PATHS)
+            both, tally = followed.walk(0, PATHS)
             turns.append((alone, both, both / alone))
         alone, both, times = (median(column) for column in zip(*turns, strict=True))
         print(f"{monitoring:7} screen {alone:.1f} us a path, with what follows {both:.1f}: {times:.2f} times")
-        for row, words in ((ACTED_PATHS, "a policy acts"), (FORCED_PATHS, "the venue closes")):
-            shares = tally.aftermath[row, 0, :, :, -1] / PATHS
-            ends = f"{shares.min():.1%} to {shares.max():.1%}"
-            print(f"        {words} on {mean(shares.flat):.1%} of paths, {ends}")
+        each, anything = tell_events(followed)
+        shares = [(tally.aftermath[row, 0, :, :, -1] / PATHS) for row in (ACTED_PATHS, FORCED_PATHS)]
+        for share, words in zip(
+            [*shares, each], ("a policy acts", "the venue closes", "either"), strict=True
+        ):
+            ends = f"{share.min():.1%} to {share.max():.1%}"
+            print(f"        {words} on {share.mean():.1%} of paths, {ends} by account and leverage")
+        print(f"        something happens in any of these on {anything:.0%} of paths")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from kernels.estate import (
     note,
     value_estate,
 )
-from kernels.jit import hot
+from kernels.jit import hot, inlined
 from kernels.pits import make_pits
 from kernels.quanta import add_money
 from kernels.rest import count_lines
@@ -46,7 +46,7 @@ from kernels.structs import (
 from kernels.watches import make_watches
 
 
-@hot
+@inlined
 def count_estate(
     desks: Desks, scenario: int, horizon: int, last: bool, estate: Estate, c: int, tally: Tally
 ) -> None:

@@ -338,7 +338,7 @@ def is_read_about(journal: Journal, estate: Estate, c: int, scenario: int) -> bo
     return bool(same and journal.of[3] == estate.owner[c, 2])
 
 
-@hot
+@inlined
 def note(
     journal: Journal,
     when: tuple[int, int],
@@ -476,7 +476,7 @@ def claim(estate: Estate, scenario: int, account: int, leverage: int, lane: int)
     return int(c)
 
 
-@hot
+@inlined
 def open_estate(desks: Desks, scenario: int, c: int, standing: Standing, estate: Estate) -> None:
     """Give an estate the state that the screen has it in: sizes, and cash after what it has paid so far."""
     holdings, policies = desks.holdings, desks.policies

@@ -215,7 +215,7 @@ def run_policies(
             ratio, _, equity, gross = survey(desks, estate, c, at)
 
 
-@hot
+@inlined
 def decide(
     desks: Desks,
     scenario: int,

@@ -153,7 +153,7 @@ def look_at_all(
         see_debt(desks, when, estate, c, pool, journal)
 
 
-@hot
+@inlined
 def move_estate(
     market: Market,
     clock: Clock,

@@ -85,7 +85,7 @@ def give_way(estate: Estate, c: int, g: int) -> None:
     line[0] -= SLACK * slack
 
 
-@hot
+@inlined
 def draw_margins(desks: Desks, estate: Estate, c: int) -> None:
     """Draw what pools wait for: the highest margin ratio of a policy, and the venue's; where nothing is open,
     equity at zero, if it has never been below."""
@@ -118,7 +118,7 @@ def draw_margins(desks: Desks, estate: Estate, c: int) -> None:
             estate.lines[c] = g  # nothing can happen to it
 
 
-@hot
+@inlined
 def draw_policies(desks: Desks, estate: Estate, c: int) -> None:
     """Draw what policies wait for besides margin ratios."""
     holdings, policies = desks.holdings, desks.policies
@@ -172,7 +172,7 @@ def draw_policies(desks: Desks, estate: Estate, c: int) -> None:
             estate.line[c, g, 1 + pools + i] = estate.size[c, i]
 
 
-@hot
+@inlined
 def draw_lines(desks: Desks, step: int, price: Floats, lane: int, estate: Estate, c: int) -> None:
     """Draw all that an estate waits for, prices (A, LANES); or find out that it bends."""
     holdings, policies = desks.holdings, desks.policies

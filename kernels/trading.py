@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
-from kernels.jit import hot, inlined
+from kernels.jit import inlined
 from kernels.pits import find_depth, find_price, find_taken, take
 from kernels.structs import Floats
 
@@ -50,7 +50,7 @@ def take_until(room: float, depth: float, impact: float, power: float) -> float:
     return depth * (share * share if power == 0.5 else share)
 
 
-@hot
+@inlined
 def fill_order(
     desks: Desks,
     scenario: int,
@@ -101,7 +101,7 @@ def fill_order(
     note(journal, when, FILLED, i, filled, price, slippage + fee)
 
 
-@hot
+@inlined
 def fill_orders(
     desks: Desks,
     scenario: int,

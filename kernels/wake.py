@@ -77,7 +77,7 @@ def level_line(scenario: int, g: int, price: Floats, standing: Standing, estate:
     return found
 
 
-@hot
+@inlined
 def wake_by(scenario: int, account: int, g: int, paths: int, estate: Estate) -> None:
     """Wake the leverages whose thresholds B of a line has fallen below."""
     watches = estate.watches
@@ -92,7 +92,7 @@ def wake_by(scenario: int, account: int, g: int, paths: int, estate: Estate) -> 
             estate.next[scenario, g, v] = watches.threshold[g, rank] if rank < last else -np.inf
 
 
-@hot
+@inlined
 def wake(
     market: Market,
     desks: Desks,

@@ -37,7 +37,7 @@ from pipeline.units import format_duration
 from pipeline.wording import cents, money, percent, price, size
 
 SMALL = 5e-3  # money below half a cent is not told
-MOVED = 1e-9  # a share of a mark: less is rounding
+UNMOVED = 1e-9  # a share of a mark: less is rounding
 ROUNDING = 1e-12  # of factors on prices
 
 
@@ -183,7 +183,7 @@ def _tell_pushes(story: Story) -> Iterator[Event]:
         for step, off in enumerate(apart):
             move = float(off / stays - 1.0)
             stays *= 1.0 + shared.lasting * move
-            if abs(move) < MOVED:
+            if abs(move) < UNMOVED:
                 continue
             way, side = ("down", "below") if move < 0 else ("up", "above")
             mark = float(shared.marks[step + 1, column])
