@@ -208,11 +208,11 @@ def set_marks(
         factor = pits.factor[pits.here[0], a]
         pits.start[a] = price[a, lane] * factor
         if halted or sees == step:
-            pits.view[a] = pits.start[a]
+            pits.shown[a] = pits.start[a]
         elif sees < 0:
-            pits.view[a] = market.spot[a] * factor
+            pits.shown[a] = market.spot[a] * factor
         else:
-            pits.view[a] = estate.past[scenario, sees % desks.timeline.memory, a, lane] * factor
+            pits.shown[a] = estate.past[scenario, sees % desks.timeline.memory, a, lane] * factor
         push(desks, estate, a)
 
 
