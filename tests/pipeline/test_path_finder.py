@@ -84,6 +84,18 @@ def test_name_paths__looks_at_fewer_where_there_is_more_to_do(
     assert all("first 10 paths" in found["worst"].sentence for found in named.values())
 
 
+def test_name_paths__a_book_that_is_walked_whole_costs_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = busy_document()
+    document["simulation"] |= {"monitoring": "close", "contagion": {"lasting": 1}}
+    asked = []
+    monkeypatch.setattr("pipeline.path_finder.find_paths", lambda *given: asked.append(given[-1]) or {})
+    monkeypatch.setattr("pipeline.path_finder.AT_ONCE", 24 * 10)
+    for crowd in (16, 1):
+        monkeypatch.setattr("pipeline.path_finder.CROWD", crowd)
+        name_paths(plan_from_document(document), ["basis"])
+    assert asked == [10, 10 // len(document["accounts"])]
+
+
 def test_name_paths__leaves_out_accounts_that_nothing_happens_to() -> None:
     document = busy_document()
     document["accounts"].append({"name": "empty", "collateral": {"USDC": 7}, "positions": []})
