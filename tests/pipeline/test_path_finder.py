@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.path_finder import Outcome, choose_paths, find_path, find_paths, follow_paths, name_paths
+from pipeline.path_finder import Found, Outcome, choose_paths, find_path, find_paths, follow_paths, name_paths
 from pipeline.path_replay import PathReplay, replay_path
 from pipeline.path_walk import choose_cell
 from pipeline.plan import Plan, plan_from_document
@@ -88,7 +88,12 @@ def test_name_paths__a_book_that_is_walked_whole_costs_more(monkeypatch: pytest.
     document = busy_document()
     document["simulation"] |= {"monitoring": "close", "contagion": {"lasting": 1}}
     asked = []
-    monkeypatch.setattr("pipeline.path_finder.find_paths", lambda *given: asked.append(given[-1]) or {})
+
+    def find(plan: Plan, scenario: str, account: str, leverage: float, most: int) -> dict[str, Found]:
+        asked.append(most)
+        return {}
+
+    monkeypatch.setattr("pipeline.path_finder.find_paths", find)
     monkeypatch.setattr("pipeline.path_finder.AT_ONCE", 24 * 10)
     for crowd in (16, 1):
         monkeypatch.setattr("pipeline.path_finder.CROWD", crowd)
