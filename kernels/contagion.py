@@ -263,8 +263,9 @@ def look_around(
     """The venues look at every account in the book's order, round after round, until one closes nothing."""
     holdings, pits = desks.holdings, estate.pits
     accounts, pit = estate.slot.shape[1], pits.here[0]
-    due = False
+    due, rounds = False, 0
     for account in range(accounts):
+        rounds = max(rounds, desks.rules.looks[account])
         c = estate.slot[scenario, account, leverage, lane]
         for pool in range(holdings.first[account], holdings.first[account + 1]):
             pits.met[pool] = 0
@@ -272,7 +273,7 @@ def look_around(
                 pits.met[pool], due = 1, True
     if due:
         follow_all(desks, scenario, leverage, lane, standing, estate)
-    for _ in range(desks.rules.looks.max()):
+    for _ in range(rounds):
         closed = False
         for account in range(accounts):
             c = estate.slot[scenario, account, leverage, lane]
