@@ -213,11 +213,11 @@ def set_marks(
         factor = pits.factor[pits.here[0], a]
         pits.start[a] = price[a, lane] * factor
         if halted or sees == step:
-            pits.view[a] = pits.start[a]
+            pits.shown[a] = pits.start[a]
         elif sees < 0:
-            pits.view[a] = market.spot[a] * factor
+            pits.shown[a] = market.spot[a] * factor
         else:
-            pits.view[a] = estate.past[scenario, sees % desks.timeline.memory, a, lane] * factor
+            pits.shown[a] = estate.past[scenario, sees % desks.timeline.memory, a, lane] * factor
         push(desks, estate, a)
 
 
@@ -270,8 +270,9 @@ def look_around(
     """The venues look at every account in the book's order, round after round, until one closes nothing."""
     holdings, pits = desks.holdings, estate.pits
     accounts, pit = estate.slot.shape[1], pits.here[0]
-    due = False
+    due, rounds = False, 0
     for account in range(accounts):
+        rounds = max(rounds, desks.rules.looks[account])
         c = estate.slot[scenario, account, leverage, lane]
         for pool in range(holdings.first[account], holdings.first[account + 1]):
             pits.met[pool] = 0
@@ -279,7 +280,7 @@ def look_around(
                 pits.met[pool], due = 1, True
     if due:
         follow_all(desks, scenario, leverage, lane, standing, estate)
-    for _ in range(desks.rules.looks.max()):
+    for _ in range(rounds):
         closed = False
         for account in range(accounts):
             c = estate.slot[scenario, account, leverage, lane]

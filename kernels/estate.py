@@ -254,7 +254,7 @@ class Pits(NamedTuple):
     taken: Floats  # (2, M) notional sold, and bought
     depth: Floats  # (M,) notional that a market takes
     start: Floats  # (A,) prices before any fill
-    view: Floats  # (A,) what the venue has had of them
+    shown: Floats  # (A,) what the venue has had of them
     ratio: Floats  # (A,) what fills have made of both
     met: Integers  # (Y,) 1 where a pool was liquidatable when the venue began to look
 

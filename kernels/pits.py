@@ -77,7 +77,7 @@ def push(desks: Desks, estate: Estate, asset: int) -> None:
     ratio = 1.0 + moved / weight if weight > 0.0 else 1.0  # beside endless depth nothing moves
     pits.ratio[asset] = max(ratio, LEAST)
     estate.at[asset] = pits.start[asset] * pits.ratio[asset]
-    estate.seen[asset] = pits.view[asset] * pits.ratio[asset]
+    estate.seen[asset] = pits.shown[asset] * pits.ratio[asset]
     pit = pits.here[0]
     pits.lowest[pit] = min(pits.lowest[pit], pits.factor[pit, asset] * pits.ratio[asset])
 
@@ -142,7 +142,7 @@ def make_pits(desks: Desks, assets: int, scenarios: int) -> Pits:
         taken=np.zeros((2, markets)),
         depth=np.zeros(markets),
         start=np.zeros(assets if together else 0),
-        view=np.zeros(assets if together else 0),
+        shown=np.zeros(assets if together else 0),
         ratio=np.ones(assets if together else 0),
         met=integers(len(desks.holdings.place) if together else 0),
     )

@@ -20,6 +20,7 @@ from pipeline.wording import money, ratio
 FINDS = ("worst", "median", "nearest")
 LOOKED_AT = 256  # paths, each walked by itself: a second or so
 AT_ONCE = 64_512  # steps of paths that may be walked after a run, for all accounts named together
+CROWD = 16  # accounts of a shared market that cost as much as walking one by itself
 ROOM = 64  # events: the first forced close is among them, or none is
 
 
@@ -70,7 +71,8 @@ def name_paths(plan: Plan, accounts: Sequence[str]) -> dict[str, dict[str, Found
     """Of accounts as they stand, in the baseline, the paths worth a look among as many as take a second."""
     moved = [account.name for account in plan.accounts if has_legs(plan, account)]
     asked = [name for name in accounts if name in moved]
-    each = max(AT_ONCE // (count_steps(plan) * max(len(asked), 1)), 1)
+    crowd = 1 if plan.simulation.contagion is None else -(-len(plan.accounts) // CROWD)
+    each = max(AT_ONCE // (count_steps(plan) * max(len(asked), 1) * crowd), 1)
     return {name: find_paths(plan, BASELINE, name, 1.0, min(each, LOOKED_AT)) for name in asked}
 
 

@@ -83,7 +83,7 @@ def test_replay_path__says_what_pushed_the_marks(lasting: float) -> None:
     assert said == [
         f"orders in the book push A-USD down by 0.56 %, to {at}: 0.56 % below its own path",
     ]
-    assert [event.kind for event in told.events] == ["pushed", "liquidated"]
+    assert [event.kind for event in told.events] == ["shock", "pushed", "liquidated"]
     assert told.breached is None
     assert told.counted["forced_liquidations"]
     assert abs(told.bridge.difference) < 1e-6

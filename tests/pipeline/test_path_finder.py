@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.path_finder import Outcome, choose_paths, find_path, find_paths, follow_paths, name_paths
+from pipeline.path_finder import Found, Outcome, choose_paths, find_path, find_paths, follow_paths, name_paths
 from pipeline.path_replay import PathReplay, replay_path
 from pipeline.path_walk import choose_cell
 from pipeline.plan import Plan, plan_from_document
@@ -82,6 +82,23 @@ def test_name_paths__looks_at_fewer_where_there_is_more_to_do(
     named = name_paths(plan, ["basis", "directional"])
     assert list(named) == ["basis", "directional"]
     assert all("first 10 paths" in found["worst"].sentence for found in named.values())
+
+
+def test_name_paths__a_book_that_is_walked_whole_costs_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = busy_document()
+    document["simulation"] |= {"monitoring": "close", "contagion": {"lasting": 1}}
+    asked = []
+
+    def find(plan: Plan, scenario: str, account: str, leverage: float, most: int) -> dict[str, Found]:
+        asked.append(most)
+        return {}
+
+    monkeypatch.setattr("pipeline.path_finder.find_paths", find)
+    monkeypatch.setattr("pipeline.path_finder.AT_ONCE", 24 * 10)
+    for crowd in (16, 1):
+        monkeypatch.setattr("pipeline.path_finder.CROWD", crowd)
+        name_paths(plan_from_document(document), ["basis"])
+    assert asked == [10, 10 // len(document["accounts"])]
 
 
 def test_name_paths__leaves_out_accounts_that_nothing_happens_to() -> None:
