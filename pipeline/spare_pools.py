@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernels.estate import Holdings
 from kernels.structs import Floats, Integers, Kinks
@@ -21,9 +23,13 @@ def append_spare_pools(holdings: Holdings, holders: Sequence[Holder]) -> Holding
     """
     if not any(holder.spares for holder in holders):
         return holdings
-    count, legs, mothers = len(holdings.account), [], []  # rows; sources of positions; rows' first pools
+    count = len(holdings.account)
+    legs: list[int] = []  # what each new position is a copy of
+    mothers: list[int] = []  # the row of the first pool, by new row
     rows: list[Integers] = []
-    places, spare, ties = [], [], []
+    places: list[int] = []
+    spare: list[int] = []
+    ties: list[Floats] = []
     starts = [int(holdings.start[-1])]
     for p, holder in enumerate(holders):
         own = slice(holdings.first[p], holdings.first[p + 1])
@@ -48,12 +54,13 @@ def append_spare_pools(holdings: Holdings, holders: Sequence[Holder]) -> Holding
     value = holdings.size[legs] * holdings.spot[holdings.asset[legs]]
     base = [value[first - starts[0] : last - starts[0]].sum() for first, last in pairwise(starts)]
 
-    def more(values: np.ndarray, of: list[int]) -> np.ndarray:
+    def more(values: NDArray[Any], of: list[int]) -> NDArray[Any]:
         return np.concatenate([values, values[of]])
 
+    of_positions: dict[str, Any] = {name: more(getattr(holdings, name), legs) for name in _OF_POSITIONS}
     return holdings._replace(
         start=np.concatenate([holdings.start, np.array(starts[1:], np.int64)]),
-        **{name: more(getattr(holdings, name), legs) for name in _OF_POSITIONS},
+        **of_positions,
         kinks=_copy_kinks(holdings.kinks, legs, mothers),
         account=more(holdings.account, mothers),
         alone=more(holdings.alone, mothers),
@@ -76,12 +83,13 @@ _OF_POSITIONS = (
 
 def _copy_kinks(kinks: Kinks, legs: list[int], rows: list[int]) -> Kinks:
     """Those of the positions, mark by mark as they are numbered, with copies of some positions at the end."""
-    start, order = [], []
+    start: list[list[int]] = []
+    order: list[int] = []
     for mark in kinks.start:
         start.append([])
         for n in [*range(len(mark) - 1), *legs]:
             start[-1].append(len(order))
-            order += range(mark[n], mark[n + 1])
+            order += range(int(mark[n]), int(mark[n + 1]))
         start[-1].append(len(order))
     floor: Floats = kinks.floor[order]
     return Kinks(

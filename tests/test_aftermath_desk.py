@@ -235,3 +235,27 @@ def test_follow__an_order_waiting_closes_no_more_than_is_left() -> None:
     assert found.records[1].sizes[0] == pytest.approx(800)
     assert found.records[-1].sizes == (0.0,)
     assert all(e.quantity < 0 for e in found.events if e.kind == "order")
+
+
+def test_act__isolate_takes_the_position_and_what_can_be_spared() -> None:
+    # 1,000 A long and 1,000 B short on 12,000; A at 110 and B at 80: 3,300 of 5,700, E = 42,000
+    policy = {"kind": "isolate", "market": "A-USD", "above": 0.55, "collateral": 5_000}
+    plan = case(policy, positions=[long_a(), short_b(1_000)], collateral=12_000, venue=chain(gas_cost=7))
+    found = run(plan, 100, (110, 80), (104, 80))
+    assert happened(found, "moved") == [(1, "moved", 1_000, 110, 0)]
+    assert found.records[1].equity == pytest.approx((36_993, 5_000))
+    # 6,000 less: the new pool is closed, the other stands where it stood
+    assert found.records[2].equity[0] == pytest.approx(36_993)
+    assert found.records[2].forced
+    assert found.records[2].sizes[1] == -1_000
+
+
+def test_act__isolate_waits_where_too_little_can_go() -> None:
+    # E - H - MM of B = 5,800 - 3,000 is less than the 2,760 of A and the gas of 100: seen again in hour 4
+    policy = {"kind": "isolate", "market": "A-USD", "above": 0.45, "collateral": 5_000, "delay": "2h"}
+    venue = chain(gas_cost=100)
+    plan = case(policy, positions=[long_a(), short_b(1_000)], collateral=13_800, venue=venue)
+    found = run(plan, 100, (92, 100), (92, 100), (92, 100), (92.5, 100))
+    assert happened(found, "moved") == [(5, "moved", 1_000, 92.5, 0)]
+    assert found.records[5].equity == pytest.approx((3_000, 3_200))
+    assert found.records[4].gas == 0

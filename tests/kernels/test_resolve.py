@@ -290,18 +290,24 @@ def assert_conserved(desks: Desks, journal: rows.Journal, account: int, leverage
     """Equity at `as_of`, top-ups, profit and what others paid are equity at the end and what was paid."""
     holdings = desks.holdings
     size, asset = np.zeros(holdings.width), np.zeros(holdings.width, np.int64)
+    lead = np.zeros(holdings.width, np.int64)
     for pool in range(holdings.first[account], holdings.first[account + 1]):
         row = holdings.row[pool, leverage]
         multiple = holdings.multiple[leverage] if holdings.alone[row] < 0 else 1.0
         for n in range(holdings.start[row], holdings.start[row + 1]):
             place = holdings.place[pool] + n - holdings.start[row]
             size[place], asset[place] = multiple * holdings.size[n], holdings.asset[n]
+            size[place] *= 1 - holdings.spare[pool]
+            lead[place] = holdings.lead[n]
     profit = -float(size @ holdings.spot[asset])
     others_at_marks = 0.0
     for _, _, event, which, quantity, price, money in journal.events[: journal.written[0]]:
         if event in (rows.FILLED, rows.LIQUIDATED, rows.DELEVERAGED):
             size[int(which)] += quantity
             profit -= quantity * price
+        if event == rows.MOVED:
+            size[int(which)] += quantity
+            size[lead[int(which)]] -= quantity
         if event == rows.DELEVERAGED:  # at the bankruptcy price: what the other side gave is in the price
             others_at_marks += money
     np.testing.assert_allclose(size, journal.size[-1], atol=1e-9)

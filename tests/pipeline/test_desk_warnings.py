@@ -132,3 +132,15 @@ def test_gas_warning__where_nobody_acts_or_nothing_is_paid() -> None:
     document["simulation"]["resolve"] = False
     (text,) = told(document)
     assert text.startswith("scenario storm: gas changes nothing: nobody acts on chain; `simulation: {resolve")
+
+
+def test_find_desk_warnings__a_position_that_is_too_large_already_or_cannot_go() -> None:
+    # ETH: 0.012 x 70 x 3,020 = 2,537 of 5,477
+    policy = {"kind": "isolate", "market": "ETH-USD", "above": 0.4, "collateral": 2_000}
+    assert told(resolved(policy)) == (
+        "account basis: policy 1 (isolate) acts at the first close: ETH-USD has 0.46 of maintenance margin "
+        "at as_of, above 0.4",
+        "account basis: policy 1 (isolate) moves nothing until it requires less: ETH-USD requires 2,537 at "
+        "as_of, more than its collateral, 2,000",
+    )
+    assert told(resolved(policy | {"above": 0.5, "collateral": 5_000})) == ()

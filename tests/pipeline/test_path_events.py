@@ -17,6 +17,7 @@ from kernels.estate import (
     FILLED,
     HALTED,
     LIQUIDATED,
+    MOVED,
     PAID_BY_FUND,
     SENT,
     TOPPED_UP,
@@ -40,6 +41,7 @@ POLICIES = [
     {"kind": "strategy_cap", "strategy": "carry", "loss": 30_000},
     {"kind": "rebalance", "low": 1, "target": 2.5, "high": 3},
     {"kind": "override", "below": 1.05, "close": 0.5, "probability": 0.5},
+    {"kind": "isolate", "market": "ETH-USD", "above": 0.6, "collateral": 5_000},
 ]
 
 
@@ -58,13 +60,17 @@ def story(scenario: int = 0, effects: Sequence[dict[str, Any]] = ()) -> Story:
         cell=(scenario, 0),
         market=market,
         desks=lower_desks(plan, market, book, [0]),
-        legs={0: ("BTC-USD", "BTC-USD"), 1: ("ETH-USD", "ETH-USD")},
+        legs={
+            0: ("BTC-USD", "BTC-USD"),
+            1: ("ETH-USD", "ETH-USD"),
+            2: ("ETH-USD moved", "ETH-USD"),
+        },
         pools=("cross",),
         times=np.datetime64("2026-05-15T00:00:00") + np.arange(STEPS + 1) * np.timedelta64(1, "h"),
         regimes=np.zeros(STEPS, np.int64),
         gas=np.zeros(STEPS),
         changed=np.zeros(STEPS),
-        orders=np.zeros((STEPS, 2)),
+        orders=np.zeros((STEPS, 3)),
     )
 
 
@@ -79,7 +85,7 @@ def words(*rows: tuple[float, ...], by: Story | None = None) -> list[str]:
 def test_describe_policies__are_the_rows_of_the_kernel() -> None:
     about = story()
     described = list(describe_policies(about))
-    assert len(described) == about.desks.policies.first[1] == 9
+    assert len(described) == about.desks.policies.first[1] == 10
     step = about.plan.simulation.step
     assert [policy.delay // step for policy in described] == about.desks.policies.delay.tolist()
 
@@ -155,6 +161,15 @@ def test_tell_events__what_the_venue_does() -> None:
     pools = story()._replace(pools=("cross", "ETH-USD"))
     assert words(rows[-1], by=pools) == ["equity in cross is below zero: −31.50"]
     assert events[1].money["others"] == 12.0
+
+
+def test_tell_events__a_position_moved() -> None:
+    acted = (3, AT_END, ACTED, 9, 0.0, 0.0, 0.0)
+    moved = (3, AT_END, MOVED, 2, -70.0, 3_020.0, 4_321.5)
+    assert words(acted, moved) == [
+        "isolate, ETH-USD above 60 % of maintenance margin: moves it to a pool of its own",
+        "70 ETH-USD at 3,020.00 and 4,321.50 of cash go to a pool of their own",
+    ]
 
 
 def test_tell_events__the_untouched_book_comes_before_what_is_done() -> None:

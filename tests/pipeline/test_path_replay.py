@@ -193,3 +193,23 @@ def test_replay_path__refuses_what_the_run_does_not_hold() -> None:
     assert "did you mean `basis`?" in text
     assert "use one of: 1, 2" in text
     assert refused.value.exit_code == 2
+
+
+def test_replay_path__a_position_moved_is_a_leg_of_its_own() -> None:
+    document = busy_document()
+    policy = {"kind": "isolate", "market": "ETH-USD", "above": 0.1, "collateral": 20_000}
+    document["accounts"][0]["policies"].insert(0, policy)
+    plan = plan_from_document(document)
+    for leverage in (1, 2):
+        told = replay_path(plan, "storm", "basis", leverage, 3)
+        assert told.pools == ("cross", "ETH-USD moved")
+        assert [leg.name for leg in told.legs] == ["BTC-USD", "ETH-USD", "ETH-USD moved"]
+        (moved,) = (event for event in told.events if event.kind == "moved")
+        assert moved.step == 0
+        assert told.sizes[0].tolist() == [4 * leverage, -70 * leverage, 0]
+        assert told.sizes[1, 1] == 0
+        assert told.sizes[1, 2] != 0
+        assert moved.money == {"moved": pytest.approx(20_000)}
+        assert told.initial[1, 1] == pytest.approx(0.02 * abs(told.sizes[1, 2]) * told.marks[1, 2])
+        assert told.maintenance[1, 1] == pytest.approx(0.012 * abs(told.sizes[1, 2]) * told.marks[1, 2])
+        assert told.bridge.difference == pytest.approx(0, abs=1e-6)

@@ -173,8 +173,8 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (
         ("accounts", 0, "policies"),
         [{"kind": "isolate"}],
-        "policies[0].kind",
-        "`isolate` is not supported yet",
+        "policies[0].market",
+        "add `market:`",
     ),
     (("accounts", 0, "reserve"), 0, "accounts[0].reserve", "not supported yet"),
     ((*REGIME, "wick"), WICK, "model.regimes.crisis", "`wick:` in every regime, or in none"),

@@ -18,7 +18,8 @@ STOP = {"kind": "stop", "market": "BTC-USD", "price": 55_000}
 CAP = {"kind": "strategy_cap", "strategy": "carry", "loss": 5_000}
 REBALANCE = {"kind": "rebalance", "target": 3, "low": 2, "high": 5}
 OVERRIDE = {"kind": "override", "below": 1.2, "close": 0.5}
-ALL = [TOP_UP, LADDER, STOP, CAP, REBALANCE, OVERRIDE]
+ISOLATE = {"kind": "isolate", "market": "ETH-USD", "above": 0.5, "collateral": 20_000}
+ALL = [TOP_UP, LADDER, STOP, CAP, REBALANCE, OVERRIDE, ISOLATE]
 
 
 def desk(*policies: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def test_plan_from_document__policies_and_their_defaults() -> None:
     assert plan.accounts[1].policies == ()
     assert plan_from_document(plan.document()) == plan
     assert [policy["kind"] for policy in plan.document()["accounts"][0]["policies"]] == [
-        *("top_up", "ladder", "stop", "strategy_cap", "rebalance", "override")
+        *("top_up", "ladder", "stop", "strategy_cap", "rebalance", "override", "isolate")
     ]
 
 
@@ -77,7 +78,6 @@ def test_find_resolve_faults__false_beside_policies() -> None:
 @pytest.mark.parametrize(
     ("policy", "where", "words"),
     [
-        ({"kind": "isolate", "above": 0.3}, "kind", "`isolate` is not supported yet"),
         ({"kind": "topup"}, "kind", "did you mean `top_up`?"),
         ({"below": 1.5}, "", "a mapping with a key `kind`"),
         ("ladder", "", "a mapping (key: value)"),
@@ -130,6 +130,11 @@ def test_find_resolve_faults__false_beside_policies() -> None:
         (REBALANCE | {"high": 2.5}, "high", "2.5"),
         # override
         (OVERRIDE | {"close": 0}, "close", "above 0"),
+        # isolate
+        (ISOLATE | {"market": "SOL-USD"}, "market", "use one of: BTC-USD, ETH-USD"),
+        (ISOLATE | {"above": 1}, "above", "below 1"),
+        (ISOLATE | {"collateral": 0}, "collateral", "above 0"),
+        ({"kind": "isolate", "market": "ETH-USD", "above": 0.5}, "collateral", "add `collateral:`"),
     ],
 )
 def test_find_policy_faults__one_by_one(policy: Any, where: str, words: str) -> None:
@@ -201,3 +206,16 @@ def test_json_schema__knows_policies_and_execution() -> None:
     document["venues"]["bracketed"]["liquidation"] = {"style": "partial", "fee": 0.01}
     validator.validate(document)
     validator.validate(plan_from_document(document).document())
+
+
+def test_find_policy_faults__isolates_what_shares_its_collateral_and_once() -> None:
+    document = desk(ISOLATE, ISOLATE | {"above": 0.3})
+    (problem,) = problems(document)
+    assert problem.where == "plan: accounts[0].policies[1].market"
+    assert problem.expected == "one `isolate` for a market"
+    document = desk(ISOLATE)
+    document["accounts"][0] |= {"margin": "mixed"}
+    btc, eth = document["accounts"][0]["positions"]
+    document["accounts"][0]["positions"] = [btc, eth | {"margin": "isolated", "collateral": 10_000}]
+    (problem,) = problems(document)
+    assert problem.expected == "a market that the account holds a position in that shares its collateral"
