@@ -87,7 +87,7 @@ def plan_document(monitoring: str, follows: bool) -> dict[str, Any]:
     }
 
 
-def measure(monitoring: str, follows: bool) -> tuple[float, Tally]:
+def measure(monitoring: str, follows: bool, quantiles: bool = False) -> tuple[float, Tally]:
     """CPU microseconds a path, and what was counted."""
     plan = plan_from_document(plan_document(monitoring, follows))
     slab = range(len(plan.accounts))
@@ -96,7 +96,7 @@ def measure(monitoring: str, follows: bool) -> tuple[float, Tally]:
     desks = lower_desks(plan, market, book, slab) if follows else None
     width = 0 if desks is None else desks.holdings.width
     several = int(book.several.max(initial=-1)) + 1
-    tally = create_tally(1, len(slab), len(LEVERAGE), 2, True, several, 0, width)
+    tally = create_tally(1, len(slab), len(LEVERAGE), 2, True, several, 0, width, quantiles)
     before = time.process_time()
     simulate_general_paths(plan.simulation.seed, 0, PATHS, market, book, clock, tally, desks)
     return (time.process_time() - before) / PATHS * 1e6, tally
@@ -114,6 +114,12 @@ def main() -> None:
             turns.append((alone, both, both / alone))
         alone, both, times = (median(column) for column in zip(*turns, strict=True))
         print(f"{monitoring:7} screen {alone:.1f} us a path, with what follows {both:.1f}: {times:.2f} times")
+        more = []
+        for _ in range(TURNS):
+            both, _ = measure(monitoring, True)
+            spread, _ = measure(monitoring, True, quantiles=True)
+            more.append(spread / both - 1.0)
+        print(f"        quantiles cost {median(more):.1%} more")
         for row, words in ((ACTED_PATHS, "a policy acts"), (FORCED_PATHS, "the venue closes")):
             shares = tally.aftermath[row, 0, :, :, -1] / PATHS
             ends = f"{shares.min():.1%} to {shares.max():.1%}"
