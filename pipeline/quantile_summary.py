@@ -64,7 +64,7 @@ def _summarise(cube: xr.Dataset, account: str, scenario: str) -> QuantileSummary
 
     low, middle, high = (_money(at("equity_q", level)) for level in (0.05, 0.5, 0.95))
     lowest = at("min_margin_ratio_q", 0.5)
-    when = cell["time_to_liquidation_q"].sel(quantile=0.5).values[()]
+    when: Any = cell["time_to_liquidation_q"].sel(quantile=0.5).values[()]
     return QuantileSummary(
         account=account,
         scenario=scenario,
