@@ -101,12 +101,12 @@ class Problem:
         self.book, self.clock = lower_book(plan, self.market, slab), lower_clock(plan)
         self.desks = lower_desks(plan, self.market, self.book, slab) if follows else None
 
-    def walk(self, first: int, paths: int) -> tuple[float, Tally]:
+    def walk(self, first: int, paths: int, quantiles: bool = False) -> tuple[float, Tally]:
         """CPU microseconds a path, and what was counted."""
         width = 0 if self.desks is None else self.desks.holdings.width
         several = int(self.book.several.max(initial=-1)) + 1
         accounts, leverages = len(self.book.pools), len(LEVERAGE)
-        tally = create_tally(1, accounts, leverages, 2, True, several, 0, width)
+        tally = create_tally(1, accounts, leverages, 2, True, several, 0, width, quantiles=quantiles)
         before = time.process_time()
         simulate_general_paths(self.seed, first, paths, self.market, self.book, self.clock, tally, self.desks)
         return (time.process_time() - before) / paths * 1e6, tally
@@ -144,6 +144,12 @@ def main() -> None:
             ends = f"{share.min():.1%} to {share.max():.1%}"
             print(f"        {words} on {share.mean():.1%} of paths, {ends} by account and leverage")
         print(f"        something happens in any of these on {anything:.0%} of paths")
+        more = []
+        for turn in range(TURNS):
+            both, _ = followed.walk(turn * PATHS, PATHS)
+            spread, _ = followed.walk(turn * PATHS, PATHS, quantiles=True)
+            more.append(spread / both - 1.0)
+        print(f"        quantiles cost {median(more):.1%} more")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.aftermath_schema import COMPONENTS, OUTCOMES
+from pipeline.quantile_summary import quantile_record
 from pipeline.summary import BASELINE
 from pipeline.wording import Chance, average, chance, duration
 
@@ -127,6 +128,7 @@ def aftermath_records(cube: xr.Dataset) -> list[dict[str, Any]]:
                     for component, mean, low, high in zip(COMPONENTS, costs, *ends, strict=True)
                 },
                 "first_breach": dict(zip(markets, goes_first, strict=True)),
+                **quantile_record(cube, account),
             }
         )
     return records

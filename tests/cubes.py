@@ -15,6 +15,7 @@ from kernels.structs import (
     ALL,
     ANY,
     BANKRUPT_PATHS,
+    BINS,
     CASCADE_PATHS,
     CLOSED_NOTIONAL,
     CLOSED_PATHS,
@@ -32,9 +33,12 @@ from kernels.structs import (
     PAID_SLIPPAGE,
     PAID_TO_FUND,
     PARTIAL_PATHS,
+    RESULT,
     SHARES,
     SHORTFALLS,
     SOCIALISED,
+    SPREADS,
+    TIMES,
     VENUE_ROWS,
 )
 from pipeline.cube import Provenance, build_cube
@@ -242,6 +246,25 @@ def shared_cube() -> xr.Dataset:
     return build_cube(shared_tallies(), plan_from_document(shared_document()), PROVENANCE)
 
 
+def spread_out(tallies: Tallies) -> dict[str, Any]:
+    """Counts that quantiles are read off: of each kind all paths evenly in ten bins from the fiftieth on; the
+    third account holds nothing. Each has lost 250. Liquidated in three steps, on paths of scenarios' own."""
+    shape = tallies.liquidations.shape
+    histogram = np.zeros((SPREADS, *shape, BINS), np.int64)
+    histogram[:, :, :2, ..., 50:60] = PATHS // 10
+    passages = np.zeros((*shape[:3], TIMES), np.int64)
+    passages[..., [1, 11, 83]] = np.diff(tallies.liquidations, prepend=0)
+    more = tallies.liquidations - tallies.liquidations[:1]
+    return {
+        "histogram": histogram,
+        "results": -1_000 * histogram[RESULT],
+        "passages": passages,
+        "discordant": np.stack([np.maximum(more, 0), np.maximum(-more, 0)]),
+        "scale": np.full(shape[1:3], 1_000.0),
+        "began": np.array([100_000.0, 25_000.0, 1_000.0]),
+    }
+
+
 @cache
 def full_cube() -> xr.Dataset:
     """A cube with all that only some plans have: a group, an account of several pools, draws of the model,
@@ -263,5 +286,6 @@ def full_cube() -> xr.Dataset:
         groups=groups,
         quantum=np.ones(1),
         spread=spread,
+        **spread_out(tallies),
     )
     return build_cube(full, plan_from_document(document), PROVENANCE)

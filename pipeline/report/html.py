@@ -15,6 +15,7 @@ from pipeline.aftermath_summary import (
 )
 from pipeline.group_summary import summarise_groups
 from pipeline.intervals import counted
+from pipeline.quantile_summary import QuantileSummary, has_quantiles, summarise_quantiles_of
 from pipeline.report.assumptions import describe_effect, describe_model, list_not_modelled
 from pipeline.report.figures import LINES, draw_after, draw_by_horizon, draw_heat_maps
 from pipeline.report.venue_figure import draw_venues
@@ -116,6 +117,7 @@ def render_report(cube: xr.Dataset, judgements: Sequence[Judgement]) -> str:
         variables=[variable for variable in VARIABLES if variable.name in cube],
         groups=summarise_groups(cube),
         aftermath=_aftermath_rows(cube, [summary.account for summary in tabled]),
+        spreads=_quantile_rows(cube, [summary.account for summary in tabled]),
         aftermath_chart=draw_after(cube, [summary.account for summary in at_risk[:MOST_PANELS]])
         if has_aftermath(cube)
         else "",
@@ -193,6 +195,17 @@ def _aftermath_rows(cube: xr.Dataset, accounts: Sequence[str]) -> list[tuple[Aft
     rows = [summarise_accounts_after(cube)]
     if cube.sizes["scenario"] > 1:
         rows.append(summarise_accounts_after(cube, find_worst_after(cube)))
+    by_account = {pair[0].account: pair for pair in zip(*rows, strict=True)}
+    return [by_account[account] for account in accounts]
+
+
+def _quantile_rows(cube: xr.Dataset, accounts: Sequence[str]) -> list[tuple[QuantileSummary, ...]]:
+    """Of these accounts where they come to in the baseline, and in the worst scenario of each."""
+    if not has_quantiles(cube):
+        return []
+    rows = [summarise_quantiles_of(cube)]
+    if cube.sizes["scenario"] > 1:
+        rows.append(summarise_quantiles_of(cube, find_worst_after(cube)))
     by_account = {pair[0].account: pair for pair in zip(*rows, strict=True)}
     return [by_account[account] for account in accounts]
 

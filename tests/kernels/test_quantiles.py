@@ -46,7 +46,7 @@ def count(
     simulation = plan.simulation
     sizes = (len(plan.scenarios), len(plan.accounts), len(simulation.leverage), len(simulation.horizons))
     several = int(book.several.max(initial=-1)) + 1
-    tally = create_tally(*sizes, True, several, len(book.members), desks.holdings.width, quantiles)
+    tally = create_tally(*sizes, True, several, len(book.members), desks.holdings.width, quantiles=quantiles)
     simulate_general_paths(simulation.seed, first, paths, market, book, clock, tally, desks, journal)
     return tally
 

@@ -84,6 +84,16 @@ def test_summarise_aftermath__means_and_intervals_are_those_of_the_paths() -> No
         np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
+def test_summarise_aftermath__funding_may_be_received() -> None:
+    sample = np.random.default_rng(8).integers(-(1 << 24), 1 << 23, PATHS)
+    found = found_for(tallies_of(moments(structs.PAID_FUNDING, sample)))
+    half = 1.959963984540054 * 0.25 * sample.std(ddof=1) / np.sqrt(PATHS)
+    mean = 0.25 * sample.mean()
+    got = [found[f"cost_mean{end}"][(*CELL, 4)] for end in ("", "_low", "_high")]
+    np.testing.assert_allclose(got, [mean, mean - half, mean + half], rtol=1e-12)
+    assert np.isinf(found["break_even_days"][CELL])
+
+
 def test_summarise_aftermath__money_is_in_quanta_of_each_account() -> None:
     tallies = tallies_of({})
     sums = tallies.aftermath
@@ -122,7 +132,10 @@ def test_summarise_aftermath__never_a_bare_zero() -> None:
     for name, values in found.items():
         if name.startswith("p_") and name.endswith("_high"):
             np.testing.assert_allclose(values, bound)
-        if name.endswith("_mean_high"):
+        if name == "cost_mean_high":
+            assert np.isnan(values[..., :-1]).all()
+            assert (values[..., -1] == 0).all()  # of funding: paid or received on every path
+        elif name.endswith("_mean_high"):
             assert np.isnan(values).all()
         if name.endswith("_mean_low"):
             assert (values == 0).all()
