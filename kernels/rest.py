@@ -355,11 +355,17 @@ def rests_bent(
         total += equity
         if maintenance > 0.0:
             ratio = min(ratio, (equity - haircuts) / maintenance)
+    for i in range(holdings.width):  # policies see gains after the step's funding
+        estate.mark[i] = estate.gain[c, i]
+        estate.gain[c, i] -= estate.paid[i]
+    found = False
     for q in range(policies.first[account], policies.first[account + 1]):
-        if waits(desks, estate, c, q) and triggers(desks, estate, c, q, ratio, total, gross, estate.at):
-            return False
-    settle_at_rest(desks, estate, c)
-    return True
+        found |= waits(desks, estate, c, q) and triggers(desks, estate, c, q, ratio, total, gross, estate.at)
+    for i in range(holdings.width):
+        estate.gain[c, i] = estate.mark[i]
+    if not found:
+        settle_at_rest(desks, estate, c)
+    return not found
 
 
 @inlined

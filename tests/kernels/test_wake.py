@@ -13,7 +13,9 @@ from kernels.simulate import simulate_general_paths
 from kernels.structs import ACTED_PATHS, FORCED_PATHS, SHORTFALLS, Tally
 from pipeline.plan import Plan, plan_from_document
 from tests.kernels.aftermath_problems import document
-from tests.kernels.test_resolve import Parts, empty_tally, lowered
+from tests.kernels.test_resolve import FREE, Parts, count, empty_tally, lowered
+from tests.kernels.test_resolve import PATHS as STILL_PATHS
+from tests.kernels.test_resolve import document as asleep
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 PATHS = 2 if INTERPRETED else 24
@@ -96,3 +98,14 @@ def test_wake__to_be_woken_at_the_first_close_changes_nothing(
             counted.append(tally)
         assert_same(*counted[-2:])
     assert sum(tally.aftermath[ACTED_PATHS].sum() for tally in counted) > 0
+
+
+def test_wake__a_strategys_funding_is_known_from_the_start() -> None:
+    """Prices stand still; the cap is what funding takes in five and a half hours at leverage 1."""
+    an_hour = 60_000 * 0.6 / 8_760
+    cap = {"kind": "strategy_cap", "strategy": "trend", "loss": 5.5 * an_hour}
+    data = asleep("close", FREE, (cap,))
+    data["accounts"] = data["accounts"][:1]
+    data["model"]["regimes"]["calm"]["volatility"] = {"BTC": 1e-6, "ETH": 1e-6}
+    acted = count(plan_from_document(data)).aftermath[ACTED_PATHS, 0, 0] / STILL_PATHS
+    np.testing.assert_array_equal(acted, [[0, 0], [0, 1], [1, 1]])
