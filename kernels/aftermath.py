@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.desks import Desks
 from kernels.estate import (
-    AT_END,
-    BREACHED,
     COSTS,
-    EVENT_FIELDS,
     FORCED,
     HAS_ACTED,
     MONEY,
@@ -17,14 +15,12 @@ from kernels.estate import (
     STATES,
     WAS_BANKRUPT,
     WAS_FORCED,
-    Desks,
     Estate,
-    Journal,
     count_open,
-    note,
     value_estate,
 )
 from kernels.jit import hot, inlined
+from kernels.journal import AT_END, BREACHED, EVENT_FIELDS, Journal, note
 from kernels.pits import make_pits
 from kernels.quanta import add_money
 from kernels.rest import count_lines

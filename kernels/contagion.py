@@ -9,21 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.aftermath import count_estate, write_row
+from kernels.desks import HALTED, Desks
 from kernels.estate import (
-    AT_END,
-    AT_START,
     DRAWS,
     EVERYBODY,
     FORCED,
     FUND,
     FUNDING_PAID,
-    HALTED,
     IS_OPEN,
     NOBODY,
     WAS_FORCED,
-    Desks,
     Estate,
-    Journal,
     Pits,
     begin_gains,
     claim,
@@ -37,6 +33,7 @@ from kernels.estate import (
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
+from kernels.journal import AT_END, AT_START, Journal
 from kernels.pits import find_depth, push
 from kernels.policies import run_policies
 from kernels.quanta import add_money

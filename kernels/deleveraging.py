@@ -5,21 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.estate import (
-    COUNTERED,
-    DELEVERAGED,
-    DYDX,
-    FORCED,
-    OTHERS,
-    WAS_BANKRUPT,
-    WAS_FORCED,
-    Desks,
-    Estate,
-    Journal,
-    is_read_about,
-    note,
-)
+from kernels.desks import DYDX, Desks
+from kernels.estate import FORCED, OTHERS, WAS_BANKRUPT, WAS_FORCED, Estate, is_read_about
 from kernels.jit import hot, inlined
+from kernels.journal import COUNTERED, DELEVERAGED, Journal, note
 from kernels.pits import are_together
 from kernels.policies import survey
 from kernels.random import SLOT_COUNTER, draw_uniform

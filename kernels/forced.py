@@ -5,31 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.deleveraging import close_part, deleverage, find_bankruptcy
+from kernels.desks import DYDX, PARTIAL, Desks
 from kernels.estate import (
-    AT_END,
-    AT_START,
     DRAWS,
-    DYDX,
-    LIQUIDATED,
     LIQUIDATION_FEES,
     OTHERS,
-    PAID_BY_FUND,
-    PARTIAL,
-    POINTS,
     SLIPPAGE,
     WAS_BANKRUPT,
     WAS_FORCED,
-    WENT_BANKRUPT,
-    Desks,
     Estate,
-    Journal,
     count_open,
     is_liquidatable,
-    note,
     require,
     value_estate,
 )
 from kernels.jit import hot, inlined
+from kernels.journal import AT_END, AT_START, LIQUIDATED, PAID_BY_FUND, POINTS, WENT_BANKRUPT, Journal, note
 from kernels.pits import are_together, ask_fund, find_price, find_taken, pay_fund, take
 from kernels.random import SLOT_PICK, draw_uniform
 from kernels.structs import Floats, Integers, Key

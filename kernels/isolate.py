@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kernels.estate import MOVED, Desks, Estate, Journal, note, require, value_estate
+from kernels.desks import Desks
+from kernels.estate import Estate, require, value_estate
 from kernels.jit import hot
+from kernels.journal import MOVED, Journal, note
 from kernels.structs import Floats
 
 

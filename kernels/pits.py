@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from kernels.estate import BOUGHT, FUND, NOBODY, SOLD, Desks, Estate, Pits
+from kernels.desks import Desks
+from kernels.estate import BOUGHT, FUND, NOBODY, SOLD, Estate, Pits
 from kernels.jit import hot, inlined
 from kernels.structs import LANES, Floats, Integers
 

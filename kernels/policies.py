@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.estate import (
-    ACTED,
-    CLOSE,
-    GAS,
-    HAS_ACTED,
-    ISOLATE,
-    NEVER,
-    PUT_IN,
-    REBALANCE,
-    SENT,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
-    TOPPED_UP,
-    Desks,
-    Estate,
-    Journal,
-    find_loss,
-    note,
-    value_estate,
-)
+from kernels.desks import CLOSE, ISOLATE, REBALANCE, STOP_DRAWDOWN, STOP_PRICE, STRATEGY_CAP, TOP_UP, Desks
+from kernels.estate import GAS, HAS_ACTED, NEVER, PUT_IN, Estate, find_loss, value_estate
 from kernels.isolate import move_apart, outgrows
 from kernels.jit import hot, inlined
+from kernels.journal import ACTED, SENT, TOPPED_UP, Journal, note
 from kernels.random import SLOT_ATTENDANCE, draw_uniform
 from kernels.structs import Floats, Key
 from kernels.trading import fill_orders, order_close

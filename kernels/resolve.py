@@ -10,19 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.aftermath import count_estate, write_row
+from kernels.desks import HALTED, Desks
 from kernels.estate import (
-    AT_END,
-    AT_START,
     DRAWS,
     FUNDING_PAID,
-    HALTED,
     IS_OPEN,
     IS_STILL,
     NEVER,
     UNARMED,
-    Desks,
     Estate,
-    Journal,
     begin_gains,
     claim,
     count_open,
@@ -34,21 +30,11 @@ from kernels.estate import (
 )
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
+from kernels.journal import AT_END, AT_START, Journal
 from kernels.pits import clear_pits
 from kernels.policies import run_policies
 from kernels.rest import rests
-from kernels.structs import (
-    LANES,
-    THROUGHOUT,
-    Clock,
-    Floats,
-    Integers,
-    Key,
-    Market,
-    Standing,
-    Step,
-    Tally,
-)
+from kernels.structs import LANES, THROUGHOUT, Clock, Floats, Integers, Key, Market, Standing, Step, Tally
 from kernels.wake import fall_asleep, wake
 from kernels.within import falls_within, look_within
 

@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.desks import CLOSE, ISOLATE, REBALANCE, STOP_DRAWDOWN, STOP_PRICE, STRATEGY_CAP, TOP_UP, Desks
 from kernels.estate import (
     BENT,
-    CLOSE,
     FUNDING_PAID,
     IS_OPEN,
-    ISOLATE,
     NEVER,
-    REBALANCE,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
     UNARMED,
     WAS_BANKRUPT,
-    Desks,
     Estate,
     count_open,
     multiple_of,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.aftermath import make_estate, make_journal
-from kernels.estate import Desks, Journal, nobody
+from kernels.desks import Desks, nobody
+from kernels.journal import Journal
 from kernels.plain import find_obstacle
 from kernels.plain_pack import pack
 from kernels.plain_walk import simulate_plain_paths
-from kernels.quantiles import make_trail
 from kernels.reverting import room_for_normals
 from kernels.structs import (
     LANES,
@@ -30,6 +30,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.trail import make_trail
 from kernels.walk import walk_paths
 
 

@@ -366,7 +366,7 @@ def create_tally(
 ) -> Tally:
     """Return a tally of zeros. width: of `Holdings`, where what follows a breach is counted; else 0.
 
-    venues: whose accounts share a market, see `kernels.estate.Contagion`. quantiles: whether paths are
+    venues: whose accounts share a market, see `kernels.desks.Contagion`. quantiles: whether paths are
     counted by where they have been, too.
     """
     pairs = accounts if joint else 0

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from kernels.estate import FEES, FILLED, SLIPPAGE, Desks, Estate, Journal, note
+from kernels.desks import Desks
+from kernels.estate import FEES, SLIPPAGE, Estate
 from kernels.jit import inlined
+from kernels.journal import FILLED, Journal, note
 from kernels.pits import find_depth, find_price, find_taken, take
 from kernels.structs import Floats
 

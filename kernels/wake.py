@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.estate import ISOLATE, Desks, Estate, claim
+from kernels.desks import ISOLATE, Desks
+from kernels.estate import Estate, claim
 from kernels.jit import hot, inlined
 from kernels.structs import LANES, PAID, Floats, Market, Standing, Step
 

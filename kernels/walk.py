@@ -10,10 +10,12 @@ import numpy as np
 
 from kernels.bursts import add_bursts, draw_bursts
 from kernels.contagion import move_pits
+from kernels.desks import Desks
 from kernels.elementary import exp
-from kernels.estate import Desks, Estate, Journal
+from kernels.estate import Estate
 from kernels.groups import count_groups
 from kernels.jit import hot, inlined
+from kernels.journal import Journal
 from kernels.market import (
     WILDEST,
     count_jumps,
@@ -29,16 +31,10 @@ from kernels.market import (
     switch_regimes,
 )
 from kernels.pits import are_together
-from kernels.quantiles import Trail, count_discordant, count_passages, follow_trail, start_trail
+from kernels.quantiles import count_discordant, count_passages, follow_trail
 from kernels.random import SLOT_BASIS, SLOT_EVENT, SLOT_FUNDING, draw_normal_pair, draw_uniforms
 from kernels.resolve import move_estates, start_estates
-from kernels.reverting import (
-    START,
-    draw_reverting,
-    move_basis,
-    move_reverting,
-    start_reverting,
-)
+from kernels.reverting import START, draw_reverting, move_basis, move_reverting, start_reverting
 from kernels.screen import revalue, screen_step
 from kernels.structs import (
     LANES,
@@ -60,6 +56,7 @@ from kernels.structs import (
     Step,
     Tally,
 )
+from kernels.trail import Trail, start_trail
 from kernels.wicks import draw_wick_normals, find_excesses, stretch_wicks
 
 

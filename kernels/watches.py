@@ -22,16 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.estate import (
-    CLOSE,
-    REBALANCE,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
-    Desks,
-    Watches,
-)
+from kernels.desks import CLOSE, REBALANCE, STOP_DRAWDOWN, STOP_PRICE, STRATEGY_CAP, TOP_UP, Desks
+from kernels.estate import Watches
 
 SLACK = 1e-9  # of the amounts compared: rounding must not let anybody sleep
 

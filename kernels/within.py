@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
-from kernels.estate import NEVER, POINTS, Desks, Estate, Journal, require, take_outlier_off, value_estate
+from kernels.desks import Desks
+from kernels.estate import NEVER, Estate, require, take_outlier_off, value_estate
 from kernels.extremes import LN2, SLOPE, find_depth
 from kernels.forced import look, see_debt
 from kernels.jit import hot, inlined
+from kernels.journal import POINTS, Journal
 from kernels.kinks import turn_at
 from kernels.structs import LIQUIDATION, WAYS, Floats, Integers, Key, Market, Step
 

@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.estate import Desks
+from kernels.desks import Desks
 from kernels.jit import hash_sources
-from kernels.quantiles import find_scales
 from kernels.simulate import simulate_paths
 from kernels.structs import (
     AFTERMATHS,
@@ -34,6 +33,7 @@ from kernels.structs import (
     Market,
     create_tally,
 )
+from kernels.trail import find_scales
 from pipeline.blocks import Block, draw_of
 from pipeline.contagion import venues_shared
 from pipeline.legs import most_legs, number_legs

@@ -1,4 +1,4 @@
-"""An account's legs, numbered as the kernel has them: what is in which place of `kernels.estate.Holdings`."""
+"""An account's legs, numbered as the kernel has them: what is in which place of `kernels.desks.Holdings`."""
 
 from __future__ import annotations
 

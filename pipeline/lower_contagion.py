@@ -1,4 +1,4 @@
-"""From a plan to `kernels.estate.Contagion`: who stands at which venue, and which prices its markets move."""
+"""From a plan to `kernels.desks.Contagion`: who stands at which venue, and which prices its markets move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from kernels.estate import Contagion, Holdings, apart
+from kernels.desks import Contagion, Holdings, apart
 from kernels.structs import Floats, Integers, checked, checked_index
 from pipeline.contagion import venues_shared
 from pipeline.lower_book import find_quanta
@@ -15,7 +15,7 @@ from pipeline.plan import Plan, Venue
 
 def lower_contagion(plan: Plan, venues: list[Venue], holdings: Holdings, markets: int) -> Contagion:
     """What accounts are to one another. venues: of each account of the book, all of the plan's; markets: how
-    many of `kernels.estate.Execution`. `kernels.estate.apart` where they don't touch."""
+    many of `kernels.desks.Execution`. `kernels.desks.apart` where they don't touch."""
     asked = plan.simulation.contagion
     if asked is None:
         return apart()

@@ -1,4 +1,4 @@
-"""From a plan to `kernels.estate.Desks`: what is held, how orders fill, what desks and venues do."""
+"""From a plan to `kernels.desks.Desks`: what is held, how orders fill, what desks and venues do."""
 
 from __future__ import annotations
 
@@ -9,18 +9,7 @@ from math import inf
 
 import numpy as np
 
-from kernels.estate import (
-    DYDX,
-    FULL,
-    HALTED,
-    PARTIAL,
-    Desks,
-    Execution,
-    Holdings,
-    Rules,
-    Timeline,
-    nobody,
-)
+from kernels.desks import DYDX, FULL, HALTED, PARTIAL, Desks, Execution, Holdings, Rules, Timeline, nobody
 from kernels.structs import LIQUIDATION, Book, Floats, Integers, Market, checked, checked_index
 from pipeline.effects import Depth, Effect, Gas, Halt, Oracle
 from pipeline.holders import Holder, find_holder
@@ -39,7 +28,7 @@ from pipeline.venues import TieredLiquidation
 def lower_desks(plan: Plan, market: Market, book: Book, slab: Sequence[int]) -> Desks:
     """What follows a breach in the accounts of a slab, by number, whose book and market these are.
 
-    A plan that does not resolve what follows has `kernels.estate.nobody`.
+    A plan that does not resolve what follows has `kernels.desks.nobody`.
     """
     if not plan.simulation.resolve:
         return nobody()
@@ -247,7 +236,7 @@ def _lower_rules(venues: list[Venue], step: timedelta, quanta: Floats) -> Rules:
 
 
 def _rules_of(venue: Venue) -> tuple[int, tuple[float, ...]]:
-    """The family, and the figures in the order of `kernels.estate.Rules`."""
+    """The family, and the figures in the order of `kernels.desks.Rules`."""
     fund = inf if venue.insurance_fund is None else venue.insurance_fund
     found = venue.liquidation
     assert found is not None

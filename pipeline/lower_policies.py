@@ -1,4 +1,4 @@
-"""From the policies of a plan's accounts to the arrays of `kernels.estate.Policies`."""
+"""From the policies of a plan's accounts to the arrays of `kernels.desks.Policies`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.estate import (
-    CLOSE,
-    ISOLATE,
-    REBALANCE,
-    STOP_DRAWDOWN,
-    STOP_PRICE,
-    STRATEGY_CAP,
-    TOP_UP,
-    Policies,
-)
+from kernels.desks import CLOSE, ISOLATE, REBALANCE, STOP_DRAWDOWN, STOP_PRICE, STRATEGY_CAP, TOP_UP, Policies
 from kernels.structs import checked, checked_index
 from pipeline.holders import Holder
 from pipeline.plan import Plan, Position, Venue
@@ -28,7 +19,7 @@ ALL = 1.0  # the share that a stop closes
 
 
 class Action(NamedTuple):
-    """A row of `kernels.estate.Policies`, but for its account."""
+    """A row of `kernels.desks.Policies`, but for its account."""
 
     kind: int
     number: int

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.estate import (
+from kernels.desks import HALTED, Desks
+from kernels.journal import (
     ACTED,
     AT_END,
     AT_START,
@@ -18,14 +19,12 @@ from kernels.estate import (
     COUNTERED,
     DELEVERAGED,
     FILLED,
-    HALTED,
     LIQUIDATED,
     MOVED,
     PAID_BY_FUND,
     SENT,
     TOPPED_UP,
     WENT_BANKRUPT,
-    Desks,
 )
 from kernels.structs import Floats, Integers, Market
 from kernels.trading import cost_of
@@ -337,7 +336,7 @@ class Described(NamedTuple):
 
 
 def describe_policies(story: Story) -> Iterator[Described]:
-    """The rows of `kernels.estate.Policies` of the account, in their order."""
+    """The rows of `kernels.desks.Policies` of the account, in their order."""
     step = story.plan.simulation.step
     for policy in story.account.policies:
         delay = count_whole_steps(policy.delay, step) * step

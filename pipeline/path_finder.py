@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.estate import DELEVERAGED, LIQUIDATED, OTHERS, PUT_IN
+from kernels.estate import OTHERS, PUT_IN
+from kernels.journal import DELEVERAGED, LIQUIDATED
 from pipeline.blocks import draw_of
 from pipeline.errors import InputError, Problem
 from pipeline.lower_market import count_steps

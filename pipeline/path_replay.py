@@ -12,22 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.estate import (
-    BREACHED,
-    COUNTERED,
-    DELEVERAGED,
-    FEES,
-    FILLED,
-    FUNDING_PAID,
-    GAS,
-    LIQUIDATED,
-    LIQUIDATION_FEES,
-    MONEY,
-    OTHERS,
-    PUT_IN,
-    SLIPPAGE,
-    Journal,
-)
+from kernels.estate import FEES, FUNDING_PAID, GAS, LIQUIDATION_FEES, MONEY, OTHERS, PUT_IN, SLIPPAGE
+from kernels.journal import BREACHED, COUNTERED, DELEVERAGED, FILLED, LIQUIDATED, Journal
 from kernels.kinks import lift_at
 from kernels.structs import LIQUIDATION, MARGIN_CALL, MARKS, Book, Floats, Tally
 from pipeline.blocks import draw_of

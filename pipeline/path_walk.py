@@ -11,16 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.aftermath import make_journal
-from kernels.estate import (
-    ACTED,
-    BREACHED,
-    PAID_BY_FUND,
-    SENT,
-    TOPPED_UP,
-    WENT_BANKRUPT,
-    Desks,
-    Journal,
-)
+from kernels.desks import Desks
+from kernels.journal import ACTED, BREACHED, PAID_BY_FUND, SENT, TOPPED_UP, WENT_BANKRUPT, Journal
 from kernels.simulate import simulate_general_paths
 from kernels.structs import Book, Clock, Market, Tally, create_tally
 from pipeline.errors import InputError, Problem

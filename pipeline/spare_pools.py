@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.estate import Holdings
+from kernels.desks import Holdings
 from kernels.structs import Floats, Integers, Kinks
 from pipeline.holders import Holder
 

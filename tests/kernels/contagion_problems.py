@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.estate import Contagion, Desks
+from kernels.desks import Contagion, Desks
 from kernels.structs import Book, Clock, Market, Tally, create_tally
 from pipeline.lower_book import lower_book, lower_clock
 from pipeline.lower_desks import lower_desks

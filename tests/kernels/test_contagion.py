@@ -11,7 +11,7 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.estate import Journal
+from kernels.journal import Journal
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     CASCADE_PATHS,

@@ -10,7 +10,7 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.estate import Journal
+from kernels.journal import Journal
 from kernels.random import SLOT_ATTENDANCE, SLOT_COUNTER, SLOT_PICK, draw_uniform
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels import estate as rows
-from kernels.estate import Journal
+from kernels.journal import Journal
 from kernels.structs import ACTED_PATHS
 from pipeline.plan import Plan, plan_from_document
 from tests.aftermath_cases import case, chain, long_a, short_b, tiered

@@ -10,8 +10,9 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.estate import Desks, Journal
-from kernels.quantiles import FLAT, find_bin, find_bin_above, find_first_ratios, find_ratio_bin, find_scales
+from kernels.desks import Desks
+from kernels.journal import Journal
+from kernels.quantiles import FLAT, find_bin, find_bin_above, find_ratio_bin
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     AT_HORIZON,
@@ -26,6 +27,7 @@ from kernels.structs import (
     Tally,
     create_tally,
 )
+from kernels.trail import find_first_ratios, find_scales
 from pipeline.plan import Plan, plan_from_document
 from pipeline.quantiles import edges_of, ratio_edges
 from tests.kernels.aftermath_problems import problems

@@ -9,7 +9,7 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.estate import Desks
+from kernels.desks import Desks
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     ACTED_PATHS,

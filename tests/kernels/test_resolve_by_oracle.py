@@ -8,7 +8,8 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.estate import Desks, Journal
+from kernels.desks import Desks
+from kernels.journal import Journal
 from kernels.random import SLOT_ATTENDANCE, SLOT_PICK, draw_uniform
 from kernels.simulate import simulate_general_paths
 from kernels.structs import Book, Clock, Key, Market, create_tally

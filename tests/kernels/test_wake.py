@@ -8,7 +8,7 @@ import pytest
 
 from kernels import aftermath
 from kernels.aftermath import make_journal
-from kernels.estate import REBALANCE, STRATEGY_CAP
+from kernels.desks import REBALANCE, STRATEGY_CAP
 from kernels.simulate import simulate_general_paths
 from kernels.structs import ACTED_PATHS, FORCED_PATHS, SHORTFALLS, Tally
 from pipeline.plan import Plan, plan_from_document

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from kernels.estate import (
+from kernels.desks import (
     CLOSE,
     DYDX,
     FULL,

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.estate import (
+from kernels.desks import HALTED
+from kernels.journal import (
     ACTED,
     AT_END,
     AT_START,
     BREACHED,
     DELEVERAGED,
     FILLED,
-    HALTED,
     LIQUIDATED,
     MOVED,
     PAID_BY_FUND,
