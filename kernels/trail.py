@@ -140,7 +140,7 @@ def make_trail(desks: Desks, steps: int, scenarios: int, slots: int, spreads: bo
         fall=np.zeros(cells),
         ratio=np.zeros(cells),
         known=np.zeros(scenarios, np.int64),
-        stage=np.zeros(slots, np.int64),
+        stage=np.zeros(slots if spreads else 0, np.int64),
         own=np.zeros((slots, OWN)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ NAMES = ("equity_q", "min_equity_q", "min_margin_ratio_q", "shortfall_q", "max_d
 ROOM = ("histogram", "results", "passages")
 
 
-def document(paths: int = 600) -> dict:  # type: ignore[type-arg]
+def document(paths: int = 600) -> dict[str, Any]:
     found = resolved_document(paths)
     found["simulation"]["quantiles"] = True
     return found
@@ -70,6 +71,29 @@ def test_run__quantiles_hang_together(stored: xr.Dataset) -> None:
     assert (times.max() <= stored["horizon"].max()).item()
     nobody = held["liquidations"].isel(horizon=-1) == 0
     np.testing.assert_array_equal(times.isnull().all("quantile"), nobody)
+
+
+def test_run__differences_are_those_of_the_counts(stored: xr.Dataset) -> None:
+    liquidations = stored["liquidations"].sel(account=["basis", "directional", "short"])
+    up, down = (
+        stored[name].sel(account=liquidations["account"]) for name in ("discordant_up", "discordant_down")
+    )
+    np.testing.assert_array_equal(up - down, liquidations - liquidations.sel(scenario="baseline"))
+    assert up.any()
+    assert down.any()
+
+
+def test_run__funding_and_break_even_hang_together(stored: xr.Dataset) -> None:
+    """Longs in a market that pays funding: paid, day by day, and sooner or later dearer than closing."""
+    paid = stored["cost_mean"].sel(
+        component="funding", account="directional", scenario="baseline", leverage=1
+    )
+    assert (paid > 0).all()
+    days = stored["horizon"] / np.timedelta64(1, "D")
+    even = stored["closing_cost"].sel(account="directional", leverage=1) / (paid / days)
+    found = stored["break_even_days"].sel(account="directional", scenario="baseline", leverage=1)
+    np.testing.assert_allclose(found, even)
+    assert stored["break_even_days"].sel(account="quiet").isnull().all()
 
 
 def test_run__shortfall_of_quantiles_and_of_means_is_one(stored: xr.Dataset) -> None:
