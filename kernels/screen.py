@@ -220,9 +220,13 @@ def screen_step(
                                 pieces,
                                 tally,
                             )
-        if standing.held.shape[0] > 0 and book.kinks.present[pool]:
+        valued = standing.worth.shape[0] > 0
+        if valued or (standing.held.shape[0] > 0 and book.kinks.present[pool]):
             for v in range(LANES):
                 standing.held[pool, v] = table[REQUIRED + LIQUIDATION, v]
+        if valued:
+            for v in range(LANES):
+                standing.worth[pool, v] = table[VALUE, v]
         for v in range(LANES):
             state[PAID, v] += table[FUNDING, v]
         if clock.bridge:

@@ -132,6 +132,7 @@ def simulate_general_paths(
         np.zeros((scenarios, pools * leverages * LANES if follows else 0, 3), np.int64),
         np.zeros(scenarios, np.int64),
         lanes(pools if follows else 0),
+        lanes(pools if tally.histogram.shape[2] > 0 else 0),
     )
     desk = Desk(
         lanes(ROWS),

@@ -270,8 +270,9 @@ class Standing(NamedTuple):
     # pools found liquidatable for the first time, for those who follow them: row, leverage, lane
     news: Integers  # (S, R L LANES, 3), or nothing where nobody does
     fresh: Integers  # (S,) how many of them are not read yet
-    # (R, LANES) maintenance margin and haircuts at the end of the step, where they bend; or none
+    # (R, LANES) at the end of the step: maintenance margin and haircuts, where they bend or bins are counted;
     held: Floats
+    worth: Floats  # and the positions' value, where bins are
 
 
 # Rows of Standing.pool. One array holds them so that a loop over lanes has few pointers to tell apart.

@@ -200,9 +200,9 @@ def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, tra
 def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing, trail: Trail) -> None:
     """Fill what every row has made, and what its margin ratios are made of, at prices (A, LANES)."""
     holdings = desks.holdings
-    for row in range(standing.held.shape[0]):  # none of the spare ones
+    for row in range(standing.worth.shape[0]):  # none of the spare ones
         base, began = holdings.base[row], holdings.began[row]
-        value, required = standing.held[row, 0], standing.held[row, 1]
+        value, required = standing.worth[row], standing.held[row]
         paid, gain = standing.pool[scenario, row, PAID], trail.gain[row]
         stake, yielded = trail.stake[row], trail.yielded[row]
         for v in range(LANES):

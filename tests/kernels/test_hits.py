@@ -54,7 +54,8 @@ def one_account(account: Account) -> tuple[Book, Standing, Tally]:
         np.zeros((1, book.members.size, 2, 3, lanes), np.int64),
         np.zeros((1, 9, 3), np.int64),
         np.zeros(1, np.int64),
-        np.zeros((0, 2, lanes)),
+        np.zeros((0, lanes)),
+        np.zeros((0, lanes)),
     )
     return book, standing, create_tally(1, 1, 3, 2, True, 1, book.members.size)
 
