@@ -53,6 +53,8 @@ FLAT = 0.5  # of an account's scale: how far from the middle cells are equally w
 LEAST_RATIO = 0.25  # where the first octave of margin ratios begins
 RATIO_BITS = np.int64(np.float64(LEAST_RATIO).view(np.int64))
 
+ROUNDING = 1e-12
+
 # Trail.stage
 UNTOUCHED, TOUCHED, SETTLED = 0, 1, 2
 # Columns of Trail.own.
@@ -252,35 +254,41 @@ def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, tra
 @inlined
 def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing, trail: Trail) -> None:
     """Fill what every row has made, and what its margin ratios are made of, at prices (A, LANES)."""
-    holdings = desks.holdings
+    holdings, haircuts = desks.holdings, trail.short
     for row in range(trail.gain.shape[0]):
         base, began = holdings.base[row], holdings.began[row]
-        value, required = standing.held[row, 0], standing.held[row, 1]
         paid, gain = standing.pool[scenario, row, PAID], trail.gain[row]
         stake, yielded = trail.stake[row], trail.yielded[row]
         for v in range(LANES):
-            gain[v] = value[v] - base - paid[v]
-        if trail.coins[row]:
-            haircuts = trail.short
+            gain[v], yielded[v] = 0.0, 0.0
+        for n in range(
+            holdings.start[row], holdings.start[row + 1], 2
+        ):  # an even number, as the screen has it
+            first, second = price[holdings.asset[n]], price[holdings.asset[n + 1]]
+            size, other_size = holdings.size[n], holdings.size[n + 1]
+            required, other = holdings.required[n], holdings.required[n + 1]
             for v in range(LANES):
-                haircuts[v] = 0.0
+                gain[v] += size * first[v] + other_size * second[v]
+                yielded[v] += required * first[v] + other * second[v]
+        if holdings.kinks.present[row]:
+            bent = standing.held[row, 1]
+            for v in range(LANES):
+                yielded[v] = bent[v]
+        for v in range(LANES):
+            gain[v] = gain[v] - base - paid[v]
+            haircuts[v] = 0.0
+        if trail.coins[row]:
             for n in range(holdings.start[row], holdings.start[row + 1]):
-                if not holdings.closes[n] and holdings.required[n] != 0.0:
+                if not holdings.closes[n]:
                     off, of = holdings.required[n], price[holdings.asset[n]]
                     for v in range(LANES):
                         haircuts[v] += off * of[v]
-            for v in range(LANES):
-                maintenance = required[v] - haircuts[v]
-                some = maintenance > 1e-12 * required[v]
-                per = 1.0 / (maintenance if some else 1.0)
-                stake[v] = began * per if some else 0.0
-                yielded[v] = (gain[v] - haircuts[v]) * per if some else np.inf
-        else:
-            for v in range(LANES):
-                some = required[v] > 0.0
-                per = 1.0 / (required[v] if some else 1.0)
-                stake[v] = began * per if some else 0.0
-                yielded[v] = gain[v] * per if some else np.inf
+        for v in range(LANES):
+            maintenance = yielded[v] - haircuts[v]
+            some = maintenance > ROUNDING * yielded[v]  # nothing but coins: what is left is rounding
+            per = 1.0 / (maintenance if some else 1.0)
+            stake[v] = began * per if some else 0.0
+            yielded[v] = (gain[v] - haircuts[v]) * per if some else np.inf
 
 
 @inlined

@@ -42,6 +42,11 @@ def find_quantile_faults(plan: Mapping[str, Any]) -> Iterator[Fault]:
     if not simulation.get("resolve"):
         fix = "add `resolve: true`, or leave `quantiles` out"
         yield Fault(at, "true where `resolve` is: quantiles are of paths followed to their end", "true", fix)
+    if simulation.get("contagion"):
+        fix = "leave one of them out"
+        yield Fault(
+            at, "quantiles of accounts that don't move each other's prices", "true, with contagion", fix
+        )
     if not has_room(plan):
         counts = count_cells(plan)
         shown = " x ".join(f"{count:,} {axis}" for count, axis in zip(counts, AXES, strict=True))

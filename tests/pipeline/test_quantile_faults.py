@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import PlanError
 from pipeline.plan import plan_from_document
-from pipeline.quantile_faults import MOST_CELLS, has_room
+from pipeline.quantile_faults import MOST_CELLS, find_quantile_faults, has_room
 from tests.pipeline.documents import resolved_document, small_document
 
 
@@ -20,6 +20,16 @@ def test_find_quantile_faults__asks_for_resolve() -> None:
     assert "resolve: true" in problem.fix
     document["simulation"]["resolve"] = True
     assert plan_from_document(document).simulation.quantiles
+
+
+def test_find_quantile_faults__not_where_accounts_move_each_others_prices() -> None:
+    document = resolved_document()
+    document["simulation"] |= {"quantiles": True, "resolve": True}
+    assert not list(find_quantile_faults(document))
+    document["simulation"]["contagion"] = {"shared": True}
+    (fault,) = find_quantile_faults(document)
+    assert fault.loc == ("simulation", "quantiles")
+    assert "contagion" in fault.got
 
 
 def test_find_quantile_faults__asks_for_room() -> None:
