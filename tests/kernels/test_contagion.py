@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -101,6 +102,15 @@ def test_move_pits__one_liquidation_brings_another() -> None:
     assert second.margin[1, 0, 0] == pytest.approx(12_000 - 8_000 - 2_539.2)
     assert second.price[1, 0] == pytest.approx(92 * (1 - 0.04 * 0.92))
     assert second.price[2, 0] == pytest.approx(92 * (1 - 0.25 * 0.0368))
+    page = (Path(__file__).parents[2] / "docs" / "after-the-breach.md").read_text()
+    left, kept, mark, later = (
+        first.margin[1, 0, 0],
+        second.margin[1, 0, 0],
+        *second.price[1:, 0],
+    )
+    assert f"| first closed | 92,000 | 90.3072 | {left:,.2f} | 2,307.20 < 2,709.22 |" in page
+    assert f"| second closed | 184,000 | {mark:,.4f} | | {kept:,.2f} |" in page
+    assert f"| next step | 0 | {later:,.4f} | | |" in page
     tally = count(plan, 0.25)
     assert cell(tally, CASCADE_PATHS, quantum=1) == 1
     assert cell(tally, FORCED_ACCOUNTS, quantum=1) == 2
