@@ -70,19 +70,42 @@ def test_move_apart__no_more_than_the_pool_it_leaves_can_spare(
     assert journal.state[-1, rows.WAS_FORCED] == 0  # at its requirement it stands
 
 
-def test_move_apart__falls_alone_and_is_counted_on() -> None:
-    """The long goes at 110 and is liquidated at 105, which costs the pool it left nothing; a cap on what the
-    strategy has lost since `as_of` counts the 10,000 that it has made before."""
+def test_move_apart__falls_alone() -> None:
+    """The long goes at 110 and is liquidated at 104.5, which costs the pool it left nothing."""
     effects = [FALL, {"effect": "shock", "moves": {"A": -0.05}, "at": "3h"}]
-    cap = {"kind": "strategy_cap", "strategy": "trend", "loss": 1}
-    positions = [long_a(strategy="trend"), short_b(1_000)]
-    plan = case(isolate(), cap, positions=positions, collateral=12_000, venue=tiered("full"), effects=effects)
+    plan = case(isolate(), positions=BOOK, collateral=12_000, venue=tiered("full"), effects=effects)
     journal = told(plan)
-    events = [(int(row[0]), int(row[2])) for row in journal.events[: journal.written[0]]]
-    assert (3, rows.LIQUIDATED) in events
-    assert (3, rows.FILLED) not in events
-    assert journal.margin[-1, :, 0] == pytest.approx([37_000, 5_000 - 5_500 + 500])
-    assert journal.money[-1, rows.OTHERS] == pytest.approx(500)
+    assert journal.margin[-1, :, 0] == pytest.approx([37_000, 0])
+    assert journal.money[-1, rows.OTHERS] == pytest.approx(500)  # 5,000 less 5,500
+    assert journal.size[-1].tolist() == [0, -1_000, 0]
+
+
+@pytest.mark.parametrize(("loss", "closes"), [(4_999, True), (5_001, False)])
+def test_move_apart__what_a_strategy_has_lost_is_counted_through_it(loss: float, closes: bool) -> None:
+    """A made 10,000 until it went at 110, and at 95 has lost 5,000 since `as_of`."""
+    effects = [FALL, {"effect": "shock", "moves": {"A": 95 / 110 - 1}, "at": "3h"}]
+    cap = {"kind": "strategy_cap", "strategy": "trend", "loss": loss}
+    positions = [long_a(strategy="trend"), short_b(1_000)]
+    apart = isolate(collateral=20_000)
+    plan = case(apart, cap, positions=positions, collateral=12_000, venue=tiered("full"), effects=effects)
+    journal = told(plan)
+    assert journal.size[-1].tolist() == [0, -1_000, 0 if closes else 1_000]
+    assert journal.margin[-1, :, 0].sum() == pytest.approx(27_000 - journal.money[-1, rows.FEES])
+    assert journal.money[-1, rows.FORCED] == 0
+
+
+def test_move_apart__the_new_pool_is_watched_between_closes() -> None:
+    data = document("bridge", {"rules": "dydx_v4"}, (isolate("BTC-USD", 0.2, 4_000),))
+    data["accounts"] = [data["accounts"][0]]
+    plan = plan_from_document(data)
+    parts, within = lowered(plan), 0
+    place = parts[3].holdings.place[1]
+    for path in range(8):
+        journal = journal_of(plan, parts, path, (0, 0, 2))
+        written = journal.events[: journal.written[0]]
+        found = written[(written[:, 2] == rows.LIQUIDATED) & (written[:, 3] == place)]
+        within += int(len(found) > 0 and rows.AT_START < found[0, 1] < rows.AT_END)
+    assert within > 0
 
 
 @pytest.mark.parametrize("rules", ["dydx_v4", "tiered"])

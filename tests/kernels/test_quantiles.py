@@ -31,6 +31,8 @@ from kernels.trail import find_first_ratios, find_scales
 from pipeline.plan import Plan, plan_from_document
 from pipeline.quantiles import edges_of, ratio_edges
 from tests.kernels.aftermath_problems import problems
+from tests.kernels.contagion_problems import crowds
+from tests.kernels.contagion_problems import lowered as lowered_together
 from tests.kernels.problems import FULL
 from tests.kernels.test_resolve import LADDER, STOP, TOP_UP, Parts, document, lowered
 
@@ -48,7 +50,11 @@ def count(
     simulation = plan.simulation
     sizes = (len(plan.scenarios), len(plan.accounts), len(simulation.leverage), len(simulation.horizons))
     several = int(book.several.max(initial=-1)) + 1
-    tally = create_tally(*sizes, True, several, len(book.members), desks.holdings.width, quantiles=quantiles)
+    tally = create_tally(
+        *(*sizes, True, several, len(book.members), desks.holdings.width),
+        venues=len(desks.contagion.fund),
+        quantiles=quantiles,
+    )
     simulate_general_paths(simulation.seed, first, paths, market, book, clock, tally, desks, journal)
     return tally
 
@@ -150,6 +156,13 @@ def test_follow_trail__a_desk_that_acts(venue: dict[str, Any], monitoring: str) 
     met = assert_paths_are_told(plan, lowered(plan), range(4))
     assert all(len(met[kind]) > 3 for kind in KINDS if kind != SHORT_OF)
     assert BINS - 1 not in met[LOWEST_RATIO]
+
+
+@pytest.mark.parametrize("seed", range(40 if FULL else 4))
+def test_follow_trail__marks_pushed_by_others(seed: int) -> None:
+    """Accounts that share a market: what they are worth is told at its marks."""
+    plan = crowds(seed)
+    assert_paths_are_told(plan, lowered_together(plan, 0.5), range(20, 22))
 
 
 def test_follow_trail__cut_anywhere_counts_are_the_same() -> None:
