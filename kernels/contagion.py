@@ -141,18 +141,16 @@ def move_pit(
         c = estate.slot[scenario, account, leverage, lane]
         if c >= 0:
             if estate.state[c, IS_OPEN] == 0:
-                open_estate(desks, scenario, c, standing, estate)
-                pay_funding(market, desks, step, now, lane, estate, c, -1.0)  # the screen has paid it
-                estate.money[c, FUNDING_PAID] = 0.0
-                begin_gains(desks, scenario, lane, estate, c)
+                begin(market, desks, scenario, step, now, lane, standing, estate, c)
             else:
                 change_cash(desks, scenario, step, estate, c)
             estate.state[c, DRAWS] = 0
     if starts:
         set_marks(market, desks, scenario, step, step, lane, now.before, estate)
         see_through(desks, scenario, step, estate)
+        first = (step, AT_START)
         look_around(
-            desks, scenario, leverage, lane, key, (step, AT_START), regime, standing, estate, journal, tally
+            market, desks, scenario, leverage, lane, key, first, regime, now, standing, estate, journal, tally
         )
     set_marks(market, desks, scenario, step, sees, lane, price, estate)
     for account in range(accounts):
@@ -169,8 +167,10 @@ def move_pit(
             journal.open[0] = int(is_read_about(journal, estate, c, scenario))
             run_policies(desks, scenario, key, when, regime, estate, c, estate.at, journal)
             if has_moved(pits):
-                follow_all(desks, scenario, leverage, lane, standing, estate)
-    look_around(desks, scenario, leverage, lane, key, when, regime, standing, estate, journal, tally)
+                follow_all(market, desks, scenario, leverage, lane, step, now, standing, estate)
+    look_around(
+        market, desks, scenario, leverage, lane, key, when, regime, now, standing, estate, journal, tally
+    )
 
 
 @inlined
@@ -237,21 +237,54 @@ def claim_all(desks: Desks, scenario: int, leverage: int, lane: int, estate: Est
 
 @hot
 def follow_all(
-    desks: Desks, scenario: int, leverage: int, lane: int, standing: Standing, estate: Estate
+    market: Market,
+    desks: Desks,
+    scenario: int,
+    leverage: int,
+    lane: int,
+    step: int,
+    now: Step,
+    standing: Standing,
+    estate: Estate,
 ) -> None:
     """Have everybody in the pit followed from here on: as the screen has them at the step's close."""
-    if estate.pits.busy[estate.pits.here[0]] == EVERYBODY:
+    pits = estate.pits
+    if pits.busy[pits.here[0]] == EVERYBODY:
         return
     claim_all(desks, scenario, leverage, lane, estate)
+    for a in range(pits.start.shape[0]):
+        estate.at[a] = pits.start[a]  # which funding went by
     for account in range(estate.slot.shape[1]):
         c = estate.slot[scenario, account, leverage, lane]
         if estate.state[c, IS_OPEN] == 0:
-            open_estate(desks, scenario, c, standing, estate)
-            begin_gains(desks, scenario, lane, estate, c)
+            begin(market, desks, scenario, step, now, lane, standing, estate, c)
+            pay_funding(market, desks, step, now, lane, estate, c, 1.0)
+    for a in range(pits.start.shape[0]):
+        push(desks, estate, a)
+
+
+@inlined
+def begin(
+    market: Market,
+    desks: Desks,
+    scenario: int,
+    step: int,
+    now: Step,
+    lane: int,
+    standing: Standing,
+    estate: Estate,
+    c: int,
+) -> None:
+    """Open an estate as it was before the funding of the step, which the screen has paid already."""
+    open_estate(desks, scenario, c, standing, estate)
+    pay_funding(market, desks, step, now, lane, estate, c, -1.0)
+    estate.money[c, FUNDING_PAID] = 0.0
+    begin_gains(desks, scenario, lane, estate, c)
 
 
 @hot
 def look_around(
+    market: Market,
     desks: Desks,
     scenario: int,
     leverage: int,
@@ -259,6 +292,7 @@ def look_around(
     key: Key,
     when: tuple[int, int],
     regime: int,
+    now: Step,
     standing: Standing,
     estate: Estate,
     journal: Journal,
@@ -276,7 +310,7 @@ def look_around(
             if c >= 0 and is_liquidatable(holdings, estate, c, pool, estate.seen):
                 pits.met[pool], due = 1, True
     if due:
-        follow_all(desks, scenario, leverage, lane, standing, estate)
+        follow_all(market, desks, scenario, leverage, lane, when[0], now, standing, estate)
     for _ in range(rounds):
         closed = False
         for account in range(accounts):
