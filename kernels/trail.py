@@ -39,7 +39,7 @@ class Trail(NamedTuple):
 
     scale: Floats  # (P, L) what money is measured by
     began: Floats  # (P, L) margin ratio at `as_of`
-    apart: Integers  # (P,) 1 where each leverage has rows of its own
+    apart: Integers  # (P,) 1 where each leverage has a row of its own in some pool
     coins: Integers  # (R,) 1 where coins count as collateral
     stretch: int  # steps to a bin of times
     # room for a step, by row
@@ -52,7 +52,7 @@ class Trail(NamedTuple):
     paid: Floats  # (S, R, LANES) funding
     cash: Floats  # (S, R) that the scenario has changed
     passed: Integers  # (S, P, L, LANES) horizon by which it was seen to be liquidatable untouched, or H
-    # closes of untouched cells; money is what a book of multiple 1 has made, where leverages share their rows
+    # closes of untouched cells; money is what a book of multiple 1 has made, where leverages share all rows
     lowest: Floats  # (S, P, L, LANES)
     highest: Floats  # (S, P, L, LANES)
     fall: Floats  # (S, P, L, LANES) the largest so far
@@ -287,14 +287,16 @@ def follow_estates(
 
 @inlined
 def add_up(desks: Desks, account: int, leverage: int, trail: Trail) -> None:
-    """Fill what an account's rows have made together, in `trail.equity`."""
+    """Fill what an account's rows have made together: at a leverage, or at 1 where all leverages share them."""
     holdings, total = desks.holdings, trail.equity
     for v in range(LANES):
         total[v] = 0.0
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        gain = trail.gain[holdings.row[pool, leverage]]
+        row = holdings.row[pool, leverage]
+        times = multiple_of(holdings, row, leverage) if trail.apart[account] else 1.0
+        gain = trail.gain[row]
         for v in range(LANES):
-            total[v] += gain[v]
+            total[v] += times * gain[v]
 
 
 @inlined

@@ -142,7 +142,7 @@ def assert_paths_are_told(plan: Plan, parts: Parts, paths: range) -> dict[int, s
     return met
 
 
-@pytest.mark.parametrize("seed", range(40 if FULL else 6))
+@pytest.mark.parametrize("seed", range(40) if FULL else (0, 1, 8, 38))
 def test_follow_trail__bins_are_where_journals_say(seed: int) -> None:
     """Cross, isolated and coins, every policy, halts, shocks, cash taken."""
     plan = problems(seed)
