@@ -61,7 +61,7 @@ def move_apart(
     target = holdings.place[mother + there]
     for n in range(holdings.start[row], holdings.start[row + 1]):
         i = place + n
-        if policies.touches[q, i]:
+        if policies.touches[q, i] and estate.size[c, i] != 0.0:
             mark = at[holdings.asset[n]]
             worth = estate.size[c, i] * mark
             estate.cash[c, 0] += worth
@@ -72,7 +72,7 @@ def move_apart(
             estate.size[c, i], estate.order[c, i] = 0.0, 0.0
             note(journal, when, MOVED, target, estate.size[c, target], mark, money)
             money = 0.0
-            target += 1
+        target += policies.touches[q, i]
     estate.touched[c, 0], estate.touched[c, there] = 1, 1
     estate.done[c, q - policies.first[account]] = 1
     return True

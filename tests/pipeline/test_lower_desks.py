@@ -381,9 +381,9 @@ def test_lower_desks__an_outlier_is_what_the_venue_has_over_the_market() -> None
     document = desk_document()
     wrong = {"effect": "oracle", "multiply": {"BTC": 0.8}, "at": "1h", "for": "1h"}
     document["scenarios"] = ["baseline", {"name": "off", "narrative": "Off.", "effects": [wrong]}]
-    market, _, desks = lowered(document)
+    plan, _, desks = lowered(document)
     assert desks.timeline.outlier.tolist() == [[-1] * 4, [-1, 0, -1, -1]]
-    off = np.where(market.number == 0, 0.8, 1.0)
+    off = np.where(lower_market(plan).number == plan.model.assets.index("BTC"), 0.8, 1.0)
     assert desks.timeline.outliers.tolist() == [off.tolist()]
 
 

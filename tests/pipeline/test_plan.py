@@ -172,7 +172,7 @@ REFUSALS: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("accounts", 0, "policies"), [{}], "accounts[0].policies[0]", "a mapping with a key `kind`"),
     (
         ("accounts", 0, "policies"),
-        [{"kind": "isolate"}],
+        [{"kind": "isolate", "above": 0.5, "collateral": 1}],
         "policies[0].market",
         "add `market:`",
     ),
