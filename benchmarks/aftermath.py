@@ -15,7 +15,7 @@ from pipeline.lower_desks import lower_desks
 from pipeline.lower_market import lower_market
 from pipeline.plan import plan_from_document
 
-PATHS, TURNS, TOLD = 4_000, 5, 500
+PATHS, TURNS, TOLD = 4_000, 7, 1_000
 LEVERAGE = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
 POLICIES = [
     {"kind": "top_up", "below": 1.6, "amount": 2_000, "reserve": 5_000, "delay": "2h"},
@@ -113,14 +113,15 @@ class Problem:
 
 
 def tell_events(problem: Problem) -> tuple[Floats, float]:
-    """The share of paths on which the venue closes something or a policy acts, by account and leverage, and
-    in any of them: by walking some paths one by one."""
+    """The shares of paths (3, accounts, leverages) on which a policy acts, the venue closes something, and
+    either; and on which any of it happens anywhere: by walking some paths one by one."""
     happened = []
     for path in range(TOLD):
         counts = problem.walk(path, 1)[1].aftermath[:, 0, :, :, -1]
-        happened.append((counts[FORCED_PATHS] + counts[ACTED_PATHS]) > 0)
+        acts, closes = counts[ACTED_PATHS] > 0, counts[FORCED_PATHS] > 0
+        happened.append((acts, closes, acts | closes))
     events = np.array(happened)
-    return events.mean(axis=0), float(events.any(axis=(1, 2)).mean())
+    return events.mean(axis=0), float(events.any(axis=(1, 2, 3)).mean())
 
 
 def main() -> None:
@@ -131,16 +132,12 @@ def main() -> None:
             problem.walk(0, 1)
         turns = []
         for _ in range(TURNS):
-            alone, _ = screen.walk(0, PATHS)
-            both, tally = followed.walk(0, PATHS)
+            alone, both = screen.walk(0, PATHS)[0], followed.walk(0, PATHS)[0]
             turns.append((alone, both, both / alone))
         alone, both, times = (median(column) for column in zip(*turns, strict=True))
         print(f"{monitoring:7} screen {alone:.1f} us a path, with what follows {both:.1f}: {times:.2f} times")
-        each, anything = tell_events(followed)
-        shares = [(tally.aftermath[row, 0, :, :, -1] / PATHS) for row in (ACTED_PATHS, FORCED_PATHS)]
-        for share, words in zip(
-            [*shares, each], ("a policy acts", "the venue closes", "either"), strict=True
-        ):
+        shares, anything = tell_events(followed)
+        for share, words in zip(shares, ("a policy acts", "the venue closes", "either"), strict=True):
             ends = f"{share.min():.1%} to {share.max():.1%}"
             print(f"        {words} on {share.mean():.1%} of paths, {ends} by account and leverage")
         print(f"        something happens in any of these on {anything:.0%} of paths")
