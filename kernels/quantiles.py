@@ -346,7 +346,7 @@ def follow_estates(
 
 @inlined
 def add_up(desks: Desks, account: int, leverage: int, trail: Trail) -> None:
-    """Fill what an account's rows have made together: at 1 where all leverages share them, else at its own."""
+    """Fill what an account's rows have made: at 1 where all leverages share them, else at a leverage."""
     holdings, total = desks.holdings, trail.equity
     for v in range(LANES):
         total[v] = 0.0
