@@ -84,6 +84,178 @@ def count_discordant(desks: Desks, paths: int, trail: Trail, tally: Tally) -> No
 
 
 @inlined
+<<<<<<< HEAD
+=======
+def meet_estates(desks: Desks, scenario: int, estate: Estate, trail: Trail) -> None:
+    """Keep what new estates had paid in funding before they had a state of their own."""
+    holdings = desks.holdings
+    while trail.known[scenario] < estate.many[scenario]:
+        c = estate.listed[scenario, trail.known[scenario]]
+        if estate.state[c, IS_OPEN] == 0:
+            return
+        trail.known[scenario] += 1
+        account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
+        before = 0.0
+        for pool in range(holdings.first[account], holdings.first[account + 1]):
+            row = holdings.row[pool, leverage]
+            before += multiple_of(holdings, row, leverage) * trail.paid[scenario, row, lane]
+        trail.own[c, PAID_BEFORE] = before
+
+
+@inlined
+def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, trail: Trail) -> None:
+    """Keep the funding that rows have paid since `as_of`: the screen has changes of cash among it."""
+    holdings = desks.holdings
+    change = holdings.cash[scenario, step]
+    for row in range(trail.paid.shape[1]):
+        if change >= 0:
+            trail.cash[scenario, row] += holdings.cashes[change, row]
+        paid, kept, cash = (
+            standing.pool[scenario, row, PAID],
+            trail.paid[scenario, row],
+            trail.cash[scenario, row],
+        )
+        for v in range(LANES):
+            kept[v] = paid[v] + cash
+
+
+@inlined
+def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing, trail: Trail) -> None:
+    """Fill what every row has made, and what its margin ratios are made of, at prices (A, LANES)."""
+    holdings, haircuts = desks.holdings, trail.short
+    for row in range(trail.gain.shape[0]):
+        base, began = holdings.base[row], holdings.began[row]
+        paid, gain = standing.pool[scenario, row, PAID], trail.gain[row]
+        stake, yielded = trail.stake[row], trail.yielded[row]
+        for v in range(LANES):
+            gain[v], yielded[v] = 0.0, 0.0
+        for n in range(
+            holdings.start[row], holdings.start[row + 1], 2
+        ):  # an even number, as the screen has it
+            first, second = price[holdings.asset[n]], price[holdings.asset[n + 1]]
+            size, other_size = holdings.size[n], holdings.size[n + 1]
+            required, other = holdings.required[n], holdings.required[n + 1]
+            for v in range(LANES):
+                gain[v] += size * first[v] + other_size * second[v]
+                yielded[v] += required * first[v] + other * second[v]
+        if holdings.kinks.present[row]:
+            bent = standing.held[row, 1]
+            for v in range(LANES):
+                yielded[v] = bent[v]
+        for v in range(LANES):
+            gain[v] = gain[v] - base - paid[v]
+            haircuts[v] = 0.0
+        if trail.coins[row]:
+            for n in range(holdings.start[row], holdings.start[row + 1]):
+                if not holdings.closes[n]:
+                    off, of = holdings.required[n], price[holdings.asset[n]]
+                    for v in range(LANES):
+                        haircuts[v] += off * of[v]
+        for v in range(LANES):
+            maintenance = yielded[v] - haircuts[v]
+            some = maintenance > ROUNDING * yielded[v]  # nothing but coins: what is left is rounding
+            per = 1.0 / (maintenance if some else 1.0)
+            stake[v] = began * per if some else 0.0
+            yielded[v] = (gain[v] - haircuts[v]) * per if some else np.inf
+
+
+@inlined
+def value_own(desks: Desks, estate: Estate, c: int, own: Floats) -> float:
+    """Equity of an estate at prices `estate.at`, kept with its shortfall; returns its margin ratio."""
+    holdings = desks.holdings
+    account, leverage = estate.owner[c, 0], estate.owner[c, 1]
+    total, short, ratio = 0.0, max(estate.money[c, OTHERS], 0.0), np.inf
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        equity, maintenance, haircuts = value_estate(holdings, estate, c, pool, estate.at)
+        total += equity
+        if equity < -holdings.tie[pool, leverage]:
+            short -= equity
+        if maintenance > 0.0:
+            ratio = min(ratio, (equity - haircuts) / maintenance)
+    own[OWN_EQUITY], own[OWN_SHORT] = total, short
+    return ratio
+
+
+@inlined
+def follow_estates(
+    desks: Desks, scenario: int, step: int, price: Floats, estate: Estate, trail: Trail
+) -> None:
+    """Look at the estates that somebody has touched, after a step."""
+    holdings = desks.holdings
+    changes = holdings.cash[scenario, step] >= 0
+    for number in range(trail.known[scenario]):
+        c = estate.listed[scenario, number]
+        if trail.stage[c] == SETTLED and not changes:
+            continue
+        own = trail.own[c]
+        if trail.stage[c] == UNTOUCHED:
+            touched = 0
+            for k in range(estate.touched.shape[1]):
+                touched |= estate.touched[c, k]
+            if not touched:
+                continue
+            account, leverage, lane = estate.owner[c, 0], estate.owner[c, 1], estate.owner[c, 2]
+            at = leverage if trail.apart[account] else 0
+            times = 1.0 if trail.apart[account] else holdings.multiple[leverage]
+            began = holdings.equity[account]
+            own[OWN_LOWEST] = began + times * trail.lowest[scenario, account, at, lane]
+            own[OWN_HIGHEST] = began + times * trail.highest[scenario, account, at, lane]
+            own[OWN_FALL] = times * trail.fall[scenario, account, at, lane]
+            own[OWN_RATIO] = trail.ratio[scenario, account, leverage, lane]
+        for a in range(price.shape[0]):
+            estate.at[a] = price[a, estate.owner[c, 2]]
+        own[OWN_RATIO] = min(own[OWN_RATIO], value_own(desks, estate, c, own))
+        net = own[OWN_EQUITY] - estate.money[c, PUT_IN]
+        own[OWN_LOWEST] = min(own[OWN_LOWEST], own[OWN_EQUITY])
+        own[OWN_HIGHEST] = max(own[OWN_HIGHEST], net)
+        own[OWN_FALL] = max(own[OWN_FALL], own[OWN_HIGHEST] - net)
+        trail.stage[c] = SETTLED if estate.state[c, IS_STILL] else TOUCHED
+
+
+@inlined
+def add_up(desks: Desks, account: int, leverage: int, trail: Trail) -> None:
+    """Fill what an account's rows have made: at 1 where all leverages share them, else at a leverage."""
+    holdings, total = desks.holdings, trail.equity
+    for v in range(LANES):
+        total[v] = 0.0
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        row = holdings.row[pool, leverage]
+        times = multiple_of(holdings, row, leverage) if trail.apart[account] else 1.0
+        gain = trail.gain[row]
+        for v in range(LANES):
+            total[v] += times * gain[v]
+
+
+@inlined
+def follow_cells(desks: Desks, scenario: int, trail: Trail) -> None:
+    """Look at all cells as if nobody had touched them, after a step."""
+    holdings, total = desks.holdings, trail.equity
+    for account in range(trail.ratio.shape[1]):
+        for leverage in range(trail.ratio.shape[2]):
+            if leverage == 0 or trail.apart[account]:
+                add_up(desks, account, leverage, trail)
+                lowest = trail.lowest[scenario, account, leverage]
+                highest = trail.highest[scenario, account, leverage]
+                fall = trail.fall[scenario, account, leverage]
+                for v in range(LANES):
+                    now = total[v]
+                    top = now if now > highest[v] else highest[v]
+                    down = top - now
+                    lowest[v] = now if now < lowest[v] else lowest[v]
+                    highest[v] = top
+                    fall[v] = down if down > fall[v] else fall[v]
+            ratio = trail.ratio[scenario, account, leverage]
+            for pool in range(holdings.first[account], holdings.first[account + 1]):
+                row = holdings.row[pool, leverage]
+                share = 1.0 / multiple_of(holdings, row, leverage)
+                stake, yielded = trail.stake[row], trail.yielded[row]
+                for v in range(LANES):
+                    now = share * stake[v] + yielded[v]
+                    ratio[v] = now if now < ratio[v] else ratio[v]
+
+
+@inlined
+>>>>>>> quantiles
 def find_cell(distance: float, fineness: int, last: int) -> int:
     """The cell of a distance from the middle of a grid, in units of `FLAT` x scale."""
     cell = np.int64((np.float64(1.0 + distance).view(np.int64) - ONE) >> (MANTISSA_BITS - fineness))

@@ -287,7 +287,7 @@ def follow_estates(
 
 @inlined
 def add_up(desks: Desks, account: int, leverage: int, trail: Trail) -> None:
-    """Fill what an account's rows have made together: at a leverage, or at 1 where all leverages share them."""
+    """Fill what an account has made, its rows together: at a leverage, or at 1 where all of them share rows."""
     holdings, total = desks.holdings, trail.equity
     for v in range(LANES):
         total[v] = 0.0
