@@ -287,7 +287,7 @@ def follow_estates(
 
 @inlined
 def add_up(desks: Desks, account: int, leverage: int, trail: Trail) -> None:
-    """Fill what an account has made, its rows together: at a leverage, or at 1 where all of them share rows."""
+    """Fill what an account has made, its rows together: at a leverage, or at 1 where they are shared."""
     holdings, total = desks.holdings, trail.equity
     for v in range(LANES):
         total[v] = 0.0
