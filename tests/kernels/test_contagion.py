@@ -194,6 +194,20 @@ def test_close_against__dydx_draws_until_it_is_matched() -> None:
     assert [bool(event) for event in events] != [True] * 5 + [False] * 5
 
 
+def test_count_pit__debt_of_who_is_still_open_is_nobodys_yet() -> None:
+    """A followed account that a halt leaves open at 88, worth 2,000 less than nothing."""
+    cap = {"kind": "strategy_cap", "strategy": "trend", "loss": 1e9}
+    data = book(
+        {"positions": [long_a(strategy="trend")], "policies": [cap]},
+        venue=tiered("full", **FREE),
+        falls=-0.12,
+    ).document()
+    data["scenarios"][1]["effects"].append({"effect": "halt", "at": "0h", "for": "9h"})
+    plan = plan_from_document(data)
+    assert tell(plan, 0.5, 0).margin[1, 0, 0] == pytest.approx(-2_000)
+    assert cell(count(plan, 0.5), SOCIALISED) == 0.0
+
+
 def far_apart(seed: int, accounts: int) -> Document:
     """Accounts without policies that hold one asset each, on one venue whose fund is endless."""
     data = document(seed, accounts=(4, 4))
