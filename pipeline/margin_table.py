@@ -40,8 +40,7 @@ PRICES = (
     "bursts.",
     "Bankruptcy price: under dydx_v4, where closing the position uses up its share of the pool's equity, by "
     "maintenance margin; elsewhere, where the pool's equity without haircuts is zero, other assets standing "
-    "still. Fillable price, dydx_v4 only: the worst a liquidation accepts, undefined where the pool is not "
-    "liquidatable.",
+    "still. Fillable price, dydx_v4 only, where a pool is liquidatable: the worst that a liquidation accepts.",
 )
 
 
@@ -177,8 +176,9 @@ def _state(margin: Margin | PoolMargin) -> Text:
 
 
 def _position_table(account: AccountMargin, positions: Sequence[PositionMargin]) -> Table:
-    """Pools are named where there are several, fillable prices where the venue has any."""
-    pools, fillable = _has_pools(account), account.venue.block_liquidation is not None
+    """Pools are named where there are several, fillable prices shown where there are any."""
+    pools = _has_pools(account)
+    fillable = any(position.fillable_price is not None for position in positions)
     table = _table(
         "market",
         *(["pool"] if pools else []),

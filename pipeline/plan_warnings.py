@@ -30,6 +30,8 @@ from pipeline.wording import some
 if TYPE_CHECKING:
     from pipeline.plan import Plan
 
+DOUBLED = 1.0  # a share: who writes more than that may have meant percent
+
 
 def find_warnings(plan: Plan) -> Iterator[str]:
     """A sentence for each."""
@@ -75,6 +77,9 @@ def _effect_warnings(plan: Plan, effect: Effect) -> Iterator[str]:
         ]
         if empty:
             yield f"the model has no asset among {', '.join(empty)}: a shock moves none"
+        huge = {k: move for k, move in effect.moves.items() if effect.as_ == "percent" and move > DOUBLED}
+        for name, move in huge.items():
+            yield f"a shock moves {name} by +{move:.0%}: moves are shares, so that 0.12 is 12 %"
     if isinstance(effect, Correlation) and effect.repair_distance:
         moved = f"moved by {effect.repair_distance:.3g} (Frobenius)"
         yield f"target of the correlation repaired to the nearest valid one, {moved}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 WIDTH = 100
 GAP = 2  # between columns
+NAME = 12  # at least of the first column, in narrow terminals too
 NO_POLICY = "–"
 OTHERS_PAY = (
     "Others pay: equity below zero after the venue's look, or its fund or the other side paid. Shortfall: "
@@ -231,7 +232,7 @@ def _findings(judgements: Sequence[Judgement]) -> RenderableType:
 
 def _table(first: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
-    table.add_column(first, overflow="fold")
+    table.add_column(first, overflow="fold", min_width=NAME)
     return table
 
 

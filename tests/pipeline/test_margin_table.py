@@ -49,7 +49,7 @@ def test_margin_table__figures_of_account_and_position() -> None:
 
 def test_margin_table__undefined_in_words_and_definitions_below() -> None:
     text = printed(account_of(100_000, 1))
-    assert row_of(text, "BTC-USD")[5:] == ["undefined"] * 5
+    assert row_of(text, "BTC-USD")[5:] == ["undefined"] * 4
     for term in ("Liquidation price:", "Distance:", "daily standard deviations", "Bankruptcy price:"):
         assert term in " ".join(text.split())
 
@@ -137,12 +137,13 @@ def test_margin_table__pools_can_be_told_apart() -> None:
     assert "an isolated position is a pool of its own" in " ".join(text.split())
 
 
-def test_margin_table__fillable_prices_only_where_the_venue_has_any() -> None:
+def test_margin_table__fillable_prices_only_where_there_are_any() -> None:
+    """Where a pool is liquidatable, on the chain."""
     positions = printed(*mixed_book()).split("\nPositions\n")[1]
     cross, _, hedge = (part.partition("─")[0] for part in positions.split(" margin, ")[1:4])
-    assert "fillable" in cross
-    assert "fillable" not in hedge
+    assert "fillable" not in cross + hedge
     assert "pool" not in cross
+    assert "fillable" in printed(account_of(200, 1)).split("\nPositions\n")[1].partition("─")[0]
 
 
 def test_margin_table__plain_cross_books_have_no_pools() -> None:

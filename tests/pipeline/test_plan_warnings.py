@@ -27,6 +27,16 @@ def test_warnings__funding_not_modelled_and_idle_effect() -> None:
     )
 
 
+def test_warnings__shock_that_looks_like_percent() -> None:
+    document = small_document()
+    shock = {"effect": "shock", "moves": {"BTC": 12, "ETH": -0.5}}
+    document["scenarios"] = ["baseline", {"name": "slip", "narrative": "Twelve.", "effects": [shock]}]
+    wanted = "scenario slip: a shock moves BTC by +1200%: moves are shares, so that 0.12 is 12 %"
+    assert [w for w in plan_from_document(document).warnings() if "slip" in w] == [wanted]
+    shock["moves"] = {"BTC": 1.0}
+    assert not any("slip" in w for w in plan_from_document(document).warnings())
+
+
 def test_warnings__different_quote_currencies() -> None:
     warnings = plan_from_document(tiered_document()).warnings()
     assert (
