@@ -40,7 +40,7 @@ PRICES = (
     "bursts.",
     "Bankruptcy price: under dydx_v4, where closing the position uses up its share of the pool's equity, by "
     "maintenance margin; elsewhere, where the pool's equity without haircuts is zero, other assets standing "
-    "still. Fillable price, dydx_v4 only, where a pool is liquidatable: the worst that a liquidation accepts.",
+    "still. Fillable price, dydx_v4 only, where a pool is liquidatable: the worst a liquidation accepts.",
 )
 
 
