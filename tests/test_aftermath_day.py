@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kernels import estate as rows
+from kernels.journal import LIQUIDATED
 from pipeline.plan import Plan, plan_from_document
 from tests.kernels.test_resolve_by_oracle import journal_of, lowered
 from tests.runs import ROOT
@@ -126,7 +126,7 @@ def test_day__by_hand_by_kernel_and_on_the_page() -> None:
         found = (journal.price[step, 0], journal.size[step].sum(), equity, margin, equity / margin)
         assert found == pytest.approx(by_hand[step + 1], rel=1e-9)
         assert [round(value, places) for value, places in zip(found, (2, 6, 2, 2, 3), strict=True)] == shown
-    looks = [row for row in journal.events[: journal.written[0]] if row[2] == rows.LIQUIDATED]
+    looks = [row for row in journal.events[: journal.written[0]] if row[2] == LIQUIDATED]
     assert {int(row[0]) for row in looks} == {5}
     assert len(looks) == 6
     assert all(after[4] / before[4] == pytest.approx(0.9) for before, after in pairwise(looks))

@@ -12,7 +12,7 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.journal import Journal
+from kernels.journal import COUNTERED, DELEVERAGED, LIQUIDATED, Journal
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     CASCADE_PATHS,
@@ -94,8 +94,8 @@ def test_move_pits__one_liquidation_brings_another() -> None:
     venue = tiered("full", execution=THIN, **FREE)
     plan = book(*accounts, venue=venue)
     first, second = (tell(plan, 0.25, account) for account in (0, 1))
-    assert happened(first, rows.LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
-    assert happened(second, rows.LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
+    assert happened(first, LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
+    assert happened(second, LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
     assert first.money[1, rows.SLIPPAGE] == pytest.approx(0.02 * 92_000**2 / 200_000)
     assert second.money[1, rows.SLIPPAGE] == pytest.approx(0.02 * (184_000**2 - 92_000**2) / 200_000)
     assert first.margin[1, 0, 0] == pytest.approx(10_000 - 8_000 - 846.4)
@@ -131,7 +131,7 @@ def test_move_pits__a_desk_that_sells_brings_the_venue_to_another() -> None:
     desk = {"collateral": {"USD": 50_000}, "policies": [stop]}
     plan = book({"collateral": {"USD": 12_000}}, desk, venue=tiered("full", execution=THIN, **FREE))
     journal = tell(plan, 0.0, 0)
-    assert happened(journal, rows.LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
+    assert happened(journal, LIQUIDATED) == [(1, -1_000.0, 92.0, 0.0)]
     assert journal.money[1, rows.SLIPPAGE] == pytest.approx(2_539.2)
     assert journal.price[2, 0] == 92.0  # nothing lasts
     assert cell(count(plan, 0.0), FORCED_ACCOUNTS, quantum=1) == 1
@@ -159,11 +159,11 @@ def test_close_against__in_line_by_profit_times_leverage(style: str) -> None:
     venue = tiered(style, execution=THIN, **FREE)
     plan = book({}, *shorts, venue=venue, falls=-0.12, dry=True)
     told = tell(plan, 0.5, 0)
-    assert happened(told, rows.DELEVERAGED) == [(1, -1_000.0, pytest.approx(90.0), pytest.approx(2_000.0))]
+    assert happened(told, DELEVERAGED) == [(1, -1_000.0, pytest.approx(90.0), pytest.approx(2_000.0))]
     for account, (size, cash) in enumerate(SHORTS, start=1):
         journal = tell(plan, 0.5, account)
         expected = [(1, size, pytest.approx(90.0), pytest.approx(-2.0 * size))]
-        assert happened(journal, rows.COUNTERED) == expected
+        assert happened(journal, COUNTERED) == expected
         assert journal.margin[1, 0, 0] == pytest.approx(cash + 10.0 * size)  # bought back at 90
         assert journal.state[1, rows.WAS_FORCED] == 0
     tally = count(plan, 0.5)
@@ -179,7 +179,7 @@ def test_close_against__who_is_in_line_is_closed_as_far_as_needed() -> None:
     loser = {"positions": [long_a(500.0)], "collateral": {"USD": 5_000}}
     venue = tiered("full", execution=THIN, **FREE)
     plan = book(loser, *shorts, venue=venue, falls=-0.12, dry=True)
-    closed = [[event[1] for event in happened(tell(plan, 0.5, i), rows.COUNTERED)] for i in (1, 2)]
+    closed = [[event[1] for event in happened(tell(plan, 0.5, i), COUNTERED)] for i in (1, 2)]
     assert closed == [[200.0], [300.0]]
 
 
@@ -188,7 +188,7 @@ def test_close_against__dydx_draws_until_it_is_matched() -> None:
     one = {"positions": [long_a(-100.0)], "collateral": {"USDC": 50_000}}
     loser = {"positions": [long_a(500.0)], "collateral": {"USDC": 5_000}}
     plan = book(loser, *([one] * 10), venue=chain(execution=THIN), falls=-0.12, dry=True)
-    events = [happened(tell(plan, 0.5, account), rows.COUNTERED) for account in range(1, 11)]
+    events = [happened(tell(plan, 0.5, account), COUNTERED) for account in range(1, 11)]
     assert sum(map(len, events)) == 5
     assert all(event[0][1] == 100.0 for event in events if event)
     assert [bool(event) for event in events] != [True] * 5 + [False] * 5

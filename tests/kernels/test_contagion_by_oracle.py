@@ -10,7 +10,7 @@ import pytest
 
 from kernels import estate as rows
 from kernels.aftermath import make_journal
-from kernels.journal import Journal
+from kernels.journal import COUNTERED, DELEVERAGED, FILLED, LIQUIDATED, PAID_BY_FUND, TOPPED_UP, Journal
 from kernels.random import SLOT_ATTENDANCE, SLOT_COUNTER, SLOT_PICK, draw_uniform
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
@@ -39,12 +39,12 @@ LASTING = (0.0, 0.3, 1.0)
 NEAR = 1e-9  # of what an account held and traded
 # what the twin calls each event of the kernel
 NAMES = {
-    rows.FILLED: "order",
-    rows.TOPPED_UP: "top_up",
-    rows.LIQUIDATED: "liquidation",
-    rows.DELEVERAGED: "deleveraging",
-    rows.PAID_BY_FUND: "fund",
-    rows.COUNTERED: "countered",
+    FILLED: "order",
+    TOPPED_UP: "top_up",
+    LIQUIDATED: "liquidation",
+    DELEVERAGED: "deleveraging",
+    PAID_BY_FUND: "fund",
+    COUNTERED: "countered",
 }
 
 

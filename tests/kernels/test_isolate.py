@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels import estate as rows
-from kernels.journal import Journal
+from kernels.journal import AT_END, AT_START, LIQUIDATED, MOVED, Journal
 from kernels.structs import ACTED_PATHS
 from pipeline.plan import Plan, plan_from_document
 from tests.aftermath_cases import case, chain, long_a, short_b, tiered
@@ -31,7 +31,7 @@ def told(plan: Plan) -> Journal:
 
 def moves(journal: Journal) -> list[tuple[float, ...]]:
     found = journal.events[: journal.written[0]]
-    return [tuple(row[[0, 4, 5, 6]].tolist()) for row in found if row[2] == rows.MOVED]
+    return [tuple(row[[0, 4, 5, 6]].tolist()) for row in found if row[2] == MOVED]
 
 
 def test_move_apart__by_hand() -> None:
@@ -103,8 +103,8 @@ def test_move_apart__the_new_pool_is_watched_between_closes() -> None:
     for path in range(8):
         journal = journal_of(plan, parts, path, (0, 0, 2))
         written = journal.events[: journal.written[0]]
-        found = written[(written[:, 2] == rows.LIQUIDATED) & (written[:, 3] == place)]
-        within += int(len(found) > 0 and rows.AT_START < found[0, 1] < rows.AT_END)
+        found = written[(written[:, 2] == LIQUIDATED) & (written[:, 3] == place)]
+        within += int(len(found) > 0 and AT_START < found[0, 1] < AT_END)
     assert within > 0
 
 

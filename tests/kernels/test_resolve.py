@@ -10,6 +10,7 @@ import pytest
 from kernels import estate as rows
 from kernels.aftermath import make_journal
 from kernels.desks import Desks
+from kernels.journal import DELEVERAGED, FILLED, LIQUIDATED, MOVED, Journal
 from kernels.simulate import simulate_general_paths
 from kernels.structs import (
     ACTED_PATHS,
@@ -286,7 +287,7 @@ def test_move_estate__what_came_in_is_there_or_was_paid(rules: str, monitoring: 
     assert found > 0
 
 
-def assert_conserved(desks: Desks, journal: rows.Journal, account: int, leverage: int) -> None:
+def assert_conserved(desks: Desks, journal: Journal, account: int, leverage: int) -> None:
     """Equity at `as_of`, top-ups, profit and what others paid are equity at the end and what was paid."""
     holdings = desks.holdings
     size, asset = np.zeros(holdings.width), np.zeros(holdings.width, np.int64)
@@ -302,13 +303,13 @@ def assert_conserved(desks: Desks, journal: rows.Journal, account: int, leverage
     profit = -float(size @ holdings.spot[asset])
     others_at_marks = 0.0
     for _, _, event, which, quantity, price, money in journal.events[: journal.written[0]]:
-        if event in (rows.FILLED, rows.LIQUIDATED, rows.DELEVERAGED):
+        if event in (FILLED, LIQUIDATED, DELEVERAGED):
             size[int(which)] += quantity
             profit -= quantity * price
-        if event == rows.MOVED:
+        if event == MOVED:
             size[int(which)] += quantity
             size[lead[int(which)]] -= quantity
-        if event == rows.DELEVERAGED:  # at the bankruptcy price: what the other side gave is in the price
+        if event == DELEVERAGED:  # at the bankruptcy price: what the other side gave is in the price
             others_at_marks += money
     np.testing.assert_allclose(size, journal.size[-1], atol=1e-9)
     profit += float(size @ journal.price[-1, asset])

@@ -9,7 +9,7 @@ import pytest
 from kernels import estate as rows
 from kernels.aftermath import make_journal
 from kernels.desks import Desks
-from kernels.journal import Journal
+from kernels.journal import DELEVERAGED, FILLED, LIQUIDATED, MOVED, PAID_BY_FUND, TOPPED_UP, Journal
 from kernels.random import SLOT_ATTENDANCE, SLOT_PICK, draw_uniform
 from kernels.simulate import simulate_general_paths
 from kernels.structs import Book, Clock, Key, Market, create_tally
@@ -28,12 +28,12 @@ CELLS = 4 if INTERPRETED else None  # scenario, account, leverage
 NEAR = 1e-9  # of what an account held and traded
 # what the twin calls each event of the kernel, where it has one
 NAMES = {
-    rows.FILLED: "order",
-    rows.TOPPED_UP: "top_up",
-    rows.LIQUIDATED: "liquidation",
-    rows.DELEVERAGED: "deleveraging",
-    rows.PAID_BY_FUND: "fund",
-    rows.MOVED: "moved",
+    FILLED: "order",
+    TOPPED_UP: "top_up",
+    LIQUIDATED: "liquidation",
+    DELEVERAGED: "deleveraging",
+    PAID_BY_FUND: "fund",
+    MOVED: "moved",
 }
 
 
