@@ -204,10 +204,9 @@ def follow_trail(
     meet_estates(desks, scenario, estate, trail)
     keep_funding(desks, scenario, step, standing, trail)
     if spreads:
-        measure_rows(desks, scenario, price, standing, trail)
+        measure_rows(desks, scenario, step, price, standing, trail)
         follow_estates(desks, scenario, step, price, estate, trail)
-        if desks.timeline.outlier[scenario, step] < 0:  # else prices are not what anything is worth
-            follow_cells(desks, scenario, trail)
+        follow_cells(desks, scenario, trail)
     if clock.ends[step]:
         horizon = clock.horizon[step]
         if spreads:

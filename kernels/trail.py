@@ -196,10 +196,30 @@ def keep_funding(desks: Desks, scenario: int, step: int, standing: Standing, tra
             kept[v] = paid[v] + cash
 
 
+@hot
+def see_rows_through(desks: Desks, scenario: int, step: int, price: Floats, standing: Standing) -> None:
+    """Value rows at the market's prices, where the oracle's, (A, LANES), have an outlier in them."""
+    holdings, off = desks.holdings, desks.timeline.outliers[desks.timeline.outlier[scenario, step]]
+    for row in range(standing.worth.shape[0]):
+        worth, required = standing.worth[row], standing.held[row]
+        for v in range(LANES):
+            worth[v], required[v] = 0.0, 0.0
+        for n in range(holdings.start[row], holdings.start[row + 1]):
+            a, size = holdings.asset[n], holdings.size[n]
+            for v in range(LANES):
+                mark = price[a, v] / off[a]
+                worth[v] += size * mark
+                required[v] += require(holdings, row, n, size, mark)
+
+
 @inlined
-def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing, trail: Trail) -> None:
+def measure_rows(
+    desks: Desks, scenario: int, step: int, price: Floats, standing: Standing, trail: Trail
+) -> None:
     """Fill what every row has made, and what its margin ratios are made of, at prices (A, LANES)."""
-    holdings = desks.holdings
+    holdings, outlier = desks.holdings, desks.timeline.outlier[scenario, step]
+    if outlier >= 0:
+        see_rows_through(desks, scenario, step, price, standing)
     for row in range(standing.worth.shape[0]):  # none of the spare ones
         base, began = holdings.base[row], holdings.began[row]
         value, required = standing.worth[row], standing.held[row]
@@ -213,7 +233,10 @@ def measure_rows(desks: Desks, scenario: int, price: Floats, standing: Standing,
                 haircuts[v] = 0.0
             for n in range(holdings.start[row], holdings.start[row + 1]):
                 if not holdings.closes[n] and holdings.required[n] != 0.0:
-                    off, of = holdings.required[n], price[holdings.asset[n]]
+                    of = price[holdings.asset[n]]
+                    off = holdings.required[n]
+                    if outlier >= 0:
+                        off /= desks.timeline.outliers[outlier, holdings.asset[n]]
                     for v in range(LANES):
                         haircuts[v] += off * of[v]
             for v in range(LANES):
