@@ -252,8 +252,10 @@ def follow_all(
     if pits.busy[pits.here[0]] == EVERYBODY:
         return
     claim_all(desks, scenario, leverage, lane, estate)
+    outlier = desks.timeline.outlier[scenario, step]
     for a in range(pits.start.shape[0]):
-        estate.at[a] = pits.start[a]  # which funding went by
+        off = desks.timeline.outliers[outlier, a] if outlier >= 0 else 1.0
+        estate.at[a] = pits.start[a] * off  # which funding went by
     for account in range(estate.slot.shape[1]):
         c = estate.slot[scenario, account, leverage, lane]
         if estate.state[c, IS_OPEN] == 0:

@@ -85,8 +85,14 @@ def change_cash(desks: Desks, scenario: int, step: int, estate: Estate, c: int) 
     change, account = holdings.cash[scenario, step], estate.owner[c, 0]
     if change < 0 or step == 0:
         return
+    apart = 0  # of what was moved out of the first pool, still open
     for pool in range(holdings.first[account], holdings.first[account + 1]):
-        if not is_closed_out(holdings, estate, c, pool):  # its cash at `as_of` may be gone already
+        if holdings.spare[pool]:
+            apart += count_open(holdings, estate, c, pool)
+    for pool in range(holdings.first[account], holdings.first[account + 1]):
+        is_first = pool == holdings.first[account]
+        # else its cash at `as_of` may be gone already
+        if not is_closed_out(holdings, estate, c, pool) or (is_first and apart > 0):
             row = holdings.row[pool, estate.owner[c, 1]]
             estate.cash[c, pool - holdings.first[account]] += holdings.cashes[change, row]
 

@@ -61,14 +61,15 @@ def _quantiles(counts: Integers, edges: Floats, kind: int) -> tuple[Floats, Floa
     if kind in ONE_SIDED:
         low = np.where(np.isnan(low) & (paths > 0)[..., np.newaxis], 0.0, low)
     ranks = (paths[..., np.newaxis] * levels, low, high)
-    values = tuple(_read_off(counts, edges, rank) for rank in ranks)
+    values = tuple(_read_off(counts, edges, rank, to) for rank, to in zip(ranks, (None, 0, 1), strict=True))
     # a path is never above where it began: what is in the bin of that is that
     estimate, lower, upper = (np.minimum(v, 0.0) for v in values) if kind == LOWEST_EQUITY else values
     return estimate, lower, upper
 
 
-def _read_off(counts: Integers, edges: Floats, rank: Floats) -> Floats:
-    """(..., Q) the value that so many of the paths have or less: straight lines within bins.
+def _read_off(counts: Integers, edges: Floats, rank: Floats, to: int | None) -> Floats:
+    """(..., Q) the value that so many of the paths have or less: by a straight line within its bin, or the
+    lower (`to` 0) or upper (1) edge of that, beyond which it is not.
 
     NaN for a rank that is not a number, and where there are no paths. Open bins are as wide as a line needs:
     that below counts as its upper edge, that above as its lower one.
@@ -83,7 +84,7 @@ def _read_off(counts: Integers, edges: Floats, rank: Floats) -> Floats:
     edges = np.broadcast_to(edges, (*counts.shape[:-1], edges.shape[-1]))
     lower, upper = (np.take_along_axis(edges, place + side, axis=-1) for side in (0, 1))
     lower, upper = np.where(np.isneginf(lower), upper, lower), np.where(np.isposinf(upper), lower, upper)
-    share = (at - before) / np.maximum(inside, 1)
+    share = (at - before) / np.maximum(inside, 1) if to is None else np.full_like(at, to)
     with np.errstate(invalid="ignore"):  # infinite margin ratios have no width
         value = np.where(lower == upper, lower, lower + share * (upper - lower))
     return np.asarray(np.where(np.isnan(rank) | (total[..., -1:] == 0), np.nan, value), np.float64)
@@ -93,7 +94,8 @@ def _expected_shortfall(tallies: Tallies) -> dict[str, NDArray[Any]]:
     """Means of the worst paths, whose sums bins have; of the bin that the tail's edge is in the part that is
     worse, taken as spread evenly about that bin's mean.
 
-    The interval is that of B. J. Manistre and G. H. Hancock, N. Am. Actuar. J. 9 (2005) 129.
+    The interval is that of B. J. Manistre and G. H. Hancock, N. Am. Actuar. J. 9 (2005) 129, around the least
+    and the most that the worse part of that bin can be.
     """
     from scipy.special import ndtri
 
@@ -116,17 +118,25 @@ def _expected_shortfall(tallies: Tallies) -> dict[str, NDArray[Any]]:
     divisor = np.maximum(size[..., 0], 1e-300)
     loss = 0.0 - (taken * worst).sum(axis=-1) / divisor
     edge = -np.where(taken > 0, worst + half * share, -np.inf).max(axis=-1)
-    spread = np.maximum((taken * worst**2).sum(axis=-1) / divisor - loss**2, 0.0)
+    within = half**2 / 3  # of what is spread evenly
+    spread = np.maximum((taken * (worst**2 + within)).sum(axis=-1) / divisor - loss**2, 0.0)
+    part = np.maximum(taken, 1e-300)
+    with np.errstate(invalid="ignore"):
+        deepest = np.fmax(edges[..., :-1], (counts * mean - (counts - taken) * edges[..., 1:]) / part)
+    split = (taken > 0) & (taken < counts)
+    most, least = (
+        0.0 - (taken * np.where(split, of, mean)).sum(axis=-1) / divisor
+        for of in (np.where(split, deepest, 0.0), mean)
+    )
     tail = tails[:, 0]
     known = size[..., 0] >= 1
     with np.errstate(invalid="ignore"):
         error = np.sqrt((spread + tail * (loss - edge) ** 2) / divisor)
     reach = np.where(size[..., 0] >= 2, ndtri(0.5 + LEVEL / 2) * error, np.nan)
-    loss = np.where(known, loss, np.nan)
     return {
-        "expected_shortfall": loss,
-        "expected_shortfall_low": loss - reach,
-        "expected_shortfall_high": loss + reach,
+        "expected_shortfall": np.where(known, loss, np.nan),
+        "expected_shortfall_low": np.minimum(least, loss) - reach,
+        "expected_shortfall_high": np.maximum(most, loss) + reach,
     }
 
 

@@ -29,8 +29,8 @@ QUANTILE_COORDINATES: Final = (
 )
 
 _RANKS: Final = (
-    "distribution-free, by order statistics, read off the same bins; NaN where the paths are too few to have "
-    "any beyond it"
+    "distribution-free, by order statistics, out to the edges of their bins; NaN where the paths are too few "
+    "to have any beyond it"
 )
 _CLOSES: Final = "seen at closes by the horizon, after desk and venue, and at as_of before any shock"
 _MONEY: Final = (
@@ -84,7 +84,7 @@ _TIMES: Final = ("scenario", "account", "leverage", "quantile")
 _WHEN: Final = (
     "Quantile of the time to liquidation of a book that nobody touches, among the paths that meet the "
     "liquidation condition by the last horizon: the end of the step, or of the 1/128 of the last horizon, in "
-    "which they do. NaT where none does."
+    "which prices do; an oracle that is late may see it later. NaT where none does."
 )
 
 QUANTILE_VARIABLES: Final = (

@@ -216,8 +216,8 @@ class Walk:
             factor = self.has if collateral > 0.0 else self.owes
             change = collateral * (factor[step] - (factor[step - 1] if step else 1.0))
             self.untouched.cash[pool] += change
-            had = any(h.home == pool for h in self.estate.held)
-            if self.estate.of_pool(pool) or not had:  # else it would take what may be gone already
+            legs = [h for h in self.estate.held if h.home == pool]
+            if not legs or any(h.size != 0.0 for h in legs):  # else it would take what may be gone already
                 self.estate.cash[pool] += change
                 self.estate.changes += change
 

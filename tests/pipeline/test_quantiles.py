@@ -119,9 +119,10 @@ def test_summarise_quantiles__intervals_are_the_values_of_their_ranks() -> None:
     for i, level in enumerate(QUANTILES):
         low = int(binom.ppf(0.025, PATHS, level))
         high = int(binom.ppf(0.975, PATHS, level)) + 1
-        for end, rank in (("low", low), ("high", high)):
+        for end, rank, side in (("low", low, -1), ("high", high, 1)):
             got = found[f"equity_q_{end}"][CELL][i] - BEGAN
-            assert got == pytest.approx(sample[rank - 1], abs=0.03 * SCALE)
+            # out to the edge of its bin, and no further
+            assert 0 <= side * (got - sample[rank - 1]) <= 0.13 * SCALE
 
 
 def test_summarise_quantiles__nothing_where_nobody_was() -> None:
@@ -163,9 +164,22 @@ def test_summarise_quantiles__expected_shortfall_is_the_mean_of_the_worst(name: 
         reach = found["expected_shortfall_high"][CELL][i] - found["expected_shortfall"][CELL][i]
         edge = tail * (worst.mean() - worst.max()) ** 2
         by_hand = 1.959963984540054 * np.sqrt((worst.var() + edge) / len(worst))
-        assert reach == pytest.approx(by_hand, rel=0.1)
+        assert 0.97 * by_hand <= reach <= 1.1 * by_hand + 0.05 * SCALE  # the bin of the tail's edge
     few = found_for(tallies_of({RESULT: sample[:90]}))["expected_shortfall"][CELL]
     assert np.isnan(few).tolist() == [False, True]
+
+
+def test_summarise_quantiles__what_bins_cannot_tell_is_in_the_intervals() -> None:
+    """Outcomes that lie in two bins, as a calm hour's do."""
+    sample = np.sort(0.003 * SCALE * np.random.default_rng(6).standard_normal(PATHS))
+    found = found_for(tallies_of({RESULT: sample, AT_HORIZON: sample}))
+    for i, level in enumerate(QUANTILES):
+        ends = [found[f"equity_q_{end}"][CELL][i] - BEGAN for end in ("low", "high")]
+        assert ends[0] <= np.quantile(sample, level) <= ends[1]
+    for i, tail in enumerate(TAILS):
+        loss = -sample[: round((1 - tail) * PATHS)].mean()
+        ends = [found[f"expected_shortfall_{end}"][CELL][i] for end in ("low", "high")]
+        assert ends[0] <= loss <= ends[1]
 
 
 def test_rank_interval__the_textbooks_ranks_of_a_median() -> None:
