@@ -151,6 +151,7 @@ def _lower_execution(
 
 def _lower_timeline(plan: Plan, market: Market) -> Timeline:
     step, steps = plan.simulation.step, count_steps(plan)
+    names = [scenario.name for scenario in plan.scenarios]
     sees = np.array([find_views(scenario.effects, step, steps) for scenario in plan.scenarios])
     gas = [find_gas(scenario.effects, step, steps) for scenario in plan.scenarios]
     outlier, outliers = np.full(sees.shape, -1, np.int64), Shelf[Floats]()
@@ -169,7 +170,7 @@ def _lower_timeline(plan: Plan, market: Market) -> Timeline:
         outliers=checked(
             np.array(outliers.items).reshape(count, assets), np.float64, (count, assets), "outliers"
         ),
-        baseline=[scenario.name for scenario in plan.scenarios].index("baseline"),
+        baseline=names.index("baseline") if "baseline" in names else 0,  # one scenario alone, to be told
     )
 
 
