@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, model_validator
 
@@ -33,12 +33,15 @@ QUOTE = "quote"  # as the asset of a de-peg: the quote currency of each account'
 _LATER_EFFECTS = frozenset(("wick",))
 
 _rows = TypeAdapter(CorrelationRows)
-_word = TypeAdapter(Literal["one", "zero"])
 Target = Literal["one", "zero"] | Rows
 
 
 def _read_target(value: Any) -> Target:
-    return _rows.validate_python(value) if isinstance(value, list | tuple) else _word.validate_python(value)
+    if isinstance(value, list | tuple):
+        return _rows.validate_python(value)
+    if value == "one" or value == "zero":
+        return cast(Target, value)
+    raise refuse_value("one, zero, or a matrix: a list of rows", "write one of them")
 
 
 def classes_of(asset: str, assets: Sequence[str]) -> tuple[str, ...]:

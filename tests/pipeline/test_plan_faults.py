@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipeline.errors import PlanError
@@ -32,3 +34,15 @@ def test_find_plan_faults__too_many_double_exponential_jumps_in_a_step() -> None
     [problem] = caught.value.problems
     assert problem.where == "plan: model.regimes.crisis.jumps.intensity"
     assert problem.got == "547.9"
+
+
+@pytest.mark.parametrize("target", [1, "two", {"BTC": 1}])
+def test_find_plan_faults__target_of_a_correlation_in_plain_words(target: Any) -> None:
+    document = small_document()
+    effect = {"effect": "correlation", "target": target, "blend": 0.5}
+    document["scenarios"] = ["baseline", {"name": "tied", "narrative": "Tied.", "effects": [effect]}]
+    with pytest.raises(PlanError) as refused:
+        plan_from_document(document)
+    (problem,) = refused.value.problems
+    assert problem.where.endswith("effects[0].target")
+    assert problem.expected == "one, zero, or a matrix: a list of rows"
