@@ -319,8 +319,8 @@ FORCED_PATHS, PARTIAL_PATHS, CLOSED_PATHS, BANKRUPT_PATHS, ACTED_PATHS, NEEDLESS
 SHORTFALLS, SHARES, PAID_FEES, PAID_SLIPPAGE, PAID_TO_FUND, PAID_GAS = 6, 9, 12, 15, 18, 21
 PAID_FUNDING = 24  # may be negative
 AFTERMATHS = 27
-# First axis of Tally.venue, likewise. The fund has been asked for more than it had; a round after a step's
-# first has closed something.
+# First axis of Tally.venue, likewise. The fund has been asked for more than it had; something was closed of a
+# pool that stood when the venues began to look.
 EXHAUSTED_PATHS, CASCADE_PATHS = 0, 1
 FORCED_ACCOUNTS, SOCIALISED, CLOSED_NOTIONAL, DRAWN, FALL = 2, 5, 8, 11, 14
 VENUE_ROWS = 17
